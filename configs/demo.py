@@ -1,0 +1,35 @@
+"""The model inside the package, trained on drawn faces: `python launch/train.py --config=configs/demo.py --workdir=DIR`.
+
+Velocity form on the residual, with squares of 4x4 pixels folded into channels, sized for two CPU cores.
+Draw and prepare its data with `python launch/prepare.py --draw 400 --root TREE --output data/drawn`.
+"""
+
+import ml_collections
+
+from configs import mug
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """`configs/mug.py`, smaller."""
+    config = mug.get_config()
+    config.model.patch = 4
+    config.model.base = 64
+    config.model.multipliers = (1, 2, 3)  # 48x48, 24x24, 12x12
+    config.model.attention_levels = (2,)  # 12x12, as in the paper
+    config.model.expression_channels = (32, 64, 128)  # 64x64 to 8x8 tokens
+    config.model.residual_scale = 12.0
+    config.model.dtype = "float32"
+
+    config.data.directory = "data/drawn"
+
+    config.train.batch_size = 8
+    config.train.learning_rate = 4e-4
+    config.train.warmup_steps = 200
+    config.train.decay = "cosine"
+    config.train.ema_decay = 0.999  # a run this short has no 10,000 steps to average over
+
+    config.run.steps = 6_000
+    config.run.log_every = 20
+    config.run.sample_every = 500
+    config.run.save_every = 250
+    return config

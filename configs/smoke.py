@@ -1,0 +1,24 @@
+"""A training of seconds that touches everything, for tests: `configs/demo.py` at 32x32 and next to no width."""
+
+import ml_collections
+
+from configs import demo
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """`configs/demo.py`, tiny."""
+    config = demo.get_config()
+    config.model.resolution = 32
+    config.model.low_size = 16
+    config.model.patch = 2
+    config.model.base = 32
+    config.model.multipliers = (1, 1)
+    config.model.attention_levels = (1,)
+    config.model.expression_channels = (32, 32)
+    config.train.batch_size = 4
+    config.train.warmup_steps = 2
+    config.run.steps = 6
+    config.run.log_every = 1
+    config.run.sample_every = 3
+    config.run.save_every = 3
+    return config

@@ -1,0 +1,159 @@
+"""The only reader of a ConfigDict: makes everything that a config asks for, and checks its values once."""
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+from jaxtyping import UInt8
+
+from facenhance_jax import objective, recurrence, sampler, state
+from facenhance_jax.denoiser import Denoiser, DenoiserConfig
+from facenhance_jax.diffusion import linear_schedule
+from facenhance_jax.errors import InputError
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What the training loop needs to know.
+
+    Attributes:
+      steps: how many in all.
+      log_every, sample_every, save_every: in steps.
+      parallel: "pmap" or "jit" (over a mesh; what runs across processes).
+    """
+
+    steps: int
+    log_every: int
+    sample_every: int
+    save_every: int
+    parallel: str
+
+    def __post_init__(self):
+        for field in ("steps", "log_every", "sample_every", "save_every"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
+        if self.parallel not in ("pmap", "jit"):
+            raise ValueError(f"parallel must be pmap or jit, not {self.parallel!r}")
+
+
+def run_settings(config: ml_collections.ConfigDict) -> RunSettings:
+    """Raises InputError where a value is wrong, as does every function here."""
+    return _checked("run", lambda: RunSettings(**config.run))
+
+
+def denoiser(config: ml_collections.ConfigDict) -> Denoiser:
+    """The network and its schedule, without parameters."""
+
+    def make():
+        # JSON has no tuples, and a network's structure is compared and hashed by its config.
+        values = {name: tuple(v) if isinstance(v, list) else v for name, v in config.model.items()}
+        return Denoiser(DenoiserConfig(**values), linear_schedule(**config.schedule))
+
+    return _checked("model", make)
+
+
+def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
+    """Adam, behind a clip of the gradient's global norm unless gradient_clip is 0, at `learning_rate`'s rate."""
+    clip = config.train.gradient_clip
+    adam = optax.adam(learning_rate(config))
+    return optax.chain(optax.clip_by_global_norm(clip), adam) if clip else adam
+
+
+def learning_rate(config: ml_collections.ConfigDict) -> optax.Schedule:
+    """The rate of each step: a linear warm-up, then constant or, if asked for, a cosine down to 0 at the last step."""
+    train, steps = config.train, config.run.steps
+    if train.decay not in ("none", "cosine"):
+        raise InputError(f"config.train.decay must be none or cosine, not {train.decay!r}")
+    peak, warmup, cosine = train.learning_rate, max(train.warmup_steps, 1), train.decay == "cosine"
+
+    def rate(step):
+        decayed = 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.minimum(step / steps, 1.0))) if cosine else 1.0
+        return peak * jnp.minimum((step + 1) / warmup, 1.0) * decayed
+
+    return rate
+
+
+def initial_state(config: ml_collections.ConfigDict) -> state.TrainState:
+    """The state of a run before its first step."""
+    return state.initial_state(denoiser(config).init(config.train.seed), optimizer(config), config.train.seed)
+
+
+def train_step(config: ml_collections.ConfigDict, axis: str | None = None) -> Callable:
+    """`state.train_step` with everything but the state and the batch bound."""
+    if config.train.loss_weighting not in ("x_prev", "velocity"):
+        raise InputError(f"config.train.loss_weighting must be x_prev or velocity, not {config.train.loss_weighting!r}")
+    loss_fn = functools.partial(objective.loss, denoiser=denoiser(config), weighting=config.train.loss_weighting)
+    return functools.partial(
+        state.train_step, loss_fn=loss_fn, optimizer=optimizer(config), ema_decay=config.train.ema_decay, axis=axis
+    )
+
+
+def records(config: ml_collections.ConfigDict, split: str):
+    """Random access to the clip records of "train" or "test"."""
+    # Imported here: who only enhances needs no data set library, and waits for none to load.
+    from facenhance_jax.data import mug_dataset_builder
+
+    return mug_dataset_builder.open_split(Path(config.data.directory), split)
+
+
+def batches(config: ml_collections.ConfigDict, start_step: int = 0) -> Iterator[dict[str, np.ndarray]]:
+    """The training batches from `start_step` on."""
+    from facenhance_jax.data import pipeline
+
+    return pipeline.batches(
+        records(config, "train"),
+        batch_size=config.train.batch_size,
+        seed=config.train.seed,
+        start_step=start_step,
+        flip=config.data.flip,
+    )
+
+
+def plan(model: Denoiser, steps: int, solver: str = "ddim") -> sampler.Plan:
+    """The timesteps of a sampler with that many steps.
+
+    Raises:
+      InputError: where steps is not in 1..T, or a network that prints x_{t-1} is asked for fewer than its own T.
+    """
+    total = model.schedule.timesteps
+    if not 1 <= steps <= total:
+        raise InputError(f"steps must be from 1 to {total}, not {steps}")
+    if model.config.prediction == "x_prev" and steps != total:
+        raise InputError(
+            f"steps={steps}: this model predicts x_(t-1) and samples only with its own {total} steps; use --steps {total}"
+        )
+    return sampler.make_plan(model.schedule, sampler.spaced_timesteps(total, steps), solver)
+
+
+def sample_grid(config: ml_collections.ConfigDict) -> Callable[[dict, dict], UInt8[np.ndarray, "h w 3"]]:
+    """A function of (EMA parameters, batch) that pictures up to 8 examples: photo | low | previous | sampled | real."""
+    model = denoiser(config)
+    steps = model.schedule.timesteps if model.config.prediction == "x_prev" else 8
+    enhance = jax.jit(functools.partial(recurrence.enhance_chunk, denoiser=model, plan=plan(model, steps)))
+
+    def picture(params, batch):
+        shown = {name: np.asarray(images)[:8] for name, images in batch.items()}
+        previous = np.asarray(shown["previous"], np.float32) / 127.5 - 1.0
+        _, sampled = enhance(
+            params, shown["low"][None], shown["identity"], previous, np.int32(0), np.int32(1), jax.random.key(0)
+        )
+        size = model.config.resolution
+        low = np.stack([np.kron(x, np.ones((size // x.shape[0],) * 2 + (1,), np.uint8)) for x in shown["low"]])
+        rows = [shown["identity"], low, shown["previous"], np.asarray(sampled[0]), shown["high"]]
+        return np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
+
+    return picture
+
+
+def _checked(section: str, make: Callable):
+    """Turns a value that a dataclass refused into one line for the person who wrote the config."""
+    try:
+        return make()
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise InputError(f"config.{section}: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,126 @@
+"""The public API: a released model, ready to enhance clips."""
+
+import functools
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import jax
+import ml_collections
+import numpy as np
+from jaxtyping import UInt8
+
+from facenhance_jax import build, checkpoints, recurrence
+from facenhance_jax.denoiser import Denoiser
+from facenhance_jax.errors import InputError
+from facenhance_jax.pixels import to_signal
+
+PACKAGED_MODEL = Path(__file__).parent / "model"
+CHUNK = 8  # frames that one compiled program takes; a clip's last chunk is padded, at no cost
+
+
+class Enhancer:
+    """Makes 192x192 clips of a person from 64x64 clips of an expression and one photo.
+
+    Attributes:
+      size: side of the photo and of the frames that come out, pixels.
+      low_size: side of the low-res frames that go in, pixels.
+    """
+
+    def __init__(self, denoiser: Denoiser, params: dict):
+        self.denoiser = denoiser
+        self.params = params
+        self.size = denoiser.config.resolution
+        self.low_size = denoiser.config.low_size
+        self._programs = {}
+
+    @classmethod
+    def load(cls, path: Path | str | None = None) -> "Enhancer":
+        """Loads a released model's folder, or the model in the package where no path is given.
+
+        Compiled programs are kept in the user's cache folder, so that the next process starts at once.
+
+        Raises:
+          InputError: where the folder is no released model, or its weights do not fit its config.
+        """
+        keep_compiled_programs()
+        path = PACKAGED_MODEL if path is None else Path(path)
+        denoiser = build.denoiser(ml_collections.ConfigDict(checkpoints.load_config(path)))
+        return cls(denoiser, checkpoints.load_params(path, denoiser.abstract_params()))
+
+    def enhance(
+        self,
+        low: UInt8[np.ndarray, "n l l 3"],
+        identity: UInt8[np.ndarray, "h w 3"],
+        *,
+        steps: int = 8,
+        seed: int = 0,
+        solver: str = "ddim",
+    ) -> UInt8[np.ndarray, "n h w 3"]:
+        """The whole clip at once; see `stream`."""
+        return np.stack(list(self.stream(low, identity, steps=steps, seed=seed, solver=solver)))
+
+    def stream(
+        self,
+        frames: Iterable[UInt8[np.ndarray, "l l 3"]],
+        identity: UInt8[np.ndarray, "h w 3"],
+        *,
+        steps: int = 8,
+        seed: int = 0,
+        solver: str = "ddim",
+    ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        """Yields enhanced frames as they are made, in memory that does not grow with the clip.
+
+        The pixels are a function of the arguments alone: the same whether a clip is streamed or done at once.
+
+        Args:
+          frames: low-res frames, uint8 [low_size, low_size, 3]; any iterable, read as needed.
+          identity: the neutral photo, uint8 [size, size, 3].
+          steps: of the sampler, 1..T.
+          seed: of the noise.
+          solver: "ddim" or "2m" (see `sampler.make_plan`).
+
+        Raises:
+          InputError: for steps that the model cannot take, or a photo or frame of another size.
+        """
+        program = self._program(steps, solver)
+        self._check("the photo", identity, self.size)
+        return self._chunks(program, iter(frames), np.asarray(identity), seed)
+
+    def _chunks(self, program, frames, identity, seed):
+        key = jax.random.key(seed)
+        photo = jax.device_put(identity[None])
+        previous, first = to_signal(photo), 0
+        while chunk := list(itertools.islice(frames, CHUNK)):
+            for index, frame in enumerate(chunk):
+                self._check(f"frame {first + index} of the clip", frame, self.low_size)
+            low = np.zeros((CHUNK, 1, self.low_size, self.low_size, 3), np.uint8)
+            low[: len(chunk), 0] = chunk
+            previous, enhanced = program(
+                self.params, low, photo, previous, np.int32(first), np.int32(len(chunk)), key
+            )
+            yield from np.asarray(enhanced)[: len(chunk), 0]
+            first += len(chunk)
+
+    def _program(self, steps: int, solver: str):
+        """The compiled recurrence; one for each number of steps, whatever the clip's length."""
+        if (steps, solver) not in self._programs:
+            plan = build.plan(self.denoiser, steps, solver)
+            chunk = functools.partial(recurrence.enhance_chunk, denoiser=self.denoiser, plan=plan)
+            self._programs[steps, solver] = jax.jit(chunk)
+        return self._programs[steps, solver]
+
+    @staticmethod
+    def _check(what: str, pixels: np.ndarray, size: int) -> None:
+        shape, dtype = np.shape(pixels), getattr(pixels, "dtype", type(pixels))
+        if shape != (size, size, 3) or dtype != np.uint8:
+            raise InputError(f"{what} must be uint8 of shape ({size}, {size}, 3), not {dtype} of shape {shape}")
+
+
+def keep_compiled_programs() -> None:
+    """Turns on JAX's persistent compilation cache in the user's cache folder, unless a folder is set already."""
+    if jax.config.jax_compilation_cache_dir is None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facenhance_jax"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -1,0 +1,54 @@
+"""Pixels and signals: uint8 <-> [-1, 1], sizes, and space-to-depth."""
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+
+def to_signal(pixels: UInt8[Array, "*b h w c"] | UInt8[np.ndarray, "*b h w c"]) -> Float[Array, "*b h w c"]:
+    """Maps 0..255 to [-1, 1], float32."""
+    return jnp.asarray(pixels).astype(jnp.float32) / 127.5 - 1.0
+
+
+def to_pixels(signal: Float[Array, "*b h w c"]) -> UInt8[Array, "*b h w c"]:
+    """Maps [-1, 1] to 0..255, rounding to nearest and clipping what lies outside."""
+    return jnp.clip(jnp.round((signal.astype(jnp.float32) + 1.0) * 127.5), 0, 255).astype(jnp.uint8)
+
+
+def space_to_depth(images: Float[Array, "b h w c"], patch: int) -> Float[Array, "b hp wp cpp"]:
+    """Folds each patch x patch square of pixels into channels: [b, h, w, c] -> [b, h/p, w/p, p*p*c]."""
+    batch, height, width, channels = images.shape
+    grid = images.reshape(batch, height // patch, patch, width // patch, patch, channels)
+    return grid.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // patch, width // patch, patch * patch * channels)
+
+
+def depth_to_space(grid: Float[Array, "b hp wp cpp"], patch: int) -> Float[Array, "b h w c"]:
+    """The inverse of `space_to_depth`: [b, h/p, w/p, p*p*c] -> [b, h, w, c]."""
+    batch, height, width, depth = grid.shape
+    channels = depth // (patch * patch)
+    squares = grid.reshape(batch, height, width, patch, patch, channels)
+    return squares.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height * patch, width * patch, channels)
+
+
+def enlarge(images: Float[Array, "b h w c"], size: int) -> Float[Array, "b s s c"]:
+    """Bilinear, half-pixel centres, on the device."""
+    batch, _, _, channels = images.shape
+    return jax.image.resize(images, (batch, size, size, channels), "bilinear")
+
+
+def resize(pixels: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "s s 3"]:
+    """Brings a square image to size x size on the host: area mean on the way down, bicubic on the way up."""
+    if pixels.shape[0] == size and pixels.shape[1] == size:
+        return pixels
+    shrinks = pixels.shape[0] > size
+    return cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+
+
+def centre_square(pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "s s 3"]:
+    """Cuts the largest centred square."""
+    height, width, _ = pixels.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return pixels[top : top + side, left : left + side]
