@@ -3,7 +3,6 @@
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -50,12 +49,8 @@ def run_settings(config: ml_collections.ConfigDict) -> RunSettings:
 def denoiser(config: ml_collections.ConfigDict) -> Denoiser:
     """The network and its schedule, without parameters."""
 
-    def make():
-        # JSON has no tuples, and a network's structure is compared and hashed by its config.
-        values = {name: tuple(v) if isinstance(v, list) else v for name, v in config.model.items()}
-        return Denoiser(DenoiserConfig(**values), linear_schedule(**config.schedule))
-
-    return _checked("model", make)
+    schedule = _checked("schedule", lambda: linear_schedule(**config.schedule))
+    return Denoiser(_checked("model", lambda: DenoiserConfig(**config.model)), schedule)
 
 
 def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
@@ -94,24 +89,17 @@ def train_step(config: ml_collections.ConfigDict, axis: str | None = None) -> Ca
     )
 
 
-def records(config: ml_collections.ConfigDict, split: str):
-    """Random access to the clip records of "train" or "test"."""
-    # Imported here: who only enhances needs no data set library, and waits for none to load.
-    from facenhance_jax.data import mug_dataset_builder
-
-    return mug_dataset_builder.open_split(Path(config.data.directory), split)
-
-
 def batches(config: ml_collections.ConfigDict, start_step: int = 0) -> Iterator[dict[str, np.ndarray]]:
     """The training batches from `start_step` on."""
-    from facenhance_jax.data import pipeline
+    # Imported here: who only enhances needs no data set library, and waits for none to load.
+    from facenhance_jax.data import mug_dataset_builder, pipeline
 
+    data = config.data
+    clips = mug_dataset_builder.source(
+        data.directory, data.split, frames=data.frames, resolution=config.model.resolution
+    )
     return pipeline.batches(
-        records(config, "train"),
-        batch_size=config.train.batch_size,
-        seed=config.train.seed,
-        start_step=start_step,
-        flip=config.data.flip,
+        clips, batch_size=config.train.batch_size, seed=config.train.seed, start_step=start_step, flip=data.flip
     )
 
 
@@ -126,7 +114,7 @@ def plan(model: Denoiser, steps: int, solver: str = "ddim") -> sampler.Plan:
         raise InputError(f"steps must be from 1 to {total}, not {steps}")
     if model.config.prediction == "x_prev" and steps != total:
         raise InputError(
-            f"steps={steps}: this model predicts x_(t-1) and samples only with its own {total} steps; use --steps {total}"
+            f"steps={steps}: this model predicts x_(t-1) and samples only with its own {total}; use --steps {total}"
         )
     return sampler.make_plan(model.schedule, sampler.spaced_timesteps(total, steps), solver)
 

@@ -60,7 +60,8 @@ class DenoiserConfig:
             if getattr(self, field) not in choices:
                 raise ValueError(f"{field} must be one of {', '.join(choices)}, not {getattr(self, field)!r}")
         if self.expression == "encoder" and (
-            self.low_size % 2 ** len(self.expression_channels) or any(c % 32 or c < 32 for c in self.expression_channels)
+            self.low_size % 2 ** len(self.expression_channels)
+            or any(c % 32 or c < 32 for c in self.expression_channels)
         ):
             raise ValueError(
                 f"expression_channels {self.expression_channels} must be multiples of 32, and low_size {self.low_size} "

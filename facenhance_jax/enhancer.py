@@ -59,6 +59,8 @@ class Enhancer:
         solver: str = "ddim",
     ) -> UInt8[np.ndarray, "n h w 3"]:
         """The whole clip at once; see `stream`."""
+        if len(low) == 0:
+            raise InputError("the clip has no frames")
         return np.stack(list(self.stream(low, identity, steps=steps, seed=seed, solver=solver)))
 
     def stream(
@@ -97,9 +99,7 @@ class Enhancer:
                 self._check(f"frame {first + index} of the clip", frame, self.low_size)
             low = np.zeros((CHUNK, 1, self.low_size, self.low_size, 3), np.uint8)
             low[: len(chunk), 0] = chunk
-            previous, enhanced = program(
-                self.params, low, photo, previous, np.int32(first), np.int32(len(chunk)), key
-            )
+            previous, enhanced = program(self.params, low, photo, previous, np.int32(first), np.int32(len(chunk)), key)
             yield from np.asarray(enhanced)[: len(chunk), 0]
             first += len(chunk)
 

@@ -12,7 +12,7 @@ class ExpressionEncoder(nnx.Module):
     Each level halves the grid: Conv3 stride 2, GroupNorm, SiLU, Conv3, GroupNorm, SiLU. Four levels bring 64x64 to 4x4.
     """
 
-    def __init__(self, low_size: int, channels: tuple[int, ...], *, dtype: jnp.dtype, rngs: nnx.Rngs):
+    def __init__(self, low_size: int, channels: tuple[int, ...], *, dtype, rngs: nnx.Rngs):
         """`channels`: one width a level, multiples of 32; the last is the tokens' width."""
         widths = (3, *channels)
         conv = dict(kernel_size=(3, 3), padding="SAME", dtype=dtype, rngs=rngs)

@@ -56,9 +56,7 @@ def enhance_chunk(
 
     def advance(previous, row):
         low_frame, offset = row
-        frame = jax.lax.cond(
-            offset < count, lambda: enhance(previous, low_frame, first + offset), lambda: previous
-        )
+        frame = jax.lax.cond(offset < count, lambda: enhance(previous, low_frame, first + offset), lambda: previous)
         return frame, to_pixels(frame)
 
     return jax.lax.scan(advance, previous, (low, jnp.arange(low.shape[0])))

@@ -61,8 +61,8 @@ def make_plan(schedule: Schedule, timesteps: Sequence[int], solver: str = "ddim"
     delta = phi - phi_next
     on_noisy, on_velocity, on_last = np.cos(delta), -np.sin(delta), np.zeros(len(phi))
     if solver == "2m":
-        # In x_0's terms: x_s = (sin phi_s / sin phi_t) x_t + (sin delta / sin phi_t) D', where D' extrapolates the last two
-        # estimates of x_0 in lambda = log(cos phi / sin phi). The first step has no last, and the step to 0 no finite lambda.
+        # In x_0's terms: x_s = (sin phi_s / sin phi_t) x_t + (sin delta / sin phi_t) D', where D' extrapolates the last
+        # two estimates of x_0 in lambda = log(cos phi / sin phi). The first step has no last, the step to 0 no lambda.
         lam = -np.log(np.tan(phi))
         inner = slice(1, len(phi) - 1)
         weight = np.zeros(len(phi))

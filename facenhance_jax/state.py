@@ -68,13 +68,15 @@ def train_step(
     value, gradients = jax.value_and_grad(loss_fn)(state.params, batch, key, first + jnp.arange(size))
     if axis:
         value, gradients = jax.lax.pmean((value, gradients), axis)
-    norm = optax.global_norm(gradients)
+    norm = optax.tree.norm(gradients)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     ema = optax.incremental_update(params, state.ema, 1.0 - warmed_up_decay(state.step, ema_decay))
     finite = jnp.isfinite(value) & jnp.isfinite(norm)
     params, ema, opt_state = jax.tree.map(
-        lambda new, old: jnp.where(finite, new, old), (params, ema, opt_state), (state.params, state.ema, state.opt_state)
+        lambda new, old: jnp.where(finite, new, old),
+        (params, ema, opt_state),
+        (state.params, state.ema, state.opt_state),
     )
     skipped = state.skipped + (1 - finite.astype(jnp.int32))
     new_state = TrainState(state.step + 1, params, ema, opt_state, state.key, skipped)

@@ -1,4 +1,4 @@
-"""The conditional UNet (section 4.1.2 of the paper): guided-diffusion's blocks, in the configuration Palette gave them."""
+"""The conditional UNet (section 4.1.2 of the paper): guided-diffusion's blocks, as Palette configures them."""
 
 import math
 from dataclasses import dataclass
@@ -98,7 +98,10 @@ class Attention(nnx.Module):
         self.norm = nnx.GroupNorm(channels, num_groups=GROUPS, dtype=dtype, rngs=rngs)
         self.qkv = nnx.Linear(channels, 3 * channels, dtype=dtype, rngs=rngs)
         self.token_kv = nnx.Linear(token_width, 2 * channels, dtype=dtype, rngs=rngs) if token_width else None
-        self.out = nnx.Linear(channels, channels, dtype=dtype, kernel_init=nnx.initializers.zeros, rngs=rngs)
+        # Guided-diffusion starts the projection at zero. With tokens it does not, so that the expression reaches the
+        # output after a single training step; the UNet's own last convolution keeps the output zero until then.
+        start = nnx.initializers.lecun_normal() if token_width else nnx.initializers.zeros
+        self.out = nnx.Linear(channels, channels, dtype=dtype, kernel_init=start, rngs=rngs)
 
     def __call__(
         self, x: Float[Array, "b h w c"], tokens: Float[Array, "b n t"] | None = None

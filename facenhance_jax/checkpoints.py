@@ -1,0 +1,219 @@
+"""What is kept on disk: the checkpoints of a training run, and the folder of a released model.
+
+Both are Orbax pytrees. Before Orbax reads one, every array in it is read once with TensorStore and compared with
+what the caller expects: a file cut short is then one error of ours, where Orbax would print thousands of lines.
+"""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tensorstore
+from orbax.checkpoint import v1 as ocp
+
+from facenhance_jax.errors import InputError
+
+KEPT = 2  # checkpoints of a run: the newest and the one before
+STATE = "state"  # the folder that Orbax makes for the one pytree of a checkpoint
+
+
+class RunCheckpoints:
+    """Writes the checkpoints of a training run, in the background, as `folder/<step>/`; the latest two are kept.
+
+    A checkpoint takes its final name only when it is whole, so a process killed while saving leaves the one before
+    intact. The first save clears away what such a process left behind: one writer at a time.
+    """
+
+    def __init__(self, folder: Path | str):
+        context = ocp.Context()
+        # Else each device saves a slice of every replicated array, and slicing compiles a program for each shape.
+        context.array.saving.use_replica_parallel = False
+        self._checkpointer = ocp.training.Checkpointer(
+            Path(folder).absolute(),
+            context=context,
+            preservation_policy=ocp.training.preservation_policies.LatestN(KEPT),
+            cleanup_tmp_directories=True,
+        )
+
+    def __enter__(self) -> "RunCheckpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._checkpointer.close()
+
+    def save(self, step: int, state: Any) -> None:
+        """Copies `state` (a pytree of arrays) off the devices, then writes it while the caller goes on.
+
+        Waits for the save before it. `state` may be donated as soon as this returns.
+        """
+        # Forced: the default policy silently skips a save while another runs.
+        self._checkpointer.save_async(step, state, force=True)
+
+
+def latest_step(folder: Path | str) -> int | None:
+    """The step of the newest whole checkpoint in `folder`; None where there is none."""
+    return max(_steps(Path(folder)), default=None)
+
+
+def restore(folder: Path | str, step: int, abstract: Any) -> Any:
+    """Reads the checkpoint of `step`, bit for bit.
+
+    Args:
+      folder: as given to `RunCheckpoints`.
+      abstract: the pytree to fill: arrays or `jax.ShapeDtypeStruct`s. A leaf goes to its sharding, or to the first
+          local device where it has none, whatever devices wrote it.
+
+    Raises:
+      InputError: the checkpoint is damaged, or holds another tree.
+    """
+    checkpoint = Path(folder).absolute() / str(step)
+    before = max((other for other in _steps(checkpoint.parent) if other < step), default=0)
+    return _read(checkpoint, abstract, f"delete this folder to go on from step {before}")
+
+
+def save_model(folder: Path | str, params: Any, config: dict[str, Any], card: str, dtype: str = "float32") -> None:
+    """Writes a released model: `params/`, `config.json` and `card.md`, whole or not at all.
+
+    Args:
+      folder: new or empty; its parents are made.
+      params: a pytree of floating-point arrays.
+      config: everything needed to build the network again; JSON values only.
+      card: the model card, Markdown.
+      dtype: of the arrays on disk; "float16" halves the folder. `load_params` gives back what its caller asks for.
+
+    Raises:
+      InputError: the folder holds something, or a parameter is not finite in `dtype`.
+    """
+    folder = Path(folder).absolute()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: exists already; remove it or choose another folder")
+    stored = jax.tree.map_with_path(lambda path, leaf: _cast(path, leaf, dtype), params)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+        model = Path(scratch) / "model"
+        model.mkdir()
+        (model / "config.json").write_text(json.dumps(config, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        (model / "card.md").write_text(card, encoding="utf-8")
+        context = ocp.Context()
+        context.array.saving.enable_write_sharding_file = False  # the devices that wrote it are nobody's business
+        with context:
+            ocp.save(model / "params", stored)
+        (model / "params" / "commit_success.txt").unlink()  # names the scratch folder; nothing on a local disk reads it
+        os.replace(model, folder)
+
+
+def load_config(folder: Path | str) -> dict[str, Any]:
+    """Reads the config of a released model.
+
+    Raises:
+      InputError: no such folder, not a model, or a broken `config.json`.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give the folder of a released model")
+    for part in ("config.json", "params"):
+        if not (folder / part).exists():
+            raise InputError(f"{folder}: not a released model (it has no {part}); give one that launch.export wrote")
+    return read_config(folder / "config.json", "copy the model again")
+
+
+def load_params(folder: Path | str, abstract: Any) -> Any:
+    """Reads the parameters of a released model onto the local device.
+
+    Args:
+      folder: of the model.
+      abstract: the pytree that the model's config makes: arrays or `jax.ShapeDtypeStruct`s. What is stored in half
+          precision comes back in the dtype asked for here.
+
+    Raises:
+      InputError: the files are damaged, or hold other leaves or shapes than the config makes.
+    """
+    return _read(Path(folder).absolute() / "params", abstract, "copy the model again")
+
+
+def read_config(file: Path, remedy: str) -> dict[str, Any]:
+    """Reads a config from a JSON file. JSON has no tuples and our configs no lists, so its lists come back as tuples.
+
+    Raises:
+      InputError: it cannot be read or is no JSON object; the message ends with `remedy`, what to do about it.
+    """
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: not readable as JSON ({str(error).splitlines()[0]}); {remedy}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{file}: not a JSON object; {remedy}")
+    return _with_tuples(values)
+
+
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_tuples(item) for name, item in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+
+
+def _steps(folder: Path) -> list[int]:
+    # Orbax gives a checkpoint its plain name last: anything else here is unfinished.
+    return [int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()] if folder.is_dir() else []
+
+
+def _cast(path: tuple[Any, ...], leaf: Any, dtype: str) -> jax.Array:
+    with np.errstate(over="ignore"):
+        cast = np.asarray(leaf).astype(dtype)
+    if not np.isfinite(cast).all():
+        raise InputError(f"{_name(path)}: not finite as {dtype}; use float32, or an earlier checkpoint")
+    return jnp.asarray(cast)
+
+
+def _read(checkpoint: Path, abstract: Any, remedy: str) -> Any:
+    try:
+        for file in (checkpoint / "_CHECKPOINT_METADATA", checkpoint / STATE / "_METADATA"):
+            json.loads(file.read_text(encoding="utf-8"))
+        stored = _read_arrays(checkpoint / STATE)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{checkpoint}: incomplete or damaged; {remedy}") from error
+    expected = {_name(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(abstract)}
+    if misfit := _misfit(stored, expected):
+        raise InputError(f"{checkpoint}: does not fit the config, {misfit}; use it with the config it was written with")
+    return ocp.load(checkpoint, jax.tree.map(_target, abstract))
+
+
+def _read_arrays(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Reads every array once, for its errors (ValueErrors, all of TensorStore's), and returns the shapes by name."""
+    store = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder}/"}}
+    context = tensorstore.Context()  # shared, so that the table of contents is read once
+    keys = tensorstore.KvStore.open(store, context=context).result().list().result()
+    shapes = {}
+    for name in (key.decode().removesuffix("/zarr.json") for key in keys if key.endswith(b"/zarr.json")):
+        spec = {"driver": "zarr3", "kvstore": {**store, "path": name}}
+        shapes[name] = tensorstore.open(spec, context=context, open=True).result().read().result().shape
+    if not shapes:
+        raise ValueError("no arrays")
+    return shapes
+
+
+def _misfit(stored: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]) -> str | None:
+    """Says in which leaf the two trees first differ; None where they do not."""
+    for name in sorted(stored.keys() | expected.keys()):
+        if name not in stored:
+            return f"{name} is not stored"
+        if name not in expected:
+            return f"which has no {name}"
+        if stored[name] != expected[name]:
+            return f"{name} is {stored[name]} and not {expected[name]}"
+    return None
+
+
+def _target(leaf: Any) -> jax.ShapeDtypeStruct:
+    sharding = getattr(leaf, "sharding", None) or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    """As Orbax names the array of a leaf: opt_state.1.0.count."""
+    return jax.tree_util.keystr(path, simple=True, separator=".")

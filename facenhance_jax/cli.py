@@ -1,0 +1,183 @@
+"""The command `facenhance`. Heavy imports wait until the arguments are known to be good, so that --help is instant."""
+
+import argparse
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from facenhance_jax import __version__
+from facenhance_jax.errors import InputError
+
+STRIP_COLUMNS = 8  # frames shown in a strip
+KEPT_FRAMES = 16  # frames held for the strip while a clip of unknown length goes by
+LARGEST_SEED = 2**32 - 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns the exit status: 0, 2 for bad input (one line on stderr), 130 when interrupted."""
+    try:
+        args = _parser().parse_args(argv)
+        args.run(args)
+    except InputError as error:
+        print(f"facenhance: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nfacenhance: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        """One line, as for every other bad input, instead of the usage and a line."""
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="facenhance", description="A 192x192 video of a person from a 64x64 clip and one photo.")
+    parser.add_argument("--version", action="version", version=f"facenhance {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    enhance = commands.add_parser("enhance", help="enhance a clip", description="Enhances a low-resolution clip.")
+    enhance.add_argument("--low", required=True, help="the clip: video, gif, webp, picture, folder of frames or .npy")
+    enhance.add_argument("--identity", required=True, help="a neutral photo of the person, at least 64 pixels a side")
+    enhance.add_argument("--output", required=True, help="what to write: .mp4, .gif or a folder of PNG frames")
+    enhance.add_argument("--model", help="a released model's folder (default: the one that is installed)")
+    enhance.add_argument(
+        "--steps", type=_whole_number(1), default=8, help="denoising steps a frame; more is slower (default: 8)"
+    )
+    enhance.add_argument(
+        "--seed", type=_whole_number(0, LARGEST_SEED), default=0, help="of the noise; the same seed, the same pixels"
+    )
+    enhance.add_argument("--strip", help="also write this .png: photo, low-res and enhanced, for eight frames")
+    enhance.set_defaults(run=_enhance)
+
+    demo = commands.add_parser("demo", help="enhance the clip of a drawn person, with figures")
+    demo.add_argument("--output", required=True, help="the folder to write to")
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = None
+        if number is None or number < least or (most is not None and number > most):
+            limits = f"from {least}" + (" up" if most is None else f" to {most}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {limits}")
+        return number
+
+    return convert
+
+
+def _demo(args: argparse.Namespace) -> None:
+    from facenhance_jax import demonstration
+
+    demonstration.run(Path(args.output))
+
+
+def _enhance(args: argparse.Namespace) -> None:
+    from facenhance_jax import media
+
+    _check_places(args)
+    clip, photo = media.open_clip(args.low), media.read_photo(args.identity)
+
+    from facenhance_jax import pixels
+    from facenhance_jax.enhancer import Enhancer
+
+    enhancer = Enhancer.load(args.model)
+    _note_shape(args.low, clip.height, clip.width)
+    _note_shape(args.identity, *photo.shape[:2])
+    identity = pixels.resize(pixels.centre_square(photo), enhancer.size)
+
+    waiting = deque()  # frames that the enhancer has taken and not yet given back: a chunk
+
+    def low_frames() -> Iterator:
+        for frame in clip:
+            waiting.append(pixels.resize(pixels.centre_square(frame), enhancer.low_size))
+            yield waiting[-1]
+
+    started = time.perf_counter()
+    kept = _KeptFrames()
+    enhanced = enhancer.stream(low_frames(), identity, steps=args.steps, seed=args.seed)
+    with media.open_writer(args.output, clip.fps) as writer, _progress(clip.count) as bar:
+        for frame in enhanced:
+            writer.write(frame)
+            kept.add((waiting.popleft(), frame))
+            bar.update()
+    seconds = time.perf_counter() - started
+    for note in clip.notes:
+        _note(note)
+    if args.strip:
+        _write_strip(args.strip, identity, kept.spread(STRIP_COLUMNS))
+    speed = f"{writer.count} frames in {seconds:.1f} s, {writer.count / seconds:.1f} frames/s"
+    print(f"wrote {args.output}: {speed}")
+
+
+def _check_places(args: argparse.Namespace) -> None:
+    """Before anything slow: every output can be written, and none is one of the inputs."""
+    from facenhance_jax import media
+
+    media.check_output(args.output)
+    if args.strip:
+        media.check_output(args.strip, (".png",))
+    inputs = {Path(args.low).resolve(), Path(args.identity).resolve()}
+    for output in filter(None, (args.output, args.strip)):
+        if Path(output).resolve() in inputs:
+            raise InputError(f"{output}: is also an input, which would be lost; choose another name for the output")
+
+
+def _note(text: str) -> None:
+    print(f"facenhance: note: {text}", file=sys.stderr)
+
+
+def _note_shape(name: str, height: int, width: int) -> None:
+    if height != width:
+        side = min(height, width)
+        _note(f"{name}: {width}x{height} is not square, its middle {side}x{side} is used")
+
+
+def _progress(count: int | None) -> AbstractContextManager:
+    from tqdm import tqdm
+
+    # In a log every refresh is a line, so there they come seldom.
+    interval = 0.2 if sys.stderr.isatty() else 10.0  # seconds
+    return tqdm(total=count, unit="frame", desc="enhancing", mininterval=interval, maxinterval=interval)
+
+
+class _KeptFrames:
+    """Up to 16 of any number of items, evenly spread: when full, every second one goes and the stride doubles."""
+
+    def __init__(self):
+        self._items = []
+        self._stride = 1
+        self._seen = 0
+
+    def add(self, item: tuple) -> None:
+        if self._seen % self._stride == 0:
+            self._items.append(item)
+        if len(self._items) > KEPT_FRAMES:
+            self._items = self._items[::2]
+            self._stride *= 2
+        self._seen += 1
+
+    def spread(self, count: int) -> list[tuple]:
+        """At most `count` of them, from the first to the last."""
+        if len(self._items) <= count:
+            return self._items
+        last = len(self._items) - 1
+        return [self._items[round(index * last / (count - 1))] for index in range(count)]
+
+
+def _write_strip(path: str, identity: object, pairs: list[tuple]) -> None:
+    from facenhance_jax import media
+
+    lows, highs = zip(*pairs, strict=True)
+    rows = [("photo", [identity] * len(pairs)), ("low-res", list(lows)), ("enhanced", list(highs))]
+    media.write_png(path, media.strip(rows))
+    print(f"wrote {path}: photo, low-res and enhanced, {len(pairs)} frames")

@@ -1,0 +1,1 @@
+"""From a tree of face clips to training batches."""

@@ -1,0 +1,65 @@
+"""Training batches out of clip records, by grain: shuffled, endless, and the same after a stop at any step.
+
+Which frames a step sees is a function of (seed, step) alone, so a run resumes by starting at its step: there is no
+iterator state to save.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import grain
+import numpy as np
+from jaxtyping import UInt8
+
+from facenhance_jax.data import layout
+from facenhance_jax.errors import InputError
+
+Batch = dict[str, UInt8[np.ndarray, "b h w 3"]]
+Example = dict[str, UInt8[np.ndarray, "h w 3"]]
+
+
+def batches(
+    source: Sequence[Mapping[str, Any]],
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    flip: bool = True,
+    process: int = 0,
+    processes: int = 1,
+    threads: int = 8,
+) -> Iterator[Batch]:
+    """Endless batches of uint8 images [batch_size, h, w, 3]: `high`, `previous`, `identity`, `low`.
+
+    `source` gives records by index: a prepared data set, or a list of `mug_dataset_builder.records`. Each clip comes
+    once an epoch, with one of its frames drawn at random; `flip` mirrors half of the examples, all four images alike.
+    `batch_size` is for this process, which takes every `processes`-th example. Raises InputError for an empty source.
+    """
+    if len(source) == 0:
+        raise InputError("data: no clips; prepare a data set that has some")
+    examples = grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(partial(example, flip=flip))
+    steps = examples[process::processes].batch(batch_size)[start_step:]
+    # The buffer counts whole batches here, and grain's default of 500 would fill the memory.
+    return iter(steps.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)))
+
+
+def example(record: Mapping[str, Any], rng: np.random.Generator, *, flip: bool) -> Example:
+    """One random frame n of a clip, with its conditions; nothing else of the clip is decoded.
+
+    `previous` is frame n - 1, and the photo when n = 0, as where Algorithm 3 starts.
+    """
+    frame = int(rng.integers(len(record["high"])))
+    mirrored = flip and rng.random() < 0.5
+    identity = _decode(record, "identity", record["identity"])
+    images = {
+        "high": _decode(record, "high", record["high"][frame]),
+        "previous": _decode(record, "high", record["high"][frame - 1]) if frame else identity,
+        "identity": identity,
+        "low": _decode(record, "low", record["low"][frame]),
+    }
+    return {name: np.ascontiguousarray(image[:, ::-1]) if mirrored else image for name, image in images.items()}
+
+
+def _decode(record: Mapping[str, Any], field: str, data: bytes) -> UInt8[np.ndarray, "h w 3"]:
+    return layout.decode(data, f"record {record['subject']}/{record['expression']}/{record['take']}, {field}")

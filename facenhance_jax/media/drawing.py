@@ -1,0 +1,33 @@
+"""A strip: labelled rows of small pictures on one canvas, to compare frames by eye."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+GAP = 4  # pixels between pictures
+LETTERS = 14  # pixels, the height of a label's letters
+INK, PAPER = (32, 32, 32), (255, 255, 255)
+
+
+def strip(rows: Sequence[tuple[str, Sequence[UInt8[np.ndarray, "_ _ 3"]]]]) -> UInt8[np.ndarray, "h w 3"]:
+    """Draws each (label, pictures) as a row, the label on its left.
+
+    Every picture is shown as large as the largest, its pixels kept as blocks, so that a low-res frame looks low-res.
+    Rows may differ in length; columns line up from the left.
+    """
+    side = max(max(picture.shape[:2]) for _, pictures in rows for picture in pictures)
+    columns = max(len(pictures) for _, pictures in rows)
+    font = ImageFont.load_default(LETTERS)
+    margin = round(max(font.getlength(label) for label, _ in rows)) + 4 * GAP
+    step = side + GAP
+    canvas = Image.new("RGB", (margin + columns * step, len(rows) * step + GAP), PAPER)
+    pen = ImageDraw.Draw(canvas)
+    for row, (label, pictures) in enumerate(rows):
+        top = GAP + row * step
+        pen.text((margin - 2 * GAP, top + side // 2), label, fill=INK, font=font, anchor="rm")
+        for column, picture in enumerate(pictures):
+            shown = Image.fromarray(picture).resize((side, side), Image.Resampling.NEAREST)
+            canvas.paste(shown, (margin + column * step, top))
+    return np.asarray(canvas)

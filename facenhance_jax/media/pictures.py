@@ -1,0 +1,92 @@
+"""Still pictures in: grey, alpha or 16 bits, brought to uint8 RGB, and checked before their pixels are decoded."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from facenhance_jax.errors import InputError
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
+SMALLEST_PHOTO = 64  # pixels, the shorter side
+LARGEST_PHOTO = 100_000_000  # pixels, width times height
+
+
+class NotAPicture(InputError):
+    """The bytes are in no picture format that we read; they may be a video."""
+
+
+def check_file(path: Path) -> None:
+    """Raises InputError unless `path` is a file that can be read and holds something."""
+    try:
+        with path.open("rb") as file:
+            if file.read(1):
+                return
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the name") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a file that can") from None
+    raise InputError(f"{path}: the file is empty; copy or download it again")
+
+
+def check_pixels(path: Path, width: int, height: int, most: int) -> None:
+    """Raises InputError if width times height passes `most`."""
+    if width * height > most:
+        raise InputError(f"{path}: {width}x{height} pixels are too many (at most {most // 10**6} Mpx); scale it down")
+
+
+@contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Hold Pillow's calls on the file `path` inside: its warnings stay silent, a bad file becomes an InputError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except InputError:
+        raise
+    except UnidentifiedImageError:
+        raise NotAPicture(f"{path}: not a picture; give a png, jpeg, bmp, gif, webp or tiff file") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{path}: far too many pixels; scale it down") from None
+    except Exception as error:  # Pillow's decoders raise anything on damaged bytes: KeyError, struct.error, ...
+        raise InputError(f"{path}: the picture is damaged or cut short; save it again") from error
+
+
+def to_rgb(path: Path, image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    """Grey is repeated, transparency laid on black, 16 bits scaled to 8 (Pillow's own conversion would clip them)."""
+    if image.mode.startswith("I;16"):
+        grey = np.round(np.asarray(image, dtype=np.float32) / 257).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=-1)
+    if image.mode in ("I", "F"):
+        raise InputError(f"{path}: 32 bits a channel are not understood; save it with 8 or 16 bits")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    return np.array(image.convert("RGB"))
+
+
+def read_picture(path: Path, most_pixels: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Reads a picture (the first, if it moves), turned upright as its EXIF says."""
+    check_file(path)
+    with decoding(path), Image.open(path, formats=FORMATS) as image:
+        check_pixels(path, *image.size, most_pixels)
+        image.load()
+        return to_rgb(path, ImageOps.exif_transpose(image))
+
+
+def read_photo(path: Path | str) -> UInt8[np.ndarray, "h w 3"]:
+    """Reads a photo of any shape, upright.
+
+    Raises InputError if the file is missing, empty, damaged or no picture, if its shorter side is under 64 pixels, or
+    if it has over 100 Mpx (known from the header, before anything is decoded).
+    """
+    path = Path(path)
+    photo = read_picture(path, LARGEST_PHOTO)
+    height, width, _ = photo.shape
+    if min(height, width) < SMALLEST_PHOTO:
+        raise InputError(f"{path}: {width}x{height} pixels are too few; each side needs at least {SMALLEST_PHOTO}")
+    return photo

@@ -1,0 +1,265 @@
+"""Clips in: videos, moving pictures, folders of frames, arrays and still pictures, one frame at a time."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import av
+import numpy as np
+from jaxtyping import Num, UInt8
+from PIL import Image
+
+from facenhance_jax.errors import InputError
+from facenhance_jax.media.pictures import (
+    FORMATS,
+    NotAPicture,
+    check_file,
+    check_pixels,
+    decoding,
+    read_picture,
+    to_rgb,
+)
+
+MOST_PIXELS = 36_000_000  # a frame; 8K video has 33 million
+MOST_FRAMES = 100_000  # 66 minutes at 25 frames/s
+USUAL_FPS = Fraction(25)  # of what carries no speed of its own
+FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+MOVING_FORMATS = ("GIF", "WEBP", "PNG")
+# Without the lists a text file named clip.mp4 ("ffconcat version 1.0 ...") would open other files.
+VIDEO_OPTIONS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi", "protocol_whitelist": "file"}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip on disk: iterate it for its frames, uint8 RGB [H, W, 3], as often as you like.
+
+    Each iteration opens the file anew and holds one frame at a time. InputError is raised while iterating if the
+    frames change size, are too many, or a frame of a folder or a moving picture is damaged.
+    """
+
+    path: Path
+    fps: Fraction  # frames/s; 25 for folders, arrays and still pictures
+    count: int | None  # frames that the file says it holds, None where it does not say
+    height: int  # pixels
+    width: int  # pixels
+    read: Callable[[], Iterator[UInt8[np.ndarray, "h w 3"]]] = field(repr=False)
+    notes: list[str] = field(default_factory=list)  # what a person should know; filled by the end of an iteration
+
+    def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        done = 0
+        for frame in self.read():
+            height, width, _ = frame.shape
+            if (height, width) != (self.height, self.width):
+                raise InputError(
+                    f"{self.path}: frame {done + 1} has {width}x{height} pixels, the first has "
+                    f"{self.width}x{self.height}; give frames of one size"
+                )
+            _check_count(self.path, done + 1)
+            yield frame
+            done += 1
+        note = f"{self.path}: {done} of {self.count} frames could be read, the file is damaged or cut short"
+        if self.count is not None and done < self.count and note not in self.notes:
+            self.notes.append(note)
+
+
+def open_clip(path: Path | str) -> Clip:
+    """Opens a clip and reads its first frame, so that what cannot be read is known at once.
+
+    `path` is a video (mp4, mov, webm, mkv, avi: every frame once, turned as its rotation says, fps the average), a gif,
+    webp or png that moves (frames repeated by their durations), a still picture (a clip of one frame), a folder of jpg,
+    png or bmp frames (in natural order), or an .npy array, uint8 or float, [N, H, W, 3] or [N, H, W]. Floats lie in
+    [0, 1], or in [-1, 1] if any is negative. What a file is, its bytes decide, .npy and folders apart.
+
+    Raises InputError if it is none of these, empty, cut short before its first frame, without frames, or over
+    36 Mpx a frame or 100,000 frames.
+    """
+    path = Path(path)
+    if path.is_dir():
+        read, fps, count = _open_folder(path)
+    else:
+        check_file(path)
+        if path.suffix.lower() == ".npy":
+            read, fps, count = _open_array(path)
+        elif _is_picture(path):
+            read, fps, count = _open_picture(path)
+        else:
+            read, fps, count = _open_video(path)
+    _check_count(path, count or 0)
+    first = next(read(), None)
+    if first is None:
+        raise InputError(f"{path}: no frame could be read; the file is cut short, damaged or without frames")
+    return Clip(path, fps, count, first.shape[0], first.shape[1], read)
+
+
+_Opened = tuple[Callable[[], Iterator[UInt8[np.ndarray, "h w 3"]]], Fraction, int | None]  # reader, fps, count
+
+
+def _check_count(path: Path, count: int) -> None:
+    if count > MOST_FRAMES:
+        raise InputError(f"{path}: more than {MOST_FRAMES} frames; cut it into shorter clips")
+
+
+# Videos
+
+
+def _video(path: Path) -> av.container.InputContainer:
+    name = f"file:{path}"  # without the prefix a name such as "http:x" would not be a file's
+    try:
+        try:
+            return av.open(name, options=dict(VIDEO_OPTIONS))
+        except UnicodeDecodeError:  # PyAV before 19 insists on a title in UTF-8; 19 does not know the argument
+            return av.open(name, options=dict(VIDEO_OPTIONS), metadata_errors="ignore")
+    except av.error.FFmpegError:
+        raise InputError(
+            f"{path}: not a clip, or cut short; give mp4, mov, webm, mkv, avi, gif, webp, a picture, a folder or .npy"
+        ) from None
+
+
+def _open_video(path: Path) -> _Opened:
+    with _video(path) as container:
+        if not container.streams.video:
+            raise InputError(f"{path}: no video was found in the file; it is cut short or holds only sound")
+        stream = container.streams.video[0]
+        check_pixels(path, stream.width, stream.height, MOST_PIXELS)
+        rate = stream.average_rate or stream.guessed_rate or USUAL_FPS
+        fps = Fraction(rate.numerator, rate.denominator)  # PyAV 19 has a class of its own for rates
+        return partial(_video_frames, path), fps, stream.frames or None
+
+
+def _video_frames(path: Path) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    with _video(path) as container:
+        for frame in _decoded(container):
+            check_pixels(path, frame.width, frame.height, MOST_PIXELS)
+            upright = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))  # counterclockwise both
+            yield np.ascontiguousarray(upright)
+
+
+def _decoded(container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
+    """The frames that decode. Damaged packets are left out: the clip's count tells how many frames are missing."""
+    packets = container.demux(video=0)
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            continue  # an error of the file itself ends `packets`, so this ends too
+        yield from frames
+
+
+# Pictures that move, and pictures that do not
+
+
+def _is_picture(path: Path) -> bool:
+    try:
+        with decoding(path), Image.open(path, formats=FORMATS):
+            return True
+    except NotAPicture:
+        return False
+
+
+def _open_picture(path: Path) -> _Opened:
+    with decoding(path), Image.open(path, formats=FORMATS) as image:
+        check_pixels(path, *image.size, MOST_PIXELS)
+        if image.format not in MOVING_FORMATS or image.n_frames == 1:
+            return partial(_still_frames, [path]), USUAL_FPS, 1
+        _check_count(path, image.n_frames)
+        durations = []
+        for index in range(image.n_frames):
+            image.seek(index)
+            if image.format == "WEBP":
+                image.load()  # tells the duration only now
+            durations.append(round(image.info.get("duration", 0)))
+    repeats, fps = even_speed(durations)
+    return partial(_moving_frames, path, repeats), fps, sum(repeats)
+
+
+def even_speed(durations: list[int]) -> tuple[list[int], Fraction]:
+    """Turns durations in milliseconds into how often each frame is repeated and the frames/s that keep the total time.
+
+    The shortest duration is one repeat; 5 ms of grace undo gif's rounding, so 30, 30, 40 ms are 30 frames/s. Durations
+    up to 10 ms mean "not said" and are shown for 100 ms, as browsers do.
+    """
+    shown = [duration if duration > 10 else 100 for duration in durations]
+    repeats = [max(1, round((duration - 5) / min(shown))) for duration in shown]
+    return repeats, Fraction(1000 * sum(repeats), sum(shown))
+
+
+def _moving_frames(path: Path, repeats: list[int]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    with decoding(path):
+        image = Image.open(path, formats=FORMATS)
+    with image:
+        for index, times in enumerate(repeats):
+            with decoding(path):
+                image.seek(index)
+                frame = to_rgb(path, image)
+            for _ in range(times):
+                yield frame
+
+
+def _still_frames(paths: list[Path]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    for path in paths:
+        yield read_picture(path, MOST_PIXELS)
+
+
+def _open_folder(path: Path) -> _Opened:
+    frames = [
+        file for file in path.iterdir() if file.suffix.lower() in FRAME_SUFFIXES and not file.name.startswith(".")
+    ]
+    if not frames:
+        raise InputError(f"{path}: the folder holds no jpg, png or bmp frames; put them directly in it")
+    return partial(_still_frames, sorted(frames, key=natural_order)), USUAL_FPS, len(frames)
+
+
+def natural_order(path: Path) -> list[str | int]:
+    """A sorting key by which frame_9 comes before frame_10."""
+    return [int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", path.name)]
+
+
+# Arrays
+
+
+def _open_array(path: Path) -> _Opened:
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")  # never unpickles
+    except (ValueError, OSError, EOFError, OverflowError, TypeError):
+        raise InputError(
+            f"{path}: not a whole array of numbers (cut short, or it holds Python objects); save it with np.save"
+        ) from None
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise InputError(f"{path}: numbers of type {array.dtype}; give uint8, or floats in [0, 1] or [-1, 1]")
+    if not (array.ndim == 4 and array.shape[-1] == 3) and not (array.ndim == 3 and array.shape[-1] != 3):
+        raise InputError(f"{path}: an array of shape {list(array.shape)}; give [N, H, W, 3] or [N, H, W]")
+    if array.size == 0:
+        raise InputError(f"{path}: an array of shape {list(array.shape)} holds no frames; give at least one")
+    check_pixels(path, array.shape[2], array.shape[1], MOST_PIXELS)
+    _check_count(path, len(array))
+    signed = array.dtype != np.uint8 and _check_floats(path, array)
+    return partial(_array_frames, array, signed), USUAL_FPS, len(array)
+
+
+def _check_floats(path: Path, array: Num[np.ndarray, "n ..."]) -> bool:
+    """Reads the array once, frame by frame; returns whether any value is negative."""
+    lowest = 0.0
+    for index, frame in enumerate(array):
+        low, high = float(frame.min()), float(frame.max())
+        if not (-1.001 <= low and high <= 1.001):  # NaN fails both
+            raise InputError(
+                f"{path}: frame {index + 1} holds NaN or values outside [-1, 1]; "
+                "give uint8, or floats in [0, 1] or [-1, 1]"
+            )
+        lowest = min(lowest, low)
+    return lowest < 0
+
+
+def _array_frames(array: Num[np.ndarray, "n ..."], signed: bool) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    for stored in array:
+        frame = np.array(stored)
+        if frame.dtype != np.uint8:
+            unit = (frame.astype(np.float32) + 1) / 2 if signed else frame.astype(np.float32)
+            frame = np.clip(np.round(unit * 255), 0, 255).astype(np.uint8)
+        yield frame if frame.ndim == 3 else np.repeat(frame[..., None], 3, axis=-1)

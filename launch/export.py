@@ -1,0 +1,48 @@
+"""Releases a model: `python launch/export.py --workdir=DIR --output=model [--card=card.md] [--dtype=float16]`.
+
+Writes the moving average of the parameters in the newest checkpoint of launch/train.py's DIR, with its config.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import app, flags, logging
+
+CHECKOUT = str(Path(__file__).resolve().parent.parent)
+if CHECKOUT not in sys.path:
+    sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
+
+from facenhance_jax import training  # noqa: E402
+from facenhance_jax.errors import InputError  # noqa: E402
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder of the training run", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "folder to write, new or empty", required=True)
+_CARD = flags.DEFINE_string("card", None, "the model card, a Markdown file; without it a line that names the step")
+_DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "float16"], "of the arrays on disk")
+
+
+def export() -> str:
+    """Does what the flags say and returns the summary."""
+    output = Path(_OUTPUT.value).absolute()
+    card = None
+    if _CARD.value is not None:
+        try:
+            card = Path(_CARD.value).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{_CARD.value}: not readable ({error}); give a Markdown file as --card") from error
+    step = training.export_model(Path(_WORKDIR.value).absolute(), output, card, _DTYPE.value)
+    size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
+    return f"{output}: step {step}, {size / 1e6:.1f} MB"
+
+
+def main(_: list[str]) -> None:
+    logging.set_verbosity(logging.ERROR)  # Orbax reports every file it touches
+    try:
+        print(export())
+    except InputError as error:
+        print(f"facenhance: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    app.run(main)

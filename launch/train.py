@@ -1,0 +1,61 @@
+"""Trains: `python launch/train.py --config=configs/demo.py --workdir=DIR [--config.train.batch_size=4 ...]`.
+
+Interrupted, or run again, it goes on from the newest checkpoint in DIR.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+CHECKOUT = str(Path(__file__).resolve().parent.parent)
+if CHECKOUT not in sys.path:
+    sys.path.insert(0, CHECKOUT)  # configs import each other, and are in no package
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "configs/NAME.py, or configs/NAME.py:variant", lock_config=True
+)
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run; one that is there goes on", required=True)
+flags.mark_flag_as_required("config")
+
+
+def parse(argv: list[str]) -> list[str]:
+    """Reads the flags and the config behind them; a bad one is one line and exit status 2."""
+    try:
+        rest = flags.FLAGS(argv)
+        _CONFIG.value.lock()  # a config that could not be read says so when it is touched
+    except (AttributeError, KeyError) as error:
+        stop(f"--config: no such field: {last_line(str(error))}")
+    except (flags.Error, OSError, TypeError, ValueError) as error:
+        stop(last_line(str(error)))
+    return rest
+
+
+def last_line(message: str) -> str:
+    """Where ml_collections says what is wrong, behind a traceback or inside a quoted `repr`."""
+    line = message.replace("\\n", "\n").strip().splitlines()[-1].strip()
+    return line.removesuffix("'") if line.count("'") % 2 else line
+
+
+def stop(message: str) -> None:
+    print(f"facenhance: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def main(_: list[str]) -> None:
+    logging.set_verbosity(logging.ERROR)  # Orbax reports every file it touches
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facenhance" / "jax"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))  # read once, when JAX is imported
+    from facenhance_jax import training  # not before: a bad flag should not wait for JAX
+    from facenhance_jax.errors import InputError
+
+    try:
+        training.train(_CONFIG.value, Path(_WORKDIR.value).absolute())
+    except InputError as error:
+        stop(str(error))
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse)

@@ -1,0 +1,140 @@
+"""The denoiser: its conditions, its forms, and one training step of each."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import smoke
+from facenhance_jax import build, diffusion
+from facenhance_jax.denoiser import Conditions, DenoiserConfig
+from facenhance_jax.pixels import to_signal
+
+
+def config_of(**model):
+    config = smoke.get_config()
+    config.model.update(model)
+    config.train.warmup_steps = 0
+    return config
+
+
+def random_batch(size=2, seed=0):
+    rng = np.random.default_rng(seed)
+    sides = dict(high=32, previous=32, identity=32, low=16)
+    return {name: rng.integers(0, 256, (size, side, side, 3), dtype=np.uint8) for name, side in sides.items()}
+
+
+def velocity_of(denoiser, params, batch, timestep):
+    images = {name: to_signal(pixels) for name, pixels in batch.items()}
+    conditions = Conditions(images["identity"], images["previous"], denoiser.encode(params, images["low"]))
+    return denoiser.velocity(params, images["high"], jnp.full(len(batch["high"]), timestep), conditions)
+
+
+@pytest.fixture(scope="module")
+def after_one_step():
+    """(denoiser, parameters, velocity function) of a form, after one training step; made once each."""
+
+    @functools.cache
+    def train(**model):
+        config = config_of(**model)
+        denoiser = build.denoiser(config)
+        state, _ = jax.jit(build.train_step(config))(build.initial_state(config), random_batch())
+        return denoiser, state.params, jax.jit(functools.partial(velocity_of, denoiser))
+
+    return train
+
+
+@pytest.mark.parametrize("model", [dict(), dict(expression="concat"), dict(previous="clean")], ids=str)
+@pytest.mark.parametrize("condition", ["low", "identity", "previous"])
+def test_every_condition_reaches_the_output_after_one_training_step(after_one_step, model, condition):
+    _, params, velocity = after_one_step(**model)
+    batch = random_batch(seed=1)
+    changed = batch | {condition: 255 - batch[condition]}
+    assert float(jnp.abs(velocity(params, batch, 500) - velocity(params, changed, 500)).max()) > 1e-5
+
+
+def test_without_the_previous_frame_it_makes_no_difference(after_one_step):
+    denoiser, params, velocity = after_one_step(previous="none")
+    batch = random_batch(seed=1)
+    changed = batch | {"previous": 255 - batch["previous"]}
+    np.testing.assert_array_equal(velocity(params, batch, 500), velocity(params, changed, 500))
+    assert denoiser.config.unet.in_channels == 6
+
+
+def test_the_timestep_reaches_the_output(after_one_step):
+    _, _, velocity = after_one_step()
+    # The timestep enters before the residual blocks' last convolutions, which one step leaves at zero: two more.
+    config = config_of()
+    step = jax.jit(build.train_step(config))
+    state = build.initial_state(config)
+    for seed in range(3):
+        state, _ = step(state, random_batch(seed=seed))
+    batch = random_batch(seed=1)
+    difference = velocity(state.params, batch, 1) - velocity(state.params, batch, 900)
+    assert float(jnp.abs(difference).max()) > 1e-6
+
+
+def test_input_channels_are_the_papers_nine_and_more_or_less_by_ablation():
+    assert DenoiserConfig().unet.in_channels == 9
+    assert DenoiserConfig(expression="concat").unet.in_channels == 12
+    assert DenoiserConfig(expression="concat").unet.token_width == 0
+    assert DenoiserConfig(previous="none").unet.in_channels == 6
+
+
+def test_in_x_prev_form_the_step_of_the_velocity_is_what_the_network_prints(after_one_step):
+    """At initialisation it prints zero, so v = cot(delta) x_t; and a step by delta then gives exactly zero."""
+    denoiser = build.denoiser(config_of(prediction="x_prev", target="frame"))
+    batch = random_batch()
+    velocity = velocity_of(denoiser, denoiser.init(0), batch, 400)
+    stepped = diffusion.step(to_signal(batch["high"]), velocity, float(denoiser.schedule.delta[400]))
+    np.testing.assert_allclose(stepped, 0.0, atol=1e-5)
+
+
+def test_the_residual_is_undone():
+    denoiser = build.denoiser(config_of(residual_scale=12.0))
+    frame, photo = to_signal(random_batch()["high"]), to_signal(random_batch()["identity"])
+    target = denoiser.to_target(frame, photo)
+    np.testing.assert_allclose(target, 12 * (frame - photo), atol=1e-6)
+    np.testing.assert_allclose(denoiser.to_frame(target, photo), frame, atol=1e-6)
+
+
+def test_the_frame_target_is_the_frame():
+    denoiser = build.denoiser(config_of(target="frame"))
+    frame, photo = to_signal(random_batch()["high"]), to_signal(random_batch()["identity"])
+    assert denoiser.to_target(frame, photo) is frame and denoiser.to_frame(frame, photo) is frame
+
+
+def test_the_expression_of_concat_is_the_frame_enlarged():
+    denoiser = build.denoiser(config_of(expression="concat"))
+    low = jnp.broadcast_to(jnp.linspace(-1, 1, 16)[None, None, :, None], (1, 16, 16, 3))
+    enlarged = denoiser.encode({}, low)
+    assert enlarged.shape == (1, 32, 32, 3)
+    # Bilinear with half-pixel centres reproduces a ramp exactly, away from the edges.
+    np.testing.assert_allclose(jnp.diff(enlarged[0, 0, 1:-1, 0]), 1 / 15, atol=1e-6)
+
+
+def test_deltas_keep_their_digits_on_the_device():
+    denoiser = build.denoiser(smoke.get_config())
+    timesteps = jnp.array([1, 2, 500, 1000])
+    np.testing.assert_allclose(denoiser.delta(timesteps), denoiser.schedule.delta[timesteps], rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "bad, message",
+    [
+        (dict(expression="both"), "expression must be one of encoder, concat, not 'both'"),
+        (dict(previous="no"), "previous must be one of"),
+        (dict(prediction="noise"), "prediction must be one of"),
+        (dict(target="x"), "target must be one of"),
+        (dict(dtype="float16"), "dtype must be one of"),
+        (dict(residual_scale=0.0), "residual_scale must be positive"),
+        (dict(expression_channels=(30,)), "must be multiples of 32"),
+        (dict(low_size=60), "must be multiples of 32, and low_size 60"),
+        (dict(base=100), "base must be a positive multiple of 32"),
+    ],
+)
+def test_a_config_that_cannot_be_is_refused(bad, message):
+    with pytest.raises(ValueError, match=message):
+        DenoiserConfig(**bad)

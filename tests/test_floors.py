@@ -1,0 +1,64 @@
+"""The house: a room imports only from lower floors, and every file of the package is on a floor."""
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / "facenhance_jax"
+FLOORS = {
+    0.0: "facenhance_jax data metrics errors",
+    0.2: "pixels media.drawing media.pictures",
+    0.4: "diffusion checkpoints media.reading media.writing metrics.frames metrics.i3d metrics.identity",
+    0.6: "media metrics.fvd",
+    1.0: "unet expression sampler data.layout data.faces data.openface data.face_shape data.looks",
+    1.1: "data.acting data.features data.portrait",
+    1.2: "data.creases",
+    1.3: "data.stage",
+    1.5: "data.synthetic data.mug_dataset_builder data.folder_dataset_builder data.pipeline",
+    2.0: "denoiser",
+    3.0: "objective state recurrence",
+    4.0: "build",
+    5.0: "training evaluation enhancer",
+    6.0: "demonstration web report",
+    6.5: "cli __main__",
+}
+FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}
+
+
+def rooms() -> dict[str, Path]:
+    """Names without the package's own, such as data.faces; the package itself keeps its name."""
+    names = {path: ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")}
+    return {name.removesuffix("__init__").rstrip(".") or PACKAGE.name: path for path, name in names.items()}
+
+
+def imported(source: str, known: set[str]) -> set[str]:
+    """The rooms that a file imports, at its top or inside a function."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"line {node.lineno}: write the import out from the package's name"
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {name if name.removeprefix(f"{PACKAGE.name}.") in known else node.module for name in whole}
+    ours = {name for name in names if name.split(".")[0] == PACKAGE.name}
+    return {name.removeprefix(f"{PACKAGE.name}.") for name in ours}
+
+
+def test_every_file_is_on_a_floor():
+    assert sorted(rooms().keys() - FLOOR_OF) == []
+
+
+def test_rooms_import_only_from_lower_floors():
+    known = rooms()
+    upward = [
+        f"{room} (floor {FLOOR_OF.get(room)}) imports {other} (floor {FLOOR_OF.get(other)})"
+        for room, path in sorted(known.items())
+        for other in sorted(imported(path.read_text(), known.keys()))
+        if FLOOR_OF.get(other, 9) >= FLOOR_OF.get(room, 9)
+    ]
+    assert upward == []
+
+
+def test_an_upward_import_is_seen():
+    source = "def late():\n    from facenhance_jax import cli\n    import facenhance_jax.data.faces\n"
+    assert imported(source, {"cli", "data.faces"}) == {"cli", "data.faces"}

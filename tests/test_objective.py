@@ -1,0 +1,181 @@
+"""Algorithm 1's loss, and one step of training, against what they must be."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from configs import smoke
+from facenhance_jax import build, objective, state
+from facenhance_jax.denoiser import Denoiser, DenoiserConfig
+from facenhance_jax.diffusion import Schedule, linear_schedule
+from facenhance_jax.errors import InputError
+from facenhance_jax.pixels import to_signal
+
+SCHEDULE = linear_schedule(timesteps=50)
+
+
+class Oracle(Denoiser):
+    """A denoiser without parameters that prints `factor` x_t as its velocity."""
+
+    def encode(self, params, low):
+        return low
+
+    def velocity(self, params, noisy, timestep, conditions):
+        return params["factor"] * noisy
+
+
+def oracle(**fields):
+    return Oracle(DenoiserConfig(resolution=32, low_size=16, **fields), SCHEDULE)
+
+
+def random_batch(size=4, seed=0):
+    rng = np.random.default_rng(seed)
+    sides = dict(high=32, previous=32, identity=32, low=16)
+    return {name: rng.integers(0, 256, (size, side, side, 3), dtype=np.uint8) for name, side in sides.items()}
+
+
+KEY = jax.random.key(3)
+
+
+def test_the_loss_of_a_zero_velocity_is_the_velocitys_own_power():
+    """E||v||^2 = cos^2 E||eps||^2 + sin^2 E||x_0||^2, which is 1 where x_0 = 1; over many pixels, to a percent."""
+    batch = {name: np.full_like(pixels, 255) for name, pixels in random_batch(64).items()}
+    value = objective.loss(
+        {"factor": 0.0}, batch, KEY, jnp.arange(64), denoiser=oracle(target="frame"), weighting="velocity"
+    )
+    assert abs(float(value) - 1.0) < 0.01
+
+
+def test_the_papers_weighting_is_sin_squared_delta():
+    """With one timestep only the two weightings differ by exactly that factor."""
+    denoiser = Oracle(DenoiserConfig(resolution=32, low_size=16), Schedule(np.array([0.0, 0.3])))
+    by = {
+        weighting: float(
+            objective.loss({"factor": 0.5}, random_batch(), KEY, jnp.arange(4), denoiser=denoiser, weighting=weighting)
+        )
+        for weighting in ("velocity", "x_prev")
+    }
+    np.testing.assert_allclose(by["x_prev"], np.sin(0.3) ** 2 * by["velocity"], rtol=1e-6)
+
+
+def test_x_prev_form_and_its_weighting_are_the_papers_mse():
+    """Equation 5 written out: the network prints zero, so the loss is the mean square of the true x_{t-1}."""
+    config = smoke.get_config()
+    config.model.update(prediction="x_prev", target="frame")
+    config.schedule.timesteps = 50
+    denoiser = build.denoiser(config)
+    batch, indices = random_batch(), jnp.arange(4)
+    value = objective.loss(denoiser.init(0), batch, KEY, indices, denoiser=denoiser, weighting="x_prev")
+    expected = []
+    for index in range(4):
+        noise, _, t = objective._draw(KEY, index, (32, 32, 3), 50)
+        phi = SCHEDULE.phi[int(t) - 1]
+        expected.append(((np.cos(phi) * to_signal(batch["high"][index]) + np.sin(phi) * noise) ** 2).mean())
+    np.testing.assert_allclose(value, np.mean(expected), rtol=1e-5)
+
+
+def test_timesteps_are_uniform_from_1_to_T():
+    draws = jax.vmap(lambda index: objective._draw(KEY, index, (1,), 4)[2])(jnp.arange(4000))
+    counts = np.bincount(np.asarray(draws), minlength=6)
+    assert counts[0] == counts[5] == 0
+    assert (np.abs(counts[1:5] - 1000) < 120).all()  # four standard deviations
+
+
+def test_noises_differ_between_examples_and_between_eps_and_z():
+    eps0, z0, _ = objective._draw(KEY, 0, (8,), 4)
+    eps1, _, _ = objective._draw(KEY, 1, (8,), 4)
+    assert (eps0 != eps1).all() and (eps0 != z0).all()
+
+
+def tiny_training(loss_fn, rate=0.1, decay=0.9):
+    optimizer = optax.sgd(rate)
+    start = state.initial_state({"w": jnp.array([1.0, 2.0])}, optimizer, 0)
+    return start, functools.partial(state.train_step, loss_fn=loss_fn, optimizer=optimizer, ema_decay=decay)
+
+
+def half_square(params, batch, key, indices):
+    return 0.5 * (params["w"] ** 2).sum() * batch["high"].mean()
+
+
+def test_a_step_and_its_average_in_closed_form():
+    start, step = tiny_training(half_square)
+    batch = {"high": jnp.ones((2, 1))}
+    after, metrics = step(start, batch)
+    np.testing.assert_allclose(after.params["w"], [0.9, 1.8], rtol=1e-6)
+    np.testing.assert_allclose(after.ema["w"], [0.91, 1.82], rtol=1e-6)  # at step 0 the decay is 1 / 10
+    np.testing.assert_allclose(metrics["grad_norm"], np.sqrt(5), rtol=1e-6)
+    assert (int(after.step), int(after.skipped)) == (1, 0)
+    again, _ = step(after, batch)
+    decay = 2 / 11
+    np.testing.assert_allclose(again.ema["w"], decay * after.ema["w"] + (1 - decay) * again.params["w"], rtol=1e-6)
+
+
+def test_the_averages_decay_warms_up_to_its_end():
+    decays = [float(state.warmed_up_decay(jnp.asarray(step), 0.9999)) for step in (0, 90, 10**6)]
+    np.testing.assert_allclose(decays, [0.1, 0.91, 0.9999], rtol=1e-6)
+
+
+def test_what_is_not_finite_updates_nothing_but_the_counters():
+    start, step = tiny_training(half_square)
+    after, _ = step(start, {"high": jnp.full((2, 1), jnp.nan)})
+    np.testing.assert_array_equal(after.params["w"], start.params["w"])
+    np.testing.assert_array_equal(after.ema["w"], start.ema["w"])
+    assert (int(after.step), int(after.skipped)) == (1, 1)
+
+
+def test_a_shared_batch_gives_the_whole_batchs_step():
+    """pmap over 4 devices, one example each, against one device with all four: noise goes by the global index."""
+    config = smoke.get_config()
+    begin, batch = build.initial_state(config), random_batch()
+    whole, metrics = jax.jit(build.train_step(config))(begin, batch)
+    mapped = jax.pmap(build.train_step(config, "data"), axis_name="data", in_axes=(None, 0), out_axes=None)
+    shared, shared_metrics = mapped(begin, {name: pixels[:, None] for name, pixels in batch.items()})
+    np.testing.assert_allclose(shared_metrics["loss"], metrics["loss"], rtol=1e-5)
+    np.testing.assert_allclose(shared_metrics["grad_norm"], metrics["grad_norm"], rtol=1e-4)
+    # Adam's first step is the gradient's sign: compare the moments, which are the gradient itself.
+    one, other = (jax.tree.leaves(s.opt_state[1][0].mu) for s in (whole, shared))
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-7)
+
+
+def test_the_learning_rate_warms_up_and_decays():
+    config = smoke.get_config()
+    config.train.update(learning_rate=1.0, warmup_steps=4, decay="cosine")
+    config.run.steps = 100
+    rate = build.learning_rate(config)
+    np.testing.assert_allclose(rate(0), 0.25, rtol=1e-6)
+    np.testing.assert_allclose([rate(50), rate(100)], [0.5, 0.0], atol=1e-6)
+    config.train.update(warmup_steps=0, decay="none")
+    assert build.learning_rate(config)(0) == 1.0
+
+
+def test_without_a_clip_adam_stands_alone():
+    config = smoke.get_config()
+    config.train.gradient_clip = 0.0
+    assert len(build.optimizer(config).init({"w": jnp.ones(1)})) == 2  # adam's moments and its rate
+
+
+@pytest.mark.parametrize(
+    "section, field, value, message",
+    [
+        ("model", "base", 33, "config.model: base must be a positive multiple"),
+        ("model", "patch", "two", "config.model: "),
+        ("schedule", "beta_end", 2.0, "config.schedule: no such schedule"),
+        ("train", "loss_weighting", "snr", "config.train.loss_weighting must be"),
+        ("train", "decay", "step", "config.train.decay must be"),
+        ("run", "steps", 0, "config.run: steps must be at least 1"),
+        ("run", "parallel", "fsdp", "config.run: parallel must be pmap or jit"),
+    ],
+)
+def test_a_wrong_value_in_a_config_is_one_line(section, field, value, message):
+    config = smoke.get_config()
+    with config.ignore_type():
+        config[section][field] = value
+    with pytest.raises(InputError, match=message) as error:
+        build.run_settings(config)
+        build.train_step(config)
+    assert "\n" not in str(error.value)

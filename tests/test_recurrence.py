@@ -1,0 +1,127 @@
+"""Algorithm 3, with networks small enough to know: causality, conditioning, and the same pixels however it is cut."""
+
+import jax
+import numpy as np
+import pytest
+
+from configs import smoke
+from facenhance_jax import build
+from facenhance_jax.enhancer import CHUNK, Enhancer
+from facenhance_jax.errors import InputError
+
+
+def random_pixels(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def enhancer():
+    """A smoke-sized model with random weights everywhere, the zero-initialised ones too."""
+    model = build.denoiser(smoke.get_config())
+    leaves, tree = jax.tree.flatten(model.init(0))
+    keys = jax.random.split(jax.random.key(1), len(leaves))
+    noisy = [leaf + 0.05 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
+    return Enhancer(model, jax.tree.unflatten(tree, noisy))
+
+
+LOW = random_pixels(2 * CHUNK + 3, 16, 16, 3)
+PHOTO = random_pixels(32, 32, 3, seed=1)
+
+
+@pytest.fixture(scope="module")
+def enhanced(enhancer):
+    return enhancer.enhance(LOW, PHOTO, steps=2)
+
+
+def test_one_scan_equals_chunks_equals_stream(enhancer, enhanced):
+    """Bit for bit: the recurrence over the whole clip in a single scan, in chunks of 8, and frame by frame."""
+    import functools
+
+    from facenhance_jax import recurrence
+    from facenhance_jax.pixels import to_signal
+
+    whole = jax.jit(
+        functools.partial(recurrence.enhance_chunk, denoiser=enhancer.denoiser, plan=build.plan(enhancer.denoiser, 2))
+    )
+    photo = PHOTO[None]
+    count = np.int32(len(LOW))
+    _, frames = whole(enhancer.params, LOW[:, None], photo, to_signal(photo), np.int32(0), count, jax.random.key(0))
+    np.testing.assert_array_equal(np.asarray(frames)[:, 0], enhanced)
+    previous, singles = to_signal(photo), []
+    for n, low in enumerate(LOW[:5]):
+        previous, frame = whole(
+            enhancer.params, low[None, None], photo, previous, np.int32(n), np.int32(1), jax.random.key(0)
+        )
+        singles.append(np.asarray(frame)[0, 0])
+    np.testing.assert_array_equal(np.stack(singles), enhanced[:5])
+    streamed = list(enhancer.stream(iter(LOW), PHOTO, steps=2))
+    np.testing.assert_array_equal(np.stack(streamed), enhanced)
+
+
+def test_a_shorter_clip_gives_the_same_first_frames(enhancer, enhanced):
+    for length in (1, CHUNK, CHUNK + 1):
+        np.testing.assert_array_equal(enhancer.enhance(LOW[:length], PHOTO, steps=2), enhanced[:length])
+
+
+def test_the_future_does_not_reach_the_past(enhancer, enhanced):
+    changed = LOW.copy()
+    changed[3] = 255 - changed[3]
+    again = enhancer.enhance(changed, PHOTO, steps=2)
+    np.testing.assert_array_equal(again[:3], enhanced[:3])
+    assert (again[3] != enhanced[3]).any()
+    assert (again[4] != enhanced[4]).any()  # its frame is the next one's condition
+
+
+def test_the_seed_is_the_noise(enhancer, enhanced):
+    np.testing.assert_array_equal(enhancer.enhance(LOW[:3], PHOTO, steps=2, seed=0), enhanced[:3])
+    assert (enhancer.enhance(LOW[:3], PHOTO, steps=2, seed=1) != enhanced[:3]).any()
+
+
+def test_a_stream_reads_no_further_than_its_chunk(enhancer):
+    read = []
+
+    def clip():
+        for frame in LOW:
+            read.append(1)
+            yield frame
+
+    next(enhancer.stream(clip(), PHOTO, steps=2))
+    assert len(read) == CHUNK
+
+
+def test_without_training_the_photo_comes_back():
+    """A zero velocity from unit noise: the residual is noise / k, and its mean the photo."""
+    config = smoke.get_config()
+    config.model.residual_scale = 1e4
+    model = build.denoiser(config)
+    out = Enhancer(model, model.init(0)).enhance(LOW[:2], PHOTO, steps=2)
+    np.testing.assert_array_equal(out, np.stack([PHOTO, PHOTO]))
+
+
+def test_an_empty_clip_and_wrong_shapes_are_refused(enhancer):
+    for clip, photo, message in [
+        (LOW[:0], PHOTO, "no frames"),
+        (LOW, PHOTO[:-1], r"the photo must be uint8 of shape \(32, 32, 3\)"),
+        (LOW[:, :8], PHOTO, r"frame 0 of the clip must be uint8 of shape \(16, 16, 3\)"),
+        (LOW / 255.0, PHOTO, "not float64"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            enhancer.enhance(clip, photo, steps=2)
+
+
+def test_steps_must_fit_the_model(enhancer):
+    for steps in (0, 1001):
+        with pytest.raises(InputError, match="steps must be from 1 to 1000"):
+            enhancer.enhance(LOW[:1], PHOTO, steps=steps)
+
+
+def test_a_model_of_x_prev_takes_only_its_own_steps():
+    config = smoke.get_config()
+    config.model.prediction = "x_prev"
+    config.schedule.timesteps = 5
+    model = build.denoiser(config)
+    enhancer = Enhancer(model, model.init(0))
+    with pytest.raises(InputError, match="samples only with its own 5"):
+        enhancer.enhance(LOW[:1], PHOTO, steps=4)
+    # At initialisation the network prints x_{t-1} = 0, so the last step's output, the residual, is 0: the photo.
+    np.testing.assert_array_equal(enhancer.enhance(LOW[:1], PHOTO, steps=5)[0], PHOTO)
