@@ -1,7 +1,8 @@
 """The model inside the package, trained on drawn faces.
 
-Train it with `python launch/train.py --config=configs/demo.py --workdir=DIR`. Velocity form on the residual, with squares of 4x4 pixels folded into channels, sized for two CPU cores.
-Draw and prepare its data with `python launch/prepare.py --draw 400 --root TREE --output data/drawn`.
+Velocity form on the residual, with squares of 4x4 pixels folded into channels, sized for two CPU cores.
+Data: `python launch/prepare.py --draw=320 --root=TREE --output=data/drawn --frames=8`.
+Training: `python launch/train.py --config=configs/demo.py --workdir=DIR`.
 """
 
 import ml_collections
@@ -14,7 +15,7 @@ def get_config() -> ml_collections.ConfigDict:
     config = mug.get_config()
     config.model.patch = 4
     config.model.base = 64
-    config.model.multipliers = (1, 2, 3)  # 48x48, 24x24, 12x12
+    config.model.multipliers = (1, 2, 2)  # 48x48, 24x24, 12x12
     config.model.attention_levels = (2,)  # 12x12, as in the paper
     config.model.expression_channels = (32, 64, 128)  # 64x64 to 8x8 tokens
     config.model.residual_scale = 12.0
@@ -22,16 +23,16 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.data.directory = "data/drawn"
     config.data.split = "all"  # the model is judged on people drawn for that alone
-    config.data.frames = 10
+    config.data.frames = 8
 
     config.train.batch_size = 8
-    config.train.learning_rate = 4e-4
-    config.train.warmup_steps = 200
+    config.train.learning_rate = 5e-4
+    config.train.warmup_steps = 100
     config.train.decay = "cosine"
-    config.train.ema_decay = 0.999  # a run this short has no 10,000 steps to average over
+    config.train.ema_decay = 0.999  # a run this short cannot average over 10,000 steps
 
-    config.run.steps = 6_000
+    config.run.steps = 2_600
     config.run.log_every = 20
-    config.run.sample_every = 500
-    config.run.save_every = 250
+    config.run.sample_every = 200
+    config.run.save_every = 100
     return config

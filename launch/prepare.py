@@ -1,11 +1,16 @@
 """Prepares training data: python launch/prepare.py --root TREE --output DIR [--draw PEOPLE]."""
 
+import json
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 from absl import app, flags, logging
+
+CHECKOUT = str(Path(__file__).resolve().parent.parent)
+if CHECKOUT not in sys.path:
+    sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
 
 from facenhance_jax.data import layout, mug_dataset_builder
 from facenhance_jax.errors import InputError
@@ -34,18 +39,36 @@ def prepare() -> str:
         f"clips     {len(chosen)}: " + ", ".join(f"{expressions[name]} {name}" for name in layout.EXPRESSIONS),
         f"frames    {_FRAMES.value} a clip, {len(chosen) * _FRAMES.value} in all, {_RESOLUTION.value} px",
         *(f"skipped   {count} clips: {why}" for why, count in Counter(skipped.values()).items()),
+        f"residual  config.model.residual_scale = {measured_scale():.1f}, 1 / rms(frame - photo) over the training clips",
         f"written   {folder} in {time.monotonic() - start:.1f} s",
     ]
     return "\n".join(lines)
 
 
-def draw(root: Path, people: int) -> None:
-    """Draws a tree of people at `root`, which must be new or empty."""
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise InputError(f"{root}: not an empty folder; draw somewhere else, or leave --draw out to use what is there")
-    from facenhance_jax.data import synthetic  # only here: a tree of photographs needs no drawing
+def measured_scale() -> float:
+    """The training set's residual_scale, to be kept in the config."""
+    from facenhance_jax.data import pipeline  # only here: grain takes a second to load
 
-    synthetic.write_tree(root, range(people), seed=_SEED.value, size=_RESOLUTION.value)
+    size = {"frames": _FRAMES.value, "resolution": _RESOLUTION.value}
+    return pipeline.residual_scale(mug_dataset_builder.source(_OUTPUT.value, "train", **size))
+
+
+def draw(root: Path, people: int) -> None:
+    """Draws a tree of people at `root`: a new or empty folder, or one that an interrupted drawing like this began."""
+    from facenhance_jax.data import synthetic  # only here: a tree of photographs needs no drawing
+    from facenhance_jax.media.writing import replacing
+
+    drawing = {"seed": _SEED.value, "frames": 2 * _FRAMES.value, "size": _RESOLUTION.value}
+    mark = root / "drawn.json"
+    if not (mark.is_file() and mark.read_text(encoding="utf-8") == json.dumps(drawing)):
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise InputError(
+                f"{root}: holds something else; draw in a new folder, or leave --draw out to use it as it is"
+            )
+        root.mkdir(parents=True, exist_ok=True)
+        with replacing(mark) as part:
+            part.write_text(json.dumps(drawing), encoding="utf-8")
+    synthetic.write_tree(root, range(people), **drawing)
 
 
 def main(_: list[str]) -> None:

@@ -57,19 +57,21 @@ def test_the_same_arguments_give_the_same_pixels_and_others_do_not():
         assert not np.array_equal(frames[1], other[1])
 
 
-def test_clips_begin_and_end_at_the_neutral_photo(apexes):
-    for (subject, expression), (frames, points) in apexes.items():
-        photo, rest = draw_clip(draw_subject(7, subject), "neutral", 0, 1)
-        assert np.array_equal(frames[0], photo[0]), (subject, expression)
-        assert np.abs(points[[0, -1]] - rest).max() < 0.01
-        assert np.abs(points[2] - rest).max() > 3.0
+def test_clips_begin_and_end_near_the_photo_and_leave_it_in_between(apexes):
+    """The head is held a little differently in every clip: at most 4 pixels here, and the lips part by nothing."""
+    for (number, _), (_, points) in apexes.items():
+        photo = draw_clip(draw_subject(7, number), "neutral", 0, 1)[1][0]
+        assert np.abs(points[0] - points[-1]).max() < 0.01
+        assert np.abs(points[0] - photo).max() < 4.0
+        assert np.abs(opening(points[:1]) - opening(photo[None])) < 0.2
+        assert np.abs(points[2] - points[0]).max() > 3.0
 
 
-def test_only_the_head_moves(apexes):
-    frames = np.stack([f for f, _ in apexes.values()]).astype(int)
-    moved = np.abs(frames - frames[:, :1])[:, :, :, :20].max()
-    assert moved == 0
-    assert max(np.abs(p[:, 30] - p[0, 30]).max() for _, p in apexes.values()) < 6.0
+def test_what_is_behind_the_head_stays_but_for_the_cameras_noise(apexes):
+    frames = np.stack([frames for frames, _ in apexes.values()]).astype(np.float64)[:, :, :, :20]
+    change = frames[:, 1:] - frames[:, :-1]
+    assert 0.5 < change.std() < 1.5  # two independent draws of 0.8, rounded to whole levels
+    assert np.abs(change.mean((2, 3))).max() < 0.1
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_another_size_is_the_same_drawing():
     small, small_points = draw_clip(person, "happiness", 0, 3)
     large, large_points = draw_clip(person, "happiness", 0, 3, size=384)
     assert large.shape == (3, 384, 384, 3)
-    np.testing.assert_allclose((large_points + 0.5) / 2 - 0.5, small_points, atol=0.4)
+    np.testing.assert_allclose((large_points + 0.5) / 2 - 0.5, small_points, atol=0.1)
     head = (slice(60, 160), slice(60, 132))  # textures are random per size, so compare the face, not the cloth
     halved = cv2.resize(large[1], (192, 192), interpolation=cv2.INTER_AREA)
     assert np.abs(halved[head].astype(int) - small[1][head]).mean() < 8.0

@@ -67,10 +67,7 @@ class FaceShape:
 
 def draw_shape(rng: np.random.Generator) -> FaceShape:
     """A random head."""
-
-    def around(mean: float, spread: float) -> float:
-        return float(mean + spread * np.clip(rng.normal(), -2.2, 2.2))
-
+    around = lambda mean, spread: float(mean + spread * np.clip(rng.normal(), -2.2, 2.2))  # noqa: E731
     between = lambda low, high: float(rng.uniform(low, high))  # noqa: E731
     return FaceShape(
         half_width=between(38.5, 44.5),
@@ -186,57 +183,60 @@ def by_side(sides: Float[np.ndarray, "2 m"], x: Float[np.ndarray, "*n"], blend: 
 
 def move_mouth(points: Float[np.ndarray, "20 2"], sides: Float[np.ndarray, "2 m"]) -> Float[np.ndarray, "20 2"]:
     """The mouth's 20 points under muscle strengths (left row, right row), from those at rest."""
-    strength = dict(zip(MUSCLES, by_side(sides, points[:, 0], 0.25).T, strict=True))
+    pull = dict(zip(MUSCLES, by_side(sides, points[:, 0], 0.25).T, strict=True))
     wide, seam = points[6, 0], points[14, 1]
     along = points[:, 0] / wide
-    outward = np.sign(along) * np.abs(along) ** 1.5
-    end, middle = np.abs(along) ** 1.7, 1.0 - np.abs(along) ** 2.2
     order = np.arange(20)
+    end, middle = np.abs(along) ** 1.7, 1.0 - np.abs(along) ** 2.2
+    x, y = points[:, 0].copy(), points[:, 1].copy()
+    thin = np.clip(
+        0.4 * pull["lip_press"] + 0.22 * pull["smile"] + 0.22 * pull["lip_stretch"] + 0.18 * pull["jaw_drop"], 0.0, 0.7
+    )
+    y -= thin * (y - seam) * (order < 12) * (middle > 0.01)
+    x += np.sign(along) * np.abs(along) ** 1.5 * _outwards(pull)
+    y += end * _corner_drop(pull)
     lower = ((order > 6) & (order < 12)) | (order > 16)
     upper = ((order > 0) & (order < 6)) | ((order > 12) & (order < 16))
-    outer = order < 12
-    thin = np.clip(
-        0.4 * strength["lip_press"]
-        + 0.22 * strength["smile"]
-        + 0.22 * strength["lip_stretch"]
-        + 0.18 * strength["jaw_drop"],
-        0.0,
-        0.7,
-    )
-    x, y = points[:, 0].copy(), points[:, 1].copy()
-    y -= thin * (y - seam) * outer * (middle > 0.01)
-    x += outward * (
-        0.125 * strength["smile"]
-        + 0.095 * strength["lip_stretch"]
-        + 0.06 * strength["dimple"]
-        + 0.015 * strength["corner_depress"]
-        - 0.03 * strength["jaw_drop"]
-        - 0.03 * strength["lip_press"]
-    )
-    y += end * (
-        -0.135 * strength["smile"]
-        + 0.125 * strength["corner_depress"]
-        + 0.045 * strength["lip_stretch"]
-        + 0.2 * strength["jaw_drop"]
-        - 0.02 * strength["dimple"]
-    )
-    part, jaw = strength["lips_part"], strength["jaw_drop"]
     round_off = np.sqrt(np.clip(1.0 - along**2, 0.0, 1.0))
-    y += lower * round_off * 0.37 * jaw
-    y += lower * middle * (0.075 * part - 0.055 * strength["chin_raise"])
-    y += lower * middle * 0.05 * strength["smile"]
-    y -= (
-        upper
-        * middle
-        * (
-            0.115 * strength["upper_lip_raise"]
-            + 0.05 * strength["nose_wrinkle"]
-            + 0.055 * part
-            + 0.035 * strength["chin_raise"]
-            + 0.03 * jaw
-        )
-    )
+    y += lower * round_off * 0.37 * pull["jaw_drop"]
+    y += lower * middle * (0.075 * pull["lips_part"] - 0.055 * pull["chin_raise"])
+    y += lower * middle * 0.05 * pull["smile"]
+    y -= upper * middle * _upper_lift(pull)
     return np.stack([x, y], 1)
+
+
+def _outwards(pull: dict[str, Float[np.ndarray, "20"]]) -> Float[np.ndarray, "20"]:
+    """How far the corners of the mouth go to the sides."""
+    return (
+        0.125 * pull["smile"]
+        + 0.095 * pull["lip_stretch"]
+        + 0.06 * pull["dimple"]
+        + 0.015 * pull["corner_depress"]
+        - 0.03 * pull["jaw_drop"]
+        - 0.03 * pull["lip_press"]
+    )
+
+
+def _corner_drop(pull: dict[str, Float[np.ndarray, "20"]]) -> Float[np.ndarray, "20"]:
+    """How far the corners of the mouth go down."""
+    return (
+        -0.135 * pull["smile"]
+        + 0.125 * pull["corner_depress"]
+        + 0.045 * pull["lip_stretch"]
+        + 0.2 * pull["jaw_drop"]
+        - 0.02 * pull["dimple"]
+    )
+
+
+def _upper_lift(pull: dict[str, Float[np.ndarray, "20"]]) -> Float[np.ndarray, "20"]:
+    """How far the middle of the upper lip goes up."""
+    return (
+        0.115 * pull["upper_lip_raise"]
+        + 0.05 * pull["nose_wrinkle"]
+        + 0.055 * pull["lips_part"]
+        + 0.035 * pull["chin_raise"]
+        + 0.03 * pull["jaw_drop"]
+    )
 
 
 def move_eye(

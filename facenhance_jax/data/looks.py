@@ -46,6 +46,37 @@ class Looks:
 
 def draw_looks(rng: np.random.Generator) -> Looks:
     """Random looks."""
+    depth, skin, hair, iris = _complexion(rng)
+    u = rng.random
+    azimuth, height = rng.uniform(-0.85, 0.85), rng.uniform(0.25, 0.8)
+    light = np.array([np.sin(azimuth) * np.cos(height), -np.sin(height), np.cos(azimuth) * np.cos(height)])
+    man, kind = u() < 0.5, u()
+    bald = man and u() < 0.16
+    long = u() < (0.12 if man else 0.72)
+    colour = lambda low, high: tuple(float(v) for v in rng.uniform(low, high) * rng.dirichlet((14, 14, 14)) * 3)  # noqa: E731
+    lips = np.exp(
+        rng.normal((-0.16, -0.85, -0.68), (0.06, 0.15, 0.13)) - (0 if man else u() * 0.35) * np.array([0.3, 1, 0.8])
+    )
+    return Looks(
+        skin=_rgb(skin),
+        lips=_rgb(np.minimum(lips, 1.0)),
+        iris=_rgb(iris * rng.uniform(0.7, 1.3, 3)),
+        hair=_rgb(hair),
+        brows=_rgb(np.minimum(hair * rng.uniform(0.35, 0.8), skin * 0.42)),
+        clothes=colour(0.02, 0.5),
+        trim=colour(0.05, 0.7),
+        backdrop=(colour(0.05, 0.7), colour(0.05, 0.7), colour(0.03, 0.8)),
+        light=_rgb(light),
+        key=float(rng.uniform(0.5, 0.85)),
+        gain=_rgb(rng.uniform(0.9, 1.15) * rng.uniform(0.94, 1.06, 3)),
+        **_styles(rng, depth, man, kind, bald, long),
+    )
+
+
+def _complexion(
+    rng: np.random.Generator,
+) -> tuple[float, Float[np.ndarray, "3"], Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
+    """How dark the skin is (0..1), and colours of skin, hair and irises that go together."""
     u = rng.random
     depth = float(np.clip(u() ** 1.7, 0, 1))
     pale, deep = np.array([0.80, 0.56, 0.44]), np.array([0.115, 0.06, 0.04])
@@ -60,27 +91,15 @@ def draw_looks(rng: np.random.Generator) -> Looks:
         [[0.06, 0.026, 0.012], [0.10, 0.055, 0.02], [0.10, 0.12, 0.05], [0.10, 0.19, 0.30], [0.2, 0.23, 0.24]]
     )
     pick = int(rng.integers(0, 2)) if depth > 0.55 else int(rng.integers(0, 5))
-    azimuth, height = rng.uniform(-0.85, 0.85), rng.uniform(0.25, 0.8)
-    light = np.array([np.sin(azimuth) * np.cos(height), -np.sin(height), np.cos(azimuth) * np.cos(height)])
-    man, kind = u() < 0.5, u()
-    bald = man and u() < 0.16
-    long = u() < (0.12 if man else 0.72)
-    colour = lambda low, high: tuple(float(v) for v in rng.uniform(low, high) * rng.dirichlet((14, 14, 14)) * 3)  # noqa: E731
-    lips = np.exp(
-        rng.normal((-0.16, -0.85, -0.68), (0.06, 0.15, 0.13)) - (0 if man else u() * 0.35) * np.array([0.3, 1, 0.8])
-    )
-    return Looks(
-        skin=_rgb(skin),
-        lips=_rgb(np.minimum(lips, 1.0)),
-        iris=_rgb(irises[pick] * rng.uniform(0.7, 1.3, 3)),
-        hair=_rgb(hair),
-        brows=_rgb(np.minimum(hair * rng.uniform(0.35, 0.8), skin * 0.42)),
-        clothes=colour(0.02, 0.5),
-        trim=colour(0.05, 0.7),
-        backdrop=(colour(0.05, 0.7), colour(0.05, 0.7), colour(0.03, 0.8)),
-        light=_rgb(light),
-        key=float(rng.uniform(0.5, 0.85)),
-        gain=_rgb(rng.uniform(0.9, 1.15) * rng.uniform(0.94, 1.06, 3)),
+    return depth, skin, hair, irises[pick]
+
+
+def _styles(
+    rng: np.random.Generator, depth: float, man: bool, kind: float, bald: bool, long: bool
+) -> dict[str, float | int]:
+    """Skin marks, beard, hair, clothes, scene, glasses; kind (0..1) chooses among beards."""
+    u = rng.random
+    return dict(
         freckles=float(max(0.0, u() - 0.7) * (1.5 - depth)),
         blush=float(rng.uniform(0.05, 0.35)),
         wrinkles=float(u() ** 2),

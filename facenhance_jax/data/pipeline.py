@@ -61,5 +61,20 @@ def example(record: Mapping[str, Any], rng: np.random.Generator, *, flip: bool) 
     return {name: np.ascontiguousarray(image[:, ::-1]) if mirrored else image for name, image in images.items()}
 
 
+def residual_scale(source: Sequence[Mapping[str, Any]], clips: int = 500) -> float:
+    """1 / rms(frame - photo) in signal units, over up to `clips` clips spread through `source`: the k of a config.
+
+    Diffused residuals then have unit size. Infinite where every frame is its photo.
+    """
+    squares = []
+    for index in np.unique(np.linspace(0, len(source) - 1, min(clips, len(source))).round().astype(int)):
+        record = source[int(index)]
+        identity = _decode(record, "identity", record["identity"]).astype(np.float32)
+        for data in record["high"]:
+            squares.append(np.mean(((_decode(record, "high", data) - identity) / 127.5) ** 2))
+    mean = float(np.mean(squares))
+    return 1.0 / mean**0.5 if mean else float("inf")
+
+
 def _decode(record: Mapping[str, Any], field: str, data: bytes) -> UInt8[np.ndarray, "h w 3"]:
     return layout.decode(data, f"record {record['subject']}/{record['expression']}/{record['take']}, {field}")

@@ -75,7 +75,7 @@ class Painter:
         skin = np.maximum(self.head, neck)
         colours = self.background()
         colours = self.back_hair(colours)
-        skin_colours = self.skin_colours(height)
+        skin_colours = self.skin_colours()
         colours = mix(colours, skin_colours, np.maximum(neck, self.ears()))
         colours = self.garment(colours)
         colours = mix(colours, skin_colours, self.head)
@@ -188,7 +188,7 @@ class Painter:
         half = np.clip((nx * lx + ny * ly + nz * (lz + 1.0)) / norm, 0, 1)
         return 0.07 * self.looks.key * half**24 * (1.0 + 0.25 * self.noise(0.03))
 
-    def skin_colours(self, height: Map) -> Colours:
+    def skin_colours(self) -> Colours:
         """Skin with its red and pale parts, pores, freckles, moles, stubble or beard, brows, nostrils, eye shadow."""
         s, k, hill = self.shape, self.looks, self.hill
         skin = np.broadcast_to(np.float32(k.skin), (*self.x.shape, 3)).copy()
@@ -282,7 +282,7 @@ class Painter:
 
     def strands(self, tone: float) -> Colours:
         """Hair colour with strands that fall from the parting, and its shine."""
-        k, s = self.looks, self.shape
+        k = self.looks
         fall = np.where(self.y < 0, np.arctan2(self.x - 0.4 * k.parting, 0.5 - self.y + 0.3), self.x)
         bend = k.hair_curl * 0.25 * np.sin(self.y * 7.0 + 2.0 * self.soften(self.noise(0.3), 0.1))
         columns = ((fall + 0.12 * bend + 4.0) * 0.12).astype(np.float32) % 1.0
@@ -298,7 +298,6 @@ class Painter:
         bright = tone * np.exp(0.33 * noise) * (0.75 + 0.35 * k.light[0] * self.x - 0.2 * np.clip(self.y, -1, 1.5))
         colours = np.float32(k.hair) * np.clip(bright, 0.15, 3.0)[..., None]
         gleam = (np.float32(k.hair) * 1.2 + 0.03) * (shine * np.clip(0.8 + 0.5 * noise, 0, 2))[..., None]
-        del s
         return (colours + gleam).astype(np.float32)
 
     def hair_outline(self) -> Map:

@@ -1,0 +1,139 @@
+"""Measures speed and memory, as ratios within one run: `python launch/benchmark.py [--what=enhance|start|memory]`.
+
+enhance   ms a network call, frames/s at 4 and 8 steps, and the network's share of the time
+start     how long a first and a second process take to the first frames (the second finds compiled programs)
+memory    the peak of `.stream` over 64 and over 640 frames
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+CHECKOUT = str(Path(__file__).resolve().parent.parent)
+if CHECKOUT not in sys.path:
+    sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
+
+CALLS = 10  # network calls timed together; the median of several such runs is taken
+FRAMES = 16  # of the clip that is enhanced: two chunks
+
+
+def clip(enhancer, frames: int):
+    """Random pixels: the time does not depend on what is in them."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    low = rng.integers(0, 256, (enhancer.low_size, enhancer.low_size, 3), dtype=np.uint8)
+    photo = rng.integers(0, 256, (enhancer.size, enhancer.size, 3), dtype=np.uint8)
+    return (low for _ in range(frames)), photo
+
+
+def seconds(run, repeats: int = 5) -> float:
+    """The median time of a call, the first (which compiles) left out."""
+    run()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def seconds_per_call(enhancer) -> float:
+    """One call of the network by itself: `CALLS` of them in a row, each fed the last one's output."""
+    import jax
+    import jax.numpy as jnp
+
+    from facenhance_jax.denoiser import Conditions
+
+    denoiser, size = enhancer.denoiser, enhancer.size
+    images = jax.random.normal(jax.random.key(0), (1, size, size, 3))
+    expression = denoiser.encode(enhancer.params, jnp.zeros((1, enhancer.low_size, enhancer.low_size, 3)))
+
+    @jax.jit
+    def calls(params, images):
+        def call(x, timestep):
+            return denoiser.velocity(params, x, timestep[None], Conditions(images, images, expression)), None
+
+        return jax.lax.scan(call, images, jnp.arange(1, CALLS + 1))[0]
+
+    return seconds(lambda: calls(enhancer.params, images).block_until_ready()) / CALLS
+
+
+def enhance() -> None:
+    """Prints the table of `--what=enhance`."""
+    import jax
+
+    from facenhance_jax.enhancer import Enhancer
+
+    enhancer = Enhancer.load()
+    call = seconds_per_call(enhancer)
+    print(
+        f"released model on {jax.devices()[0].device_kind}, {os.cpu_count()} cores: {1000 * call:.1f} ms a network call"
+    )
+    print("steps   frames/s   of which in the network")
+    for steps in (4, 8):
+
+        def run(steps=steps):
+            frames, photo = clip(enhancer, FRAMES)
+            for _ in enhancer.stream(frames, photo, steps=steps):
+                pass
+
+        total = seconds(run, repeats=3)
+        print(f"{steps:5d} {FRAMES / total:10.2f} {100 * FRAMES * steps * call / total:10.0f} %")
+
+
+def start() -> None:
+    """Prints the table of `--what=start`."""
+    with tempfile.TemporaryDirectory() as cache:
+        environment = os.environ | {"XDG_CACHE_HOME": cache}
+        times = []
+        for _ in range(2):
+            began = time.perf_counter()
+            subprocess.run([sys.executable, __file__, "--child=8"], check=True, env=environment, capture_output=True)
+            times.append(time.perf_counter() - began)
+    print(f"from the process's start to 8 frames at 1 step: first {times[0]:.1f} s, second {times[1]:.1f} s")
+    print(f"second / first = {times[1] / times[0]:.2f}")
+
+
+def memory() -> None:
+    """Prints the table of `--what=memory`."""
+    peaks = {}
+    for frames in (64, 640):
+        command = [sys.executable, __file__, f"--child={frames}"]
+        peaks[frames] = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        print(f".stream over {frames:3d} frames: peak {peaks[frames] / 1024:.0f} MiB")
+    print(f"640 / 64 frames = {peaks[640] / peaks[64]:.3f}")
+
+
+def child(frames: int) -> None:
+    """Streams a clip at one step, and prints the process's peak memory in KiB (Linux)."""
+    import resource
+
+    from facenhance_jax.enhancer import Enhancer
+
+    enhancer = Enhancer.load()
+    for _ in enhancer.stream(*clip(enhancer, frames), steps=1):
+        pass
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def main() -> None:
+    tables = {"enhance": enhance, "start": start, "memory": memory}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--what", choices=tables, help="one table; without it, all")
+    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        child(arguments.child)
+        return
+    for name in [arguments.what] if arguments.what else tables:
+        tables[name]()
+
+
+if __name__ == "__main__":
+    main()
