@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from facenhance_jax import build, checkpoints, recurrence
+from facenhance_jax.compile_cache import keep_compiled_programs
 from facenhance_jax.denoiser import Denoiser
 from facenhance_jax.errors import InputError
 from facenhance_jax.pixels import to_signal
@@ -116,11 +116,3 @@ class Enhancer:
         shape, dtype = np.shape(pixels), getattr(pixels, "dtype", type(pixels))
         if shape != (size, size, 3) or dtype != np.uint8:
             raise InputError(f"{what} must be uint8 of shape ({size}, {size}, 3), not {dtype} of shape {shape}")
-
-
-def keep_compiled_programs() -> None:
-    """Turns on JAX's persistent compilation cache in the user's cache folder, unless a folder is set already."""
-    if jax.config.jax_compilation_cache_dir is None:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facenhance_jax"
-        jax.config.update("jax_compilation_cache_dir", str(cache))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

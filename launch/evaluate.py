@@ -3,14 +3,20 @@
 import dataclasses
 import json
 import sys
+from pathlib import Path
 
 from absl import app, flags
+from tqdm import tqdm
 
-from facenhance_jax import evaluation
-from facenhance_jax.data.layout import EXPRESSIONS
-from facenhance_jax.enhancer import Enhancer
-from facenhance_jax.errors import InputError
-from facenhance_jax.media.writing import check_output, replacing
+CHECKOUT = str(Path(__file__).resolve().parent.parent)
+if CHECKOUT not in sys.path:
+    sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
+
+from facenhance_jax import evaluation  # noqa: E402
+from facenhance_jax.data.layout import EXPRESSIONS  # noqa: E402
+from facenhance_jax.enhancer import Enhancer  # noqa: E402
+from facenhance_jax.errors import InputError  # noqa: E402
+from facenhance_jax.media.writing import check_output, replacing  # noqa: E402
 
 HELD_OUT = f"{evaluation.HELD_OUT[0]}-{evaluation.HELD_OUT[-1]}"
 _MODEL = flags.DEFINE_string("model", "package", "folder of a released model; package takes the one in the package")
@@ -35,11 +41,11 @@ def evaluate() -> None:
     enhancer = Enhancer.load(None if _MODEL.value == "package" else _MODEL.value)
     size = {"frames": _FRAMES.value, "size": enhancer.size, "low_size": enhancer.low_size}
     clips = {}
-    for name, subject, expression in ((f"{s}/{e}", s, e) for s in people for e in EXPRESSIONS):
+    for subject, expression in tqdm([(s, e) for s in people for e in EXPRESSIONS], unit="clip"):
+        name = f"{subject}/{expression}"
         clip = evaluation.draw(subject, expression, **size)
         enhanced = enhancer.enhance(clip.low, clip.identity, steps=_STEPS.value)
         clips[name] = evaluation.compare(enhanced, clip.real, clip.identity, clip.low, clip.face)
-        print(f"{name:16} {clips[name][0].psnr:.2f} dB", file=sys.stderr)
     mean = evaluation.average(clips.values())
     write({"model": _MODEL.value, "steps": _STEPS.value, **size}, mean, clips)
     print(f"{len(clips)} drawn clips of {_FRAMES.value} frames, {_STEPS.value} steps\n\n{evaluation.table(mean)}")

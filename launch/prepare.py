@@ -12,8 +12,8 @@ CHECKOUT = str(Path(__file__).resolve().parent.parent)
 if CHECKOUT not in sys.path:
     sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
 
-from facenhance_jax.data import layout, mug_dataset_builder
-from facenhance_jax.errors import InputError
+from facenhance_jax.data import layout, mug_dataset_builder  # noqa: E402
+from facenhance_jax.errors import InputError  # noqa: E402
 
 _ROOT = flags.DEFINE_string("root", None, "folder of the clips, laid out as MUG's", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "folder to write the data set in", required=True)
@@ -39,7 +39,7 @@ def prepare() -> str:
         f"clips     {len(chosen)}: " + ", ".join(f"{expressions[name]} {name}" for name in layout.EXPRESSIONS),
         f"frames    {_FRAMES.value} a clip, {len(chosen) * _FRAMES.value} in all, {_RESOLUTION.value} px",
         *(f"skipped   {count} clips: {why}" for why, count in Counter(skipped.values()).items()),
-        f"residual  config.model.residual_scale = {measured_scale():.1f}, 1 / rms(frame - photo) over the training clips",
+        f"residual  config.model.residual_scale = {measured_scale():.1f}, measured on the training clips",
         f"written   {folder} in {time.monotonic() - start:.1f} s",
     ]
     return "\n".join(lines)

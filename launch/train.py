@@ -3,7 +3,6 @@
 Interrupted, or run again, it goes on from the newest checkpoint in DIR.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -46,11 +45,11 @@ def stop(message: str) -> None:
 
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # Orbax reports every file it touches
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facenhance" / "jax"
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))  # read once, when JAX is imported
     from facenhance_jax import training  # not before: a bad flag should not wait for JAX
+    from facenhance_jax.compile_cache import keep_compiled_programs
     from facenhance_jax.errors import InputError
 
+    keep_compiled_programs()
     try:
         training.train(_CONFIG.value, Path(_WORKDIR.value).absolute())
     except InputError as error:

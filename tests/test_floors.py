@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).parents[1] / "facenhance_jax"
 FLOORS = {
     0.0: "facenhance_jax data metrics errors",
     0.2: "pixels media.drawing media.pictures",
-    0.4: "diffusion checkpoints media.reading media.writing metrics.frames metrics.i3d metrics.identity",
+    0.4: "compile_cache diffusion checkpoints media.reading media.writing metrics.frames metrics.i3d metrics.identity",
     0.6: "media metrics.fvd",
     1.0: "unet expression sampler data.layout data.faces data.openface data.face_shape data.looks",
     1.1: "data.acting data.features data.portrait",
