@@ -51,22 +51,22 @@ class Enhancer:
 
     def enhance(
         self,
-        low: UInt8[np.ndarray, "n l l 3"],
-        identity: UInt8[np.ndarray, "h w 3"],
+        low: np.ndarray,
+        identity: np.ndarray,
         *,
         steps: int = 8,
         seed: int = 0,
         solver: str = "ddim",
     ) -> UInt8[np.ndarray, "n h w 3"]:
-        """The whole clip at once; see `stream`."""
+        """The whole clip at once: uint8 [n, low_size, low_size, 3] to [n, size, size, 3]; see `stream`."""
         if len(low) == 0:
             raise InputError("the clip has no frames")
         return np.stack(list(self.stream(low, identity, steps=steps, seed=seed, solver=solver)))
 
     def stream(
         self,
-        frames: Iterable[UInt8[np.ndarray, "l l 3"]],
-        identity: UInt8[np.ndarray, "h w 3"],
+        frames: Iterable[np.ndarray],
+        identity: np.ndarray,
         *,
         steps: int = 8,
         seed: int = 0,

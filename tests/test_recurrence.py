@@ -1,13 +1,16 @@
 """Algorithm 3, with networks small enough to know: causality, conditioning, and the same pixels however it is cut."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
 
 from configs import smoke
-from facenhance_jax import build
+from facenhance_jax import build, recurrence
 from facenhance_jax.enhancer import CHUNK, Enhancer
 from facenhance_jax.errors import InputError
+from facenhance_jax.pixels import to_signal
 
 
 def random_pixels(*shape, seed=0):
@@ -35,11 +38,6 @@ def enhanced(enhancer):
 
 def test_one_scan_equals_chunks_equals_stream(enhancer, enhanced):
     """Bit for bit: the recurrence over the whole clip in a single scan, in chunks of 8, and frame by frame."""
-    import functools
-
-    from facenhance_jax import recurrence
-    from facenhance_jax.pixels import to_signal
-
     whole = jax.jit(
         functools.partial(recurrence.enhance_chunk, denoiser=enhancer.denoiser, plan=build.plan(enhancer.denoiser, 2))
     )

@@ -1,0 +1,123 @@
+"""The model inside the package: it is whole, does its job on a drawn person it has not seen, and refuses damage."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from facenhance_jax import cli, evaluation, media
+from facenhance_jax.enhancer import PACKAGED_MODEL, Enhancer
+from facenhance_jax.errors import InputError
+from facenhance_jax.metrics.frames import psnr
+
+
+def files(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_it_is_small_and_says_what_it_is():
+    assert sum(path.stat().st_size for path in files(PACKAGED_MODEL)) <= 24e6
+    config = json.loads((PACKAGED_MODEL / "config.json").read_text())
+    assert (config["model"]["prediction"], config["model"]["target"]) == ("velocity", "residual")
+    card = (PACKAGED_MODEL / "card.md").read_text()
+    assert "drawn faces only" in card and "photo copied" in card
+
+
+@pytest.fixture(scope="module")
+def surprise():
+    """The apex of a held-out person's surprise: the middle frames, where the mouth is open."""
+    clip = evaluation.draw(9000, "surprise", frames=12)
+    return clip, Enhancer.load().enhance(clip.low[4:8], clip.identity, steps=2)
+
+
+def test_it_comes_nearer_to_a_new_face_than_its_photo(surprise):
+    clip, enhanced = surprise
+    real, face = clip.real[4:8], clip.face[4:8]
+    copied = np.broadcast_to(clip.identity, real.shape)
+    assert np.mean(psnr(enhanced, real) - psnr(copied, real)) > 2.0
+    assert np.mean(psnr(enhanced, real, face) - psnr(copied, real, face)) > 3.0
+
+
+def test_the_mouth_opens_where_the_low_res_mouth_does(surprise):
+    """The enhanced mouth is dark inside as the real one is, and the photo's is not."""
+    clip, enhanced = surprise
+    change = np.abs(clip.real[4:8].astype(int) - clip.identity).sum(axis=-1)
+    moved = change > np.quantile(change, 0.99)
+    real, made, photo = (
+        images[moved].astype(float).mean()
+        for images in (clip.real[4:8], enhanced, np.broadcast_to(clip.identity, enhanced.shape))
+    )
+    assert abs(made - real) < 0.5 * abs(photo - real)
+
+
+@pytest.fixture
+def enhance(tmp_path):
+    """Runs `facenhance enhance` on a small clip with a model; gives the exit status and what is left behind."""
+    np.save(tmp_path / "low.npy", np.zeros((1, 64, 64, 3), np.uint8))
+    media.write_png(tmp_path / "photo.png", np.full((192, 192, 3), 128, np.uint8))
+
+    def run(model):
+        arguments = ["--low", str(tmp_path / "low.npy"), "--identity", str(tmp_path / "photo.png")]
+        output = tmp_path / "out.mp4"
+        status = cli.main(["enhance", *arguments, "--output", str(output), "--model", str(model), "--steps", "1"])
+        return status, {path.name for path in tmp_path.iterdir()} - {"low.npy", "photo.png", "model"}
+
+    return run
+
+
+@pytest.fixture
+def model(tmp_path):
+    return shutil.copytree(PACKAGED_MODEL, tmp_path / "model")
+
+
+def test_a_copy_of_it_works(enhance, model):
+    assert enhance(model) == (0, {"out.mp4"})
+
+
+def cut_short(model):
+    largest = max(files(model), key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:-1000])
+
+
+def another_width(model):
+    config = json.loads((model / "config.json").read_text())
+    config["model"]["base"] = 96
+    (model / "config.json").write_text(json.dumps(config))
+
+
+def broken_config(model):
+    (model / "config.json").write_text("{")
+
+
+def unknown_field(model):
+    config = json.loads((model / "config.json").read_text())
+    config["model"]["colour"] = "blue"
+    (model / "config.json").write_text(json.dumps(config))
+
+
+def gone(model):
+    shutil.rmtree(model)
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (cut_short, "incomplete or damaged; copy the model again"),
+        (another_width, "does not fit the config"),
+        (broken_config, "not readable as JSON"),
+        (unknown_field, "unexpected keyword argument 'colour'"),
+        (gone, "no such folder"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_damaged_model_is_one_line_and_leaves_nothing(enhance, model, damage, message, capfd):
+    damage(model)
+    assert enhance(model) == (2, set())
+    printed = capfd.readouterr().err.strip().splitlines()
+    assert len(printed) == 1 and printed[0].startswith("facenhance: ") and message in printed[0]
+
+
+def test_more_steps_than_the_schedule_has_is_refused():
+    with pytest.raises(InputError, match="steps must be from 1 to 1000"):
+        Enhancer.load().enhance(np.zeros((1, 64, 64, 3), np.uint8), np.zeros((192, 192, 3), np.uint8), steps=1001)
