@@ -1,5 +1,6 @@
 """From a tree to records and to a TFDS data set, and what happens with a tree that is not fit."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -188,7 +189,8 @@ def test_the_command_prints_a_summary(tree, tmp_path):
         "frames    2 a clip, 6 in all, 48 px",
         "skipped   1 clips: needs landmarks.npy beside its frames",
     ]
-    assert lines[4].startswith(f"written   {tmp_path / 'out'}") and len(lines) == 5
+    assert lines[4].startswith("residual  config.model.residual_scale = ")
+    assert lines[5].startswith(f"written   {tmp_path / 'out'}") and len(lines) == 6
     assert len(mug.source(tmp_path / "out", "train", frames=2, resolution=SIZE)) == 2
 
 
@@ -200,5 +202,20 @@ def test_the_command_refuses_in_one_line(tree, tmp_path):
         == f"facenhance: {tmp_path / 'missing'}: no such folder; give the folder that holds {layout.LAYOUT}\n"
     )
     drawn = launch("--root", tree, "--output", tmp_path / "out", "--draw", 1)
-    assert drawn.returncode == 2 and drawn.stderr.startswith(f"facenhance: {tree}: not an empty folder")
+    assert drawn.returncode == 2 and drawn.stderr.startswith(f"facenhance: {tree}: holds something else")
     assert drawn.stderr.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_a_drawing_that_was_stopped_goes_on_and_another_is_refused(tmp_path):
+    tree = tmp_path / "tree"
+    size = ("--frames", 2, "--resolution", 64, "--draw", 2)
+    first = launch("--root", tree, "--output", tmp_path / "one", *size)
+    assert first.returncode == 0, first.stderr
+    take = tree / "001/fear/take000"
+    drawn = {path.name: path.read_bytes() for path in take.iterdir()}
+    shutil.rmtree(take)
+    again = launch("--root", tree, "--output", tmp_path / "two", *size)
+    assert again.returncode == 0, again.stderr
+    assert {path.name: path.read_bytes() for path in take.iterdir()} == drawn
+    other = launch("--root", tree, "--output", tmp_path / "three", *size, "--seed", 1)
+    assert other.returncode == 2 and "holds something else" in other.stderr

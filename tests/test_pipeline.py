@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facenhance_jax.data.pipeline import batches, example
+from facenhance_jax.data.pipeline import batches, example, residual_scale
 from facenhance_jax.errors import InputError
 
 CLIPS, FRAMES = 5, 4
@@ -123,3 +123,15 @@ def test_only_the_frames_needed_are_decoded():
 def test_no_clips_is_an_error():
     with pytest.raises(InputError, match="data: no clips"):
         batches([], batch_size=2, seed=0)
+
+
+def test_the_residual_scale_is_one_over_the_rms_difference_to_the_photo():
+    """Green differs by n - PHOTO in one channel of three, red and blue not at all."""
+    expected = 1 / np.sqrt(np.mean([((n - PHOTO) / 127.5) ** 2 / 3 for n in range(FRAMES)]))
+    np.testing.assert_allclose(residual_scale(SOURCE), expected, rtol=1e-6)
+    np.testing.assert_allclose(residual_scale(SOURCE, clips=2), expected, rtol=1e-6)
+
+
+def test_clips_that_never_leave_the_photo_have_no_residual_scale():
+    still = SOURCE[0] | {"high": [SOURCE[0]["identity"]]}
+    assert residual_scale([still]) == float("inf")
