@@ -19,6 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.attention_levels = (2,)  # 12x12, as in the paper
     config.model.expression_channels = (32, 64, 128)  # 64x64 to 8x8 tokens
     config.model.residual_scale = 15.0  # launch/prepare.py measured 15.3
+    config.model.gate_std = 0.2  # camera noise and JPEG in units of the residual
     config.model.dtype = "float32"
 
     config.data.directory = "data/drawn"
@@ -31,7 +32,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.train.decay = "cosine"
     config.train.ema_decay = 0.999  # a run this short cannot average over 10,000 steps
 
-    config.run.steps = 4_200
+    config.run.steps = 3_800
     config.run.log_every = 20
     config.run.sample_every = 400
     config.run.save_every = 200

@@ -26,6 +26,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.model.prediction = "velocity"  # what the network prints: velocity or x_prev
     config.model.target = "residual"  # what is diffused: residual (to the photo) or frame
     config.model.residual_scale = 12.0  # k, 1 / rms(frame - photo); launch/prepare.py prints a data set's own
+    config.model.gate_std = 0.0  # of the pixels whose own guess a gate lets through, in units of the target; 0 for none
     config.model.dtype = "bfloat16"  # of the computation; parameters are float32 always
 
     config.schedule = ml_collections.ConfigDict()

@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from facenhance_jax import pixels
-from facenhance_jax.diffusion import Schedule, velocity_of_step
+from facenhance_jax.diffusion import Schedule, gaussian_gain, velocity_of_step
 from facenhance_jax.expression import ExpressionEncoder
 from facenhance_jax.unet import UNet, UNetConfig
 
@@ -37,6 +37,9 @@ class DenoiserConfig:
       prediction: what the network prints, "x_prev" (x_{t-1}) or "velocity".
       target: what is diffused, "frame" (x_0) or "residual" (residual_scale (x_0 - identity)).
       residual_scale: k, near 1 / rms(x_0 - identity) over the training set.
+      gate_std: where > 0, the network also prints a gate for each pixel, which lets the pixel's own guess at its
+        velocity through: that of a pixel of this standard deviation, in units of the target (`gaussian_gain`). The
+        noise of pixels that hardly change then need not squeeze through the channels, of which `patch` leaves few.
       dtype: of the computation, "float32" or "bfloat16". Parameters, norms' statistics, softmax and loss stay float32.
     """
 
@@ -53,6 +56,7 @@ class DenoiserConfig:
     prediction: str = "x_prev"
     target: str = "frame"
     residual_scale: float = 1.0
+    gate_std: float = 0.0
     dtype: str = "float32"
 
     def __post_init__(self):
@@ -69,6 +73,8 @@ class DenoiserConfig:
             )
         if not self.residual_scale > 0:
             raise ValueError(f"residual_scale must be positive, not {self.residual_scale}")
+        if self.gate_std < 0 or (self.gate_std and self.prediction != "velocity"):
+            raise ValueError(f"gate_std must be 0, or positive with prediction=velocity, not {self.gate_std}")
         self.unet  # noqa: B018 - the UNet's own checks
 
     @property
@@ -78,6 +84,7 @@ class DenoiserConfig:
         return UNetConfig(
             resolution=self.resolution,
             in_channels=3 * images,
+            out_channels=4 if self.gate_std else 3,
             patch=self.patch,
             base=self.base,
             multipliers=self.multipliers,
@@ -140,6 +147,9 @@ class Denoiser:
             images.append(conditions.expression)
         tokens = conditions.expression if self.config.expression == "encoder" else None
         printed = self._network(params).unet(jnp.concatenate(images, axis=-1), timestep, tokens)
+        if self.config.gate_std:
+            gain = gaussian_gain(self.phi(timestep), self.config.gate_std)
+            return printed[..., :3] + printed[..., 3:] * gain[:, None, None, None] * noisy
         if self.config.prediction == "velocity":
             return printed
         return velocity_of_step(noisy, printed, self.delta(timestep))

@@ -90,6 +90,13 @@ def velocity_of_step(noisy: Images, stepped: Images, angle: Angle) -> Images:
     return (cos * noisy - stepped) / sin
 
 
+def gaussian_gain(phi: Angle, std: float) -> Angle:
+    """The g with E[v_t | x_t] = g x_t where x_0 ~ N(0, std^2): the best that can be said of a pixel from itself."""
+    namespace = phi.__array_namespace__()
+    cos, sin = namespace.cos(phi), namespace.sin(phi)
+    return cos * sin * (1.0 - std**2) / (std**2 * cos**2 + sin**2)
+
+
 def _cos_sin(angle: Angle, images: Images) -> tuple:
     """The angle's cosine and sine, shaped to multiply images."""
     namespace = images.__array_namespace__()

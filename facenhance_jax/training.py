@@ -85,6 +85,7 @@ def export_model(workdir: Path, output: Path, card: str | None = None, dtype: st
         raise InputError(f"{workdir}: no checkpoint yet; train until run.save_every first")
     abstract = jax.eval_shape(functools.partial(build.initial_state, ml_collections.ConfigDict(config)))
     state = checkpoints.restore(workdir / CHECKPOINTS, step, abstract)
+    config.pop("data", None)  # where the data lay is a matter of the machine that trained
     checkpoints.save_model(output, state.ema, config, card or f"# Step {step} of a training run\n", dtype)
     return step
 

@@ -21,6 +21,7 @@ class UNetConfig:
     Attributes:
       resolution: side of the square images, pixels.
       in_channels: channels of the input images, all conditions included.
+      out_channels: channels of the output image.
       patch: side of the squares folded into channels at the entrance and unfolded at the exit; 1 is the paper.
       base: channels at the first level, a multiple of 32.
       multipliers: channels of each level, in units of `base`; each level halves the grid of the one before.
@@ -31,6 +32,7 @@ class UNetConfig:
 
     resolution: int = 192
     in_channels: int = 9
+    out_channels: int = 3
     patch: int = 1
     base: int = 128
     multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 8)
@@ -131,7 +133,7 @@ class Stage(nnx.Module):
 
 
 class UNet(nnx.Module):
-    """(images with their conditions, timestep, expression tokens) -> three channels; all zero at initialisation."""
+    """(images with their conditions, timestep, expression tokens) -> an image; all zero at initialisation."""
 
     def __init__(self, config: UNetConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
         self.config = config
@@ -173,14 +175,15 @@ class UNet(nnx.Module):
 
         self.norm = nnx.GroupNorm(base, num_groups=GROUPS, dtype=dtype, rngs=rngs)
         zeros = nnx.initializers.zeros
-        self.exit = nnx.Conv(base, 3 * config.patch**2, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs)
+        outputs = config.out_channels * config.patch**2
+        self.exit = nnx.Conv(base, outputs, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs)
 
     def __call__(
         self,
         images: Float[Array, "b h w c"],
         timestep: Int[Array, " b"],
         tokens: Float[Array, "b n t"] | None = None,
-    ) -> Float[Array, "b h w 3"]:
+    ) -> Float[Array, "b h w out"]:
         """Images [b, resolution, resolution, in_channels]; the answer is float32."""
         embedding = timestep_embedding(timestep, self.config.base).astype(self.dtype)
         embedding = self.time_out(nnx.silu(self.time_in(embedding)))

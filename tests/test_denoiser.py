@@ -85,11 +85,23 @@ def test_input_channels_are_the_papers_nine_and_more_or_less_by_ablation():
 
 def test_in_x_prev_form_the_step_of_the_velocity_is_what_the_network_prints(after_one_step):
     """At initialisation it prints zero, so v = cot(delta) x_t; and a step by delta then gives exactly zero."""
-    denoiser = build.denoiser(config_of(prediction="x_prev", target="frame"))
+    denoiser = build.denoiser(config_of(prediction="x_prev", target="frame", gate_std=0.0))
     batch = random_batch()
     velocity = velocity_of(denoiser, denoiser.init(0), batch, 400)
     stepped = diffusion.step(to_signal(batch["high"]), velocity, float(denoiser.schedule.delta[400]))
     np.testing.assert_allclose(stepped, 0.0, atol=1e-5)
+
+
+def test_the_gate_lets_each_pixels_own_guess_through():
+    """A network that prints nothing but an open gate gives the ideal velocity of pixels of that standard deviation."""
+    denoiser = build.denoiser(config_of(gate_std=0.3))
+    params = denoiser.init(0)
+    bias = np.zeros((2, 2, 4), np.float32)  # a 2x2 patch of three colours and a gate
+    bias[..., 3] = 1.0
+    params["unet"]["exit"]["bias"] = jnp.asarray(bias.ravel())
+    batch = random_batch()
+    expected = diffusion.gaussian_gain(denoiser.schedule.phi[600], 0.3) * to_signal(batch["high"])
+    np.testing.assert_allclose(velocity_of(denoiser, params, batch, 600), expected, atol=1e-5)
 
 
 def test_the_residual_is_undone():
@@ -129,6 +141,7 @@ def test_deltas_keep_their_digits_on_the_device():
         (dict(prediction="noise"), "prediction must be one of"),
         (dict(target="x"), "target must be one of"),
         (dict(dtype="float16"), "dtype must be one of"),
+        (dict(gate_std=0.2), "gate_std must be 0, or positive with prediction=velocity"),
         (dict(residual_scale=0.0), "residual_scale must be positive"),
         (dict(expression_channels=(30,)), "must be multiples of 32"),
         (dict(low_size=60), "must be multiples of 32, and low_size 60"),

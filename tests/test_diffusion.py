@@ -78,3 +78,13 @@ def test_the_device_agrees_with_the_host(images):
     on_device = diffusion.diffuse(jnp.asarray(clean, jnp.float32), jnp.asarray(noise, jnp.float32), phi)
     assert on_device.dtype == jnp.float32
     np.testing.assert_allclose(on_device, diffusion.diffuse(clean, noise, phi), atol=1e-6)
+
+
+def test_the_gaussian_gain_is_the_regression_of_v_on_x():
+    rng = np.random.default_rng(2)
+    clean, noise = 0.3 * rng.standard_normal((1, 400, 400, 3)), rng.standard_normal((1, 400, 400, 3))
+    for phi in SCHEDULE.phi[[50, 300, 900]]:
+        noisy, velocity = diffusion.diffuse(clean, noise, phi), diffusion.velocity(clean, noise, phi)
+        slope = (noisy * velocity).sum() / (noisy**2).sum()
+        np.testing.assert_allclose(diffusion.gaussian_gain(phi, 0.3), slope, atol=0.01)
+    assert abs(diffusion.gaussian_gain(SCHEDULE.phi[300], 1.0)) < 1e-12  # unit data: v and x_t are uncorrelated

@@ -65,7 +65,7 @@ def test_the_papers_weighting_is_sin_squared_delta():
 def test_x_prev_form_and_its_weighting_are_the_papers_mse():
     """Equation 5 written out: the network prints zero, so the loss is the mean square of the true x_{t-1}."""
     config = smoke.get_config()
-    config.model.update(prediction="x_prev", target="frame")
+    config.model.update(prediction="x_prev", target="frame", gate_std=0.0)
     config.schedule.timesteps = 50
     denoiser = build.denoiser(config)
     batch, indices = random_batch(), jnp.arange(4)

@@ -36,12 +36,7 @@ def test_a_perfect_velocity_recovers_the_clean_image(steps, solver):
 
 def gaussian(variance):
     """The ideal velocity where x_0 ~ N(0, variance): E[v | x_t]."""
-
-    def velocity(x, t):
-        cos, sin = jnp.cos(PHI[t]), jnp.sin(PHI[t])
-        return x * cos * sin * (1 - variance) / (variance * cos**2 + sin**2)
-
-    return velocity
+    return lambda x, t: diffusion.gaussian_gain(PHI[t], variance**0.5) * x
 
 
 def test_gaussian_data_come_out_with_their_own_variance():
