@@ -7,19 +7,19 @@ PACKAGE = Path(__file__).parents[1] / "facenhance_jax"
 FLOORS = {
     0.0: "facenhance_jax data metrics errors",
     0.2: "pixels media.drawing media.pictures",
-    0.4: "compile_cache diffusion checkpoints media.reading media.writing metrics.frames metrics.i3d metrics.identity",
-    0.6: "media metrics.fvd",
-    1.0: "unet expression sampler data.layout data.faces data.openface data.face_shape data.looks",
+    0.4: "compile_cache diffusion checkpoints media.reading media.writing metrics.frames",
+    0.6: "media",
+    1.0: "unet expression sampler data.layout data.faces data.face_shape data.looks",
     1.1: "data.acting data.features data.portrait",
     1.2: "data.creases",
     1.3: "data.stage",
-    1.5: "data.synthetic data.mug_dataset_builder data.folder_dataset_builder data.pipeline",
+    1.5: "data.synthetic data.mug_dataset_builder data.pipeline",
     2.0: "denoiser",
     3.0: "objective state recurrence",
     4.0: "build",
     5.0: "training evaluation enhancer",
-    6.0: "demonstration web report",
-    6.5: "cli __main__",
+    6.0: "demonstration",
+    6.5: "cli",
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}
 
