@@ -1,8 +1,9 @@
-"""Measures speed and memory, as ratios within one run: `python launch/benchmark.py [--what=enhance|start|memory]`.
+"""Measures speed and memory, as ratios within one run: `python launch/benchmark.py [--what=NAME]`.
 
 enhance   ms a network call, frames/s at 4 and 8 steps, and the network's share of the time
 start     how long a first and a second process take to the first frames (the second finds compiled programs)
 memory    the peak of `.stream` over 64 and over 640 frames
+draw      drawn people's frames/s on one core
 """
 
 import argparse
@@ -110,6 +111,19 @@ def memory() -> None:
     print(f"640 / 64 frames = {peaks[640] / peaks[64]:.3f}")
 
 
+def draw() -> None:
+    """Prints the table of `--what=draw`: CPU time, on one core, of three people's clips, the portraits included."""
+    import cv2
+
+    from facenhance_jax.data.synthetic import draw_clip, draw_subject
+
+    cv2.setNumThreads(1)
+    began = time.process_time()
+    for subject in range(3):
+        draw_clip(draw_subject(0, subject), "happiness", 0, 40)
+    print(f"drawing at 192 px: {3 * 40 / (time.process_time() - began):.0f} frames/s on one core")
+
+
 def child(frames: int) -> None:
     """Streams a clip at one step, and prints the process's peak memory in KiB (Linux)."""
     import resource
@@ -123,7 +137,7 @@ def child(frames: int) -> None:
 
 
 def main() -> None:
-    tables = {"enhance": enhance, "start": start, "memory": memory}
+    tables = {"enhance": enhance, "start": start, "memory": memory, "draw": draw}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--what", choices=tables, help="one table; without it, all")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
