@@ -15,7 +15,7 @@ from facenhance_jax.expression import ExpressionEncoder
 from facenhance_jax.unet import UNet, UNetConfig
 
 CHOICES = {
-    "expression": ("encoder", "concat"),
+    "expression": ("encoder", "concat", "both"),
     "previous": ("noisy", "clean", "none"),
     "prediction": ("velocity", "x_prev"),
     "target": ("residual", "frame"),
@@ -30,8 +30,10 @@ class DenoiserConfig:
     Attributes:
       resolution, low_size: sides of the frame and of the low-res frame, pixels.
       patch, base, multipliers, res_blocks, attention_levels: see `unet.UNetConfig`.
-      expression: "encoder" (E_exp's tokens in the attention) or "concat" (the low-res frame, enlarged, as three more
-        input channels: the first ablation of the paper's Table 3).
+      expression: "encoder" (E_exp's tokens in the attention), "concat" (the low-res frame, enlarged, as three more
+        input channels: the first ablation of the paper's Table 3) or "both".
+      low_square: (left, top, side) of the square of the frame, in pixels, onto which concat and both lay the low-res
+        frame; black around it. Empty for the whole frame. Faces that sit alike in their frames then nearly coincide.
       expression_channels: widths of E_exp's levels; each halves the grid.
       previous: "noisy" (previous frame + z), "clean" or "none" (the other ablations of Table 3).
       prediction: what the network prints, "x_prev" (x_{t-1}) or "velocity".
@@ -51,6 +53,7 @@ class DenoiserConfig:
     res_blocks: int = 1
     attention_levels: tuple[int, ...] = (4,)
     expression: str = "encoder"
+    low_square: tuple[int, ...] = ()
     expression_channels: tuple[int, ...] = (64, 128, 256, 512)
     previous: str = "noisy"
     prediction: str = "x_prev"
@@ -63,7 +66,7 @@ class DenoiserConfig:
         for field, choices in CHOICES.items():
             if getattr(self, field) not in choices:
                 raise ValueError(f"{field} must be one of {', '.join(choices)}, not {getattr(self, field)!r}")
-        if self.expression == "encoder" and (
+        if self.expression != "concat" and (
             self.low_size % 2 ** len(self.expression_channels)
             or any(c % 32 or c < 32 for c in self.expression_channels)
         ):
@@ -71,16 +74,21 @@ class DenoiserConfig:
                 f"expression_channels {self.expression_channels} must be multiples of 32, and low_size {self.low_size} "
                 f"a multiple of {2 ** len(self.expression_channels)}"
             )
+        if self.low_square and (len(self.low_square) != 3 or not self._fits(*self.low_square)):
+            raise ValueError(f"low_square {self.low_square} must be (left, top, side) within {self.resolution} pixels")
         if not self.residual_scale > 0:
             raise ValueError(f"residual_scale must be positive, not {self.residual_scale}")
         if self.gate_std < 0 or (self.gate_std and self.prediction != "velocity"):
             raise ValueError(f"gate_std must be 0, or positive with prediction=velocity, not {self.gate_std}")
         self.unet  # noqa: B018 - the UNet's own checks
 
+    def _fits(self, left: int, top: int, side: int) -> bool:
+        return min(left, top) >= 0 < side <= self.resolution - max(left, top)
+
     @property
     def unet(self) -> UNetConfig:
         """The UNet that these conditions ask for."""
-        images = 2 + (self.previous != "none") + (self.expression == "concat")
+        images = 2 + (self.previous != "none") + (self.expression != "encoder")
         return UNetConfig(
             resolution=self.resolution,
             in_channels=3 * images,
@@ -90,8 +98,15 @@ class DenoiserConfig:
             multipliers=self.multipliers,
             res_blocks=self.res_blocks,
             attention_levels=self.attention_levels,
-            token_width=self.expression_channels[-1] if self.expression == "encoder" else 0,
+            token_width=self.expression_channels[-1] if self.expression != "concat" else 0,
         )
+
+
+class Expression(NamedTuple):
+    """A low-res frame as the UNet takes it: E_exp's tokens, the frame laid on a canvas, or both."""
+
+    tokens: Float[Array, "b n t"] | None
+    image: Float[Array, "b h w 3"] | None
 
 
 class Conditions(NamedTuple):
@@ -99,7 +114,7 @@ class Conditions(NamedTuple):
 
     identity: Float[Array, "b h w 3"]
     previous: Float[Array, "b h w 3"]
-    expression: Float[Array, "b ..."]
+    expression: Expression
 
 
 class Network(nnx.Module):
@@ -110,7 +125,7 @@ class Network(nnx.Module):
         self.unet = UNet(config.unet, dtype=dtype, rngs=rngs)
         self.expression = (
             ExpressionEncoder(config.low_size, config.expression_channels, dtype=dtype, rngs=rngs)
-            if config.expression == "encoder"
+            if config.expression != "concat"
             else None
         )
 
@@ -130,11 +145,17 @@ class Denoiser:
         """The parameters' shapes and dtypes, without computing them."""
         return jax.eval_shape(lambda: self.init(0))
 
-    def encode(self, params: dict, low: Float[Array, "b l l 3"]) -> Float[Array, "b ..."]:
-        """The expression of low-res frames in [-1, 1], once a frame: E_exp's tokens or the enlarged frames."""
-        if self.config.expression == "concat":
-            return pixels.enlarge(low, self.config.resolution)
-        return self._network(params).expression(low.astype(self.config.dtype))
+    def encode(self, params: dict, low: Float[Array, "b l l 3"]) -> Expression:
+        """The expression of low-res frames in [-1, 1]; computed once a frame."""
+        config = self.config
+        tokens = image = None
+        if config.expression != "concat":
+            tokens = self._network(params).expression(low.astype(config.dtype))
+        if config.expression != "encoder":
+            left, top, side = config.low_square or (0, 0, config.resolution)
+            rows, columns = ((start, config.resolution - start - side) for start in (top, left))
+            image = jnp.pad(pixels.enlarge(low, side), ((0, 0), rows, columns, (0, 0)), constant_values=-1.0)
+        return Expression(tokens, image)
 
     def velocity(
         self, params: dict, noisy: Float[Array, "b h w 3"], timestep: Int[Array, " b"], conditions: Conditions
@@ -143,9 +164,9 @@ class Denoiser:
         images = [noisy, conditions.identity]
         if self.config.previous != "none":
             images.append(conditions.previous)
-        if self.config.expression == "concat":
-            images.append(conditions.expression)
-        tokens = conditions.expression if self.config.expression == "encoder" else None
+        if conditions.expression.image is not None:
+            images.append(conditions.expression.image)
+        tokens = conditions.expression.tokens
         printed = self._network(params).unet(jnp.concatenate(images, axis=-1), timestep, tokens)
         if self.config.gate_std:
             gain = gaussian_gain(self.phi(timestep), self.config.gate_std)
