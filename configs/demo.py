@@ -27,6 +27,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.directory = "data/drawn"
     config.data.split = "all"  # the model is judged on people drawn for that alone
     config.data.frames = 8
+    config.data.any_previous = True  # else it leans on the previous frame, and drifts when that is its own
 
     config.train.batch_size = 4
     config.train.learning_rate = 5e-4
@@ -34,7 +35,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.train.decay = "cosine"
     config.train.ema_decay = 0.999  # a run this short cannot average over 10,000 steps
 
-    config.run.steps = 3_300
+    config.run.steps = 3_500
     config.run.log_every = 20
     config.run.sample_every = 300
     config.run.save_every = 200

@@ -39,6 +39,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.data.directory = "data/mug"  # what launch/prepare.py wrote
     config.data.split = "train"  # train, test or all
     config.data.frames = 32  # kept of each clip's first half; as given to launch/prepare.py
+    config.data.any_previous = False  # the previous frame from anywhere in the clip, not the one before
     config.data.flip = True  # mirror a sample in half of the cases
 
     config.train = ml_collections.ConfigDict()

@@ -99,7 +99,12 @@ def batches(config: ml_collections.ConfigDict, start_step: int = 0) -> Iterator[
         data.directory, data.split, frames=data.frames, resolution=config.model.resolution
     )
     return pipeline.batches(
-        clips, batch_size=config.train.batch_size, seed=config.train.seed, start_step=start_step, flip=data.flip
+        clips,
+        batch_size=config.train.batch_size,
+        seed=config.train.seed,
+        start_step=start_step,
+        flip=data.flip,
+        any_previous=data.any_previous,
     )
 
 

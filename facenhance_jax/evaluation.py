@@ -38,9 +38,12 @@ class DrawnClip:
 def draw(
     subject: int, expression: str, *, frames: int, size: int = 192, low_size: int = 64, seed: int = 0
 ) -> DrawnClip:
-    """Draws a subject's first take of an expression, and the photo: the first frame of its neutral clip."""
+    """Draws a subject's first take of an expression, and the photo: the first frame of its neutral clip.
+
+    The `frames` frames are the first half of the take, from neutral to the apex (section 5.1 of the paper).
+    """
     person = synthetic.draw_subject(seed, subject)
-    real, landmarks = synthetic.draw_clip(person, expression, 0, frames, size)
+    real, landmarks = (part[:frames] for part in synthetic.draw_clip(person, expression, 0, 2 * frames, size))
     neutral, _ = synthetic.draw_clip(person, "neutral", 0, frames, size)
     low = [faces.low_frame(frame, points, low_size) for frame, points in zip(real, landmarks, strict=True)]
     return DrawnClip(real, neutral[0], np.stack(low), face_mask(landmarks, size))

@@ -46,7 +46,9 @@ def after_one_step():
     return train
 
 
-@pytest.mark.parametrize("model", [dict(), dict(expression="concat"), dict(previous="clean")], ids=str)
+@pytest.mark.parametrize(
+    "model", [dict(expression="encoder"), dict(expression="concat"), dict(expression="both", previous="clean")], ids=str
+)
 @pytest.mark.parametrize("condition", ["low", "identity", "previous"])
 def test_every_condition_reaches_the_output_after_one_training_step(after_one_step, model, condition):
     _, params, velocity = after_one_step(**model)
@@ -79,6 +81,7 @@ def test_the_timestep_reaches_the_output(after_one_step):
 def test_input_channels_are_the_papers_nine_and_more_or_less_by_ablation():
     assert DenoiserConfig().unet.in_channels == 9
     assert DenoiserConfig(expression="concat").unet.in_channels == 12
+    assert DenoiserConfig(expression="both").unet.in_channels == 12
     assert DenoiserConfig(expression="concat").unet.token_width == 0
     assert DenoiserConfig(previous="none").unet.in_channels == 6
 
@@ -119,12 +122,29 @@ def test_the_frame_target_is_the_frame():
 
 
 def test_the_expression_of_concat_is_the_frame_enlarged():
-    denoiser = build.denoiser(config_of(expression="concat"))
+    denoiser = build.denoiser(config_of(expression="concat", low_square=()))
     low = jnp.broadcast_to(jnp.linspace(-1, 1, 16)[None, None, :, None], (1, 16, 16, 3))
-    enlarged = denoiser.encode({}, low)
+    tokens, enlarged = denoiser.encode({}, low)
+    assert tokens is None
     assert enlarged.shape == (1, 32, 32, 3)
     # Bilinear with half-pixel centres reproduces a ramp exactly, away from the edges.
     np.testing.assert_allclose(jnp.diff(enlarged[0, 0, 1:-1, 0]), 1 / 15, atol=1e-6)
+
+
+def test_the_low_res_frame_is_laid_on_its_square():
+    denoiser = build.denoiser(config_of(expression="concat", low_square=(4, 10, 20)))
+    image = denoiser.encode({}, jnp.ones((1, 16, 16, 3))).image
+    expected = np.full((1, 32, 32, 3), -1.0)
+    expected[:, 10:30, 4:24] = 1.0
+    np.testing.assert_array_equal(image, expected)
+
+
+def test_both_gives_the_encoders_tokens_and_the_concats_image():
+    both, encoder, concat = (build.denoiser(config_of(expression=how)) for how in ("both", "encoder", "concat"))
+    params, low = both.init(0), to_signal(random_batch()["low"])
+    tokens, image = both.encode(params, low)
+    np.testing.assert_array_equal(tokens, encoder.encode(params, low).tokens)
+    np.testing.assert_array_equal(image, concat.encode(params, low).image)
 
 
 def test_deltas_keep_their_digits_on_the_device():
@@ -136,11 +156,13 @@ def test_deltas_keep_their_digits_on_the_device():
 @pytest.mark.parametrize(
     "bad, message",
     [
-        (dict(expression="both"), "expression must be one of encoder, concat, not 'both'"),
+        (dict(expression="none"), "expression must be one of encoder, concat, both, not 'none'"),
         (dict(previous="no"), "previous must be one of"),
         (dict(prediction="noise"), "prediction must be one of"),
         (dict(target="x"), "target must be one of"),
         (dict(dtype="float16"), "dtype must be one of"),
+        (dict(low_square=(150, 0, 64)), "must be .left, top, side. within 192 pixels"),
+        (dict(low_square=(0, 0)), "must be .left, top, side. within 192 pixels"),
         (dict(gate_std=0.2), "gate_std must be 0, or positive with prediction=velocity"),
         (dict(residual_scale=0.0), "residual_scale must be positive"),
         (dict(expression_channels=(30,)), "must be multiples of 32"),

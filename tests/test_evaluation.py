@@ -73,7 +73,7 @@ def test_a_drawn_clip_has_the_neutral_photo_and_aligned_low_frames(monkeypatch):
     monkeypatch.setattr(synthetic, "draw_clip", draw_clip)
     clip = evaluation.draw(9003, "fear", frames=3, size=96, low_size=32)
     person = synthetic.draw_subject(0, 9003)
-    real, landmarks = drawn(person, "fear", 0, 3, 96)
+    real, landmarks = (part[:3] for part in drawn(person, "fear", 0, 6, 96))
     np.testing.assert_array_equal(clip.real, real)
     np.testing.assert_array_equal(clip.low[1], faces.low_frame(real[1], landmarks[1], 32))
     np.testing.assert_array_equal(clip.identity, 255 - drawn(person, "neutral", 0, 3, 96)[0][0])

@@ -112,7 +112,7 @@ def test_only_the_frames_needed_are_decoded():
     for _ in range(40):
         n = int(deepcopy(rng).integers(FRAMES))  # the frame that `example` is about to draw
         try:
-            example(spoiled, rng, flip=False)
+            example(spoiled, rng, flip=False, any_previous=False)
             outcomes.add((n, "made"))
         except InputError as error:
             assert str(error).startswith("record 000/anger/take000, high: not a readable image")
@@ -135,3 +135,12 @@ def test_the_residual_scale_is_one_over_the_rms_difference_to_the_photo():
 def test_clips_that_never_leave_the_photo_have_no_residual_scale():
     still = SOURCE[0] | {"high": [SOURCE[0]["identity"]]}
     assert residual_scale([still]) == float("inf")
+
+
+def test_any_previous_is_any_frame_or_the_photo_whatever_the_frame():
+    rng = np.random.default_rng(0)
+    seen = {frame: set() for frame in range(FRAMES)}
+    for _ in range(400):
+        made = example(SOURCE[0], rng, flip=False, any_previous=True)
+        seen[int(made["high"][0, 0, 1])].add(int(made["previous"][0, 0, 1]))
+    assert all(previous == {*range(FRAMES), PHOTO} for previous in seen.values())

@@ -26,6 +26,7 @@ def batches(
     seed: int,
     start_step: int = 0,
     flip: bool = True,
+    any_previous: bool = False,
     process: int = 0,
     processes: int = 1,
     threads: int = 8,
@@ -34,27 +35,32 @@ def batches(
 
     `source` gives records by index: a prepared data set, or a list of `mug_dataset_builder.records`. Each clip comes
     once an epoch, with one of its frames drawn at random; `flip` mirrors half of the examples, all four images alike.
+    `any_previous` takes `previous` from anywhere in the clip; see `example`.
     `batch_size` is for this process, which takes every `processes`-th example. Raises InputError for an empty source.
     """
     if len(source) == 0:
         raise InputError("data: no clips; prepare a data set that has some")
-    examples = grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(partial(example, flip=flip))
+    make = partial(example, flip=flip, any_previous=any_previous)
+    examples = grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(make)
     steps = examples[process::processes].batch(batch_size)[start_step:]
     # The buffer counts whole batches here, and grain's default of 500 would fill the memory.
     return iter(steps.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)))
 
 
-def example(record: Mapping[str, Any], rng: np.random.Generator, *, flip: bool) -> Example:
+def example(record: Mapping[str, Any], rng: np.random.Generator, *, flip: bool, any_previous: bool) -> Example:
     """One random frame n of a clip, with its conditions; nothing else of the clip is decoded.
 
-    `previous` is frame n - 1, and the photo when n = 0, as where Algorithm 3 starts.
+    `previous` is frame n - 1, and the photo when n = 0, as where Algorithm 3 starts. With `any_previous` it is any
+    frame of the clip, or the photo: it then tells who and where, not which expression, and a model that has to read
+    that from the low-res frame does not drift when it is fed its own output.
     """
     frame = int(rng.integers(len(record["high"])))
     mirrored = flip and rng.random() < 0.5
+    before = int(rng.integers(-1, len(record["high"]))) if any_previous else frame - 1
     identity = _decode(record, "identity", record["identity"])
     images = {
         "high": _decode(record, "high", record["high"][frame]),
-        "previous": _decode(record, "high", record["high"][frame - 1]) if frame else identity,
+        "previous": identity if before < 0 else _decode(record, "high", record["high"][before]),
         "identity": identity,
         "low": _decode(record, "low", record["low"][frame]),
     }
