@@ -58,7 +58,7 @@ def test_every_condition_reaches_the_output_after_one_training_step(after_one_st
 
 
 def test_without_the_previous_frame_it_makes_no_difference(after_one_step):
-    denoiser, params, velocity = after_one_step(previous="none")
+    denoiser, params, velocity = after_one_step(previous="none", expression="encoder")
     batch = random_batch(seed=1)
     changed = batch | {"previous": 255 - batch["previous"]}
     np.testing.assert_array_equal(velocity(params, batch, 500), velocity(params, changed, 500))

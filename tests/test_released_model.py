@@ -76,7 +76,8 @@ def test_a_copy_of_it_works(enhance, model):
 
 def cut_short(model):
     largest = max(files(model), key=lambda path: path.stat().st_size)
-    largest.write_bytes(largest.read_bytes()[:-1000])
+    # In half: the file ends in an index that nothing reads, and a cut within that loses nothing.
+    largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
 
 
 def another_width(model):
