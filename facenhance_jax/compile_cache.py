@@ -11,4 +11,4 @@ def keep_compiled_programs() -> None:
     if jax.config.jax_compilation_cache_dir is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facenhance_jax"
         jax.config.update("jax_compilation_cache_dir", str(cache))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)  # quicker ones are not worth a file
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # s; many small ones add up
