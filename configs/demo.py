@@ -27,7 +27,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.directory = "data/drawn"
     config.data.split = "all"  # the model is judged on people drawn for that alone
     config.data.frames = 8
-    config.data.any_previous = True  # else it leans on the previous frame, and drifts when that is its own
+    config.data.any_previous = True  # so that it cannot lean on the previous frame
 
     config.train.batch_size = 4
     config.train.learning_rate = 5e-4

@@ -51,8 +51,8 @@ def example(record: Mapping[str, Any], rng: np.random.Generator, *, flip: bool, 
     """One random frame n of a clip, with its conditions; nothing else of the clip is decoded.
 
     `previous` is frame n - 1, and the photo when n = 0, as where Algorithm 3 starts. With `any_previous` it is any
-    frame of the clip, or the photo: it then tells who and where, not which expression, and a model that has to read
-    that from the low-res frame does not drift when it is fed its own output.
+    frame of the clip, or the photo: it then tells who and where, not which expression, which the model has to read
+    from the low-res frame. The aim is less drift when it is fed its own output; that has not been shown yet.
     """
     frame = int(rng.integers(len(record["high"])))
     mirrored = flip and rng.random() < 0.5
