@@ -10,7 +10,7 @@ def get_config() -> ml_collections.ConfigDict:
     config = demo.get_config()
     config.model.resolution = 32
     config.model.low_size = 16
-    config.model.low_square = (8, 8, 16)
+    config.model.place_low = True
     config.model.patch = 2
     config.model.base = 32
     config.model.multipliers = (1, 1)

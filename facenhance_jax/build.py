@@ -1,6 +1,7 @@
 """The only reader of a ConfigDict: makes everything that a config asks for, and checks its values once."""
 
 import functools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import numpy as np
 import optax
 from jaxtyping import UInt8
 
-from facenhance_jax import objective, recurrence, sampler, state
+from facenhance_jax import checkpoints, objective, recurrence, sampler, state
 from facenhance_jax.denoiser import Denoiser, DenoiserConfig
 from facenhance_jax.diffusion import linear_schedule
 from facenhance_jax.errors import InputError
@@ -75,8 +76,35 @@ def learning_rate(config: ml_collections.ConfigDict) -> optax.Schedule:
 
 
 def initial_state(config: ml_collections.ConfigDict) -> state.TrainState:
-    """The state of a run before its first step."""
+    """The state of a run before its first step, with fresh parameters."""
     return state.initial_state(denoiser(config).init(config.train.seed), optimizer(config), config.train.seed)
+
+
+def started_from(config: ml_collections.ConfigDict, fresh: state.TrainState) -> state.TrainState:
+    """The fresh state, with the parameters of the released model `train.start_from` where one is named."""
+    folder = config.train.start_from
+    if not folder:
+        return fresh
+    other = denoiser(ml_collections.ConfigDict(checkpoints.load_config(folder)))
+    params = merged(fresh.params, checkpoints.load_params(folder, other.abstract_params()))
+    return fresh._replace(params=params, ema=jax.tree.map(jnp.copy, params))
+
+
+def merged(params: dict, start: dict) -> dict:
+    """`params` with the arrays of `start` in the places that both have, of one shape; the others stay fresh.
+
+    Raises InputError where less than half of the parameters would come from `start`: it is another network then.
+    """
+    known = dict(jax.tree_util.tree_leaves_with_path(start))
+    same = {path for path, leaf in jax.tree_util.tree_leaves_with_path(params) if _shape(known.get(path)) == leaf.shape}
+    taken = sum(math.prod(known[path].shape) for path in same)
+    if 2 * taken < sum(leaf.size for leaf in jax.tree.leaves(params)):
+        raise InputError("config.train.start_from: a model of another shape; start from one with this config.model")
+    return jax.tree.map_with_path(lambda path, leaf: known[path] if path in same else leaf, params)
+
+
+def _shape(leaf: jax.Array | None) -> tuple[int, ...] | None:
+    return None if leaf is None else leaf.shape
 
 
 def train_step(config: ml_collections.ConfigDict, axis: str | None = None) -> Callable:
@@ -90,21 +118,37 @@ def train_step(config: ml_collections.ConfigDict, axis: str | None = None) -> Ca
 
 
 def batches(config: ml_collections.ConfigDict, start_step: int = 0) -> Iterator[dict[str, np.ndarray]]:
-    """The training batches from `start_step` on."""
-    # Imported here: who only enhances needs no data set library, and waits for none to load.
-    from facenhance_jax.data import mug_dataset_builder, pipeline
+    """This process's share of the training batches from `start_step` on.
 
-    data = config.data
-    clips = mug_dataset_builder.source(
-        data.directory, data.split, frames=data.frames, resolution=config.model.resolution
-    )
+    Raises InputError for a config.data or a batch size that cannot be used, and where the data set is not there.
+    """
+    # Imported here: who only enhances needs no data set library, and waits for none to load.
+    from facenhance_jax.data import clip_dataset, layout, pipeline
+
+    data, size, processes = config.data, config.train.batch_size, jax.process_count()
+    if size % processes:
+        raise InputError(
+            f"config.train.batch_size: {size} examples do not split over {processes} processes; choose a multiple"
+        )
+    clips = clip_dataset.source(data.directory, data.split)
+    side = layout.decode(clips[0]["identity"], data.directory).shape[0]
+    if side != config.model.resolution:
+        raise InputError(
+            f"{data.directory}: frames of {side} pixels, but config.model.resolution is {config.model.resolution}; "
+            "prepare it with that --resolution"
+        )
     return pipeline.batches(
         clips,
-        batch_size=config.train.batch_size,
+        batch_size=size // processes,
         seed=config.train.seed,
         start_step=start_step,
         flip=data.flip,
         any_previous=data.any_previous,
+        jitter=data.jitter,
+        degrade=data.degrade,
+        process=jax.process_index(),
+        processes=processes,
+        workers=data.workers,
     )
 
 
@@ -134,7 +178,14 @@ def sample_grid(config: ml_collections.ConfigDict) -> Callable[[dict, dict], UIn
         shown = {name: np.asarray(images)[:8] for name, images in batch.items()}
         previous = np.asarray(shown["previous"], np.float32) / 127.5 - 1.0
         _, sampled = enhance(
-            params, shown["low"][None], shown["identity"], previous, np.int32(0), np.int32(1), jax.random.key(0)
+            params,
+            shown["low"][None],
+            shown["identity"],
+            previous,
+            np.int32(0),
+            np.int32(1),
+            jax.random.key(0),
+            shown.get("place"),
         )
         size = model.config.resolution
         low = np.stack([np.kron(x, np.ones((size // x.shape[0],) * 2 + (1,), np.uint8)) for x in shown["low"]])

@@ -4,8 +4,7 @@ import argparse
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from facenhance_jax import __version__
@@ -43,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
 
     enhance = commands.add_parser("enhance", help="enhance a clip", description="Enhances a low-resolution clip.")
     enhance.add_argument("--low", required=True, help="the clip: video, gif, webp, picture, folder of frames or .npy")
+    enhance.add_argument(
+        "--extract", action="store_true", help="--low is an ordinary video of a face: cut the low-res clip out of it"
+    )
     enhance.add_argument("--identity", required=True, help="a neutral photo of the person, at least 64 pixels a side")
     enhance.add_argument("--output", required=True, help="what to write: .mp4, .gif or a folder of PNG frames")
     enhance.add_argument("--model", help="a released model's folder (default: the one that is installed)")
@@ -54,6 +56,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     enhance.add_argument("--strip", help="also write this .png: photo, low-res and enhanced, for eight frames")
     enhance.set_defaults(run=_enhance)
+
+    extract = commands.add_parser(
+        "extract",
+        help="cut a low-res clip out of a video",
+        description="Follows a face through a video and writes it as a low-res clip: 64x64, aligned, on black.",
+    )
+    extract.add_argument("--video", required=True, help="an ordinary video of a face: anything that `enhance` reads")
+    extract.add_argument("--output", required=True, help="what to write: .mp4, .gif or a folder of PNG frames")
+    extract.add_argument(
+        "--preview", help="the .png that shows eight frames and their faces (default: <output>.preview.png)"
+    )
+    extract.add_argument("--landmarks", help="also write this .npy: float32 [frames, 68, 2], x and y in pixels")
+    extract.set_defaults(run=_extract)
 
     demo = commands.add_parser("demo", help="enhance the clip of a drawn person, with figures")
     demo.add_argument("--output", required=True, help="the folder to write to")
@@ -81,73 +96,84 @@ def _demo(args: argparse.Namespace) -> None:
     demonstration.run(Path(args.output))
 
 
-def _enhance(args: argparse.Namespace) -> None:
-    from facenhance_jax import media
+def _extract(args: argparse.Namespace) -> None:
+    from facenhance_jax import extraction
 
-    _check_places(args)
+    preview = args.preview or str(extraction.preview_place(args.output))
+    _check_places([args.video], args.output, (preview, ".png"), (args.landmarks, ".npy"))
+    extraction.run(args.video, args.output, preview, args.landmarks)
+
+
+def _enhance(args: argparse.Namespace) -> None:
+    from facenhance_jax import media, terminal
+
+    _check_places([args.low, args.identity], args.output, (args.strip, ".png"))
     clip, photo = media.open_clip(args.low), media.read_photo(args.identity)
 
     from facenhance_jax import pixels
     from facenhance_jax.enhancer import Enhancer
 
     enhancer = Enhancer.load(args.model)
-    _note_shape(args.low, clip.height, clip.width)
     _note_shape(args.identity, *photo.shape[:2])
     identity = pixels.resize(pixels.centre_square(photo), enhancer.size)
 
     waiting = deque()  # frames that the enhancer has taken and not yet given back: a chunk
 
-    def low_frames() -> Iterator:
-        for frame in clip:
-            waiting.append(pixels.resize(pixels.centre_square(frame), enhancer.low_size))
-            yield waiting[-1]
+    def taken() -> Iterator:
+        for low in lows:
+            waiting.append(low)
+            yield low
 
     started = time.perf_counter()
     kept = _KeptFrames()
-    enhanced = enhancer.stream(low_frames(), identity, steps=args.steps, seed=args.seed)
-    with media.open_writer(args.output, clip.fps) as writer, _progress(clip.count) as bar:
+    enhanced = enhancer.stream(taken(), identity, steps=args.steps, seed=args.seed)  # refuses bad steps at once
+    lows = _low_frames(args, clip, enhancer.low_size)  # so only now, for it may search a whole video for its face
+    with media.open_writer(args.output, clip.fps) as writer, terminal.progress("enhancing", clip.count) as bar:
         for frame in enhanced:
             writer.write(frame)
             kept.add((waiting.popleft(), frame))
             bar.update()
     seconds = time.perf_counter() - started
     for note in clip.notes:
-        _note(note)
+        terminal.note(note)
     if args.strip:
         _write_strip(args.strip, identity, kept.spread(STRIP_COLUMNS))
     speed = f"{writer.count} frames in {seconds:.1f} s, {writer.count / seconds:.1f} frames/s"
     print(f"wrote {args.output}: {speed}")
 
 
-def _check_places(args: argparse.Namespace) -> None:
-    """Before anything slow: every output can be written, and none is one of the inputs."""
+def _low_frames(args: argparse.Namespace, clip: Iterable, size: int) -> Iterator:
+    from facenhance_jax import extraction, pixels
+
+    if args.extract:
+        return extraction.low_frames(clip, size)
+    _note_shape(args.low, clip.height, clip.width)
+    return (pixels.resize(pixels.centre_square(frame), size) for frame in clip)
+
+
+def _check_places(inputs: Sequence[str], output: str, *others: tuple[str | None, str]) -> None:
+    """Before anything slow: `output` and the `others` (path or None, suffix) can be written, and harm no input."""
     from facenhance_jax import media
 
-    media.check_output(args.output)
-    if args.strip:
-        media.check_output(args.strip, (".png",))
-    inputs = {Path(args.low).resolve(), Path(args.identity).resolve()}
-    for output in filter(None, (args.output, args.strip)):
-        if Path(output).resolve() in inputs:
-            raise InputError(f"{output}: is also an input, which would be lost; choose another name for the output")
-
-
-def _note(text: str) -> None:
-    print(f"facenhance: note: {text}", file=sys.stderr)
+    media.check_output(output)
+    asked = [(path, suffix) for path, suffix in others if path]
+    for path, suffix in asked:
+        media.check_output(path, (suffix,))
+    taken = {Path(path).resolve() for path in inputs}
+    for path in (output, *(path for path, _ in asked)):
+        if Path(path).resolve() in taken:
+            raise InputError(f"{path}: is also an input, which would be lost; choose another name for the output")
+    for path, suffix in asked:
+        if suffix == ".png" and Path(path).resolve().parent in taken:
+            raise InputError(f"{path}: would become one of the frames that the folder holds; choose another place")
 
 
 def _note_shape(name: str, height: int, width: int) -> None:
+    from facenhance_jax import terminal
+
     if height != width:
         side = min(height, width)
-        _note(f"{name}: {width}x{height} is not square, its middle {side}x{side} is used")
-
-
-def _progress(count: int | None) -> AbstractContextManager:
-    from tqdm import tqdm
-
-    # In a log every refresh is a line, so there they come seldom.
-    interval = 0.2 if sys.stderr.isatty() else 10.0  # seconds
-    return tqdm(total=count, unit="frame", desc="enhancing", mininterval=interval, maxinterval=interval)
+        terminal.note(f"{name}: {width}x{height} is not square, its middle {side}x{side} is used")
 
 
 class _KeptFrames:

@@ -7,12 +7,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from facenhance_jax import pixels
 from facenhance_jax.diffusion import Schedule, gaussian_gain, velocity_of_step
 from facenhance_jax.expression import ExpressionEncoder
 from facenhance_jax.unet import UNet, UNetConfig
+
+SHARE_UNIT = 0.1  # of a printed share: at 1, the first steps of a training would swing it from nothing to all
 
 CHOICES = {
     "expression": ("encoder", "concat", "both"),
@@ -32,8 +34,8 @@ class DenoiserConfig:
       patch, base, multipliers, res_blocks, attention_levels: see `unet.UNetConfig`.
       expression: "encoder" (E_exp's tokens in the attention), "concat" (the low-res frame, enlarged, as three more
         input channels: the first ablation of the paper's Table 3) or "both".
-      low_square: (left, top, side) of the square of the frame, in pixels, onto which concat and both lay the low-res
-        frame; black around it. Empty for the whole frame. Faces that sit alike in their frames then nearly coincide.
+      place_low: whether concat, both and warp_low lay the low-res frame on the square where the photo's face is
+        (`registration.find_face`; black around it), rather than over the whole frame.
       expression_channels: widths of E_exp's levels; each halves the grid.
       previous: "noisy" (previous frame + z), "clean" or "none" (the other ablations of Table 3).
       prediction: what the network prints, "x_prev" (x_{t-1}) or "velocity".
@@ -42,6 +44,9 @@ class DenoiserConfig:
       gate_std: where > 0, the network also prints a gate for each pixel, which lets the pixel's own guess at its
         velocity through: that of a pixel of this standard deviation, in units of the target (`gaussian_gain`). The
         noise of pixels that hardly change then need not squeeze through the channels, of which `patch` leaves few.
+      warp_low: the network also prints, for each pixel, where in the low-res frame it is found and how much of it to
+        take: the low-res frame, warped, then reaches the output without squeezing through the channels (see
+        `Denoiser.velocity`). It starts from where the low-res frame is laid.
       dtype: of the computation, "float32" or "bfloat16". Parameters, norms' statistics, softmax and loss stay float32.
     """
 
@@ -53,13 +58,14 @@ class DenoiserConfig:
     res_blocks: int = 1
     attention_levels: tuple[int, ...] = (4,)
     expression: str = "encoder"
-    low_square: tuple[int, ...] = ()
+    place_low: bool = False
     expression_channels: tuple[int, ...] = (64, 128, 256, 512)
     previous: str = "noisy"
     prediction: str = "x_prev"
     target: str = "frame"
     residual_scale: float = 1.0
     gate_std: float = 0.0
+    warp_low: bool = False
     dtype: str = "float32"
 
     def __post_init__(self):
@@ -74,16 +80,13 @@ class DenoiserConfig:
                 f"expression_channels {self.expression_channels} must be multiples of 32, and low_size {self.low_size} "
                 f"a multiple of {2 ** len(self.expression_channels)}"
             )
-        if self.low_square and (len(self.low_square) != 3 or not self._fits(*self.low_square)):
-            raise ValueError(f"low_square {self.low_square} must be (left, top, side) within {self.resolution} pixels")
         if not self.residual_scale > 0:
             raise ValueError(f"residual_scale must be positive, not {self.residual_scale}")
         if self.gate_std < 0 or (self.gate_std and self.prediction != "velocity"):
             raise ValueError(f"gate_std must be 0, or positive with prediction=velocity, not {self.gate_std}")
+        if self.warp_low and (self.prediction, self.target) != ("velocity", "residual"):
+            raise ValueError("warp_low needs prediction=velocity and target=residual")
         self.unet  # noqa: B018 - the UNet's own checks
-
-    def _fits(self, left: int, top: int, side: int) -> bool:
-        return min(left, top) >= 0 < side <= self.resolution - max(left, top)
 
     @property
     def unet(self) -> UNetConfig:
@@ -93,6 +96,7 @@ class DenoiserConfig:
             resolution=self.resolution,
             in_channels=3 * images,
             out_channels=4 if self.gate_std else 3,
+            extra_channels=3 if self.warp_low else 0,
             patch=self.patch,
             base=self.base,
             multipliers=self.multipliers,
@@ -103,10 +107,12 @@ class DenoiserConfig:
 
 
 class Expression(NamedTuple):
-    """A low-res frame as the UNet takes it: E_exp's tokens, the frame laid on a canvas, or both."""
+    """A low-res frame as the UNet takes it: E_exp's tokens, the frame laid out, or both; and what that is made of."""
 
     tokens: Float[Array, "b n t"] | None
     image: Float[Array, "b h w 3"] | None
+    low: Float[Array, "b l l 3"]
+    place: Float[Array, "b 3"]
 
 
 class Conditions(NamedTuple):
@@ -143,24 +149,36 @@ class Denoiser:
 
     def abstract_params(self) -> dict:
         """The parameters' shapes and dtypes, without computing them."""
-        return jax.eval_shape(lambda: self.init(0))
+        return _blueprint(self.config)[1]
 
-    def encode(self, params: dict, low: Float[Array, "b l l 3"]) -> Expression:
-        """The expression of low-res frames in [-1, 1]; computed once a frame."""
+    def encode(
+        self, params: dict, low: Float[Array, "b l l 3"], place: Float[Array, "b 3"] | None = None
+    ) -> Expression:
+        """The expression of low-res frames in [-1, 1]; computed once a frame.
+
+        `place` is the square (left, top, side), in pixels of the frame, on which each belongs; without it, or without
+        `place_low`, that is the whole frame.
+        """
         config = self.config
+        whole = jnp.broadcast_to(jnp.array([0.0, 0.0, config.resolution]), (low.shape[0], 3))
+        place = whole if place is None or not config.place_low else place
         tokens = image = None
         if config.expression != "concat":
             tokens = self._network(params).expression(low.astype(config.dtype))
         if config.expression != "encoder":
-            left, top, side = config.low_square or (0, 0, config.resolution)
-            rows, columns = ((start, config.resolution - start - side) for start in (top, left))
-            image = jnp.pad(pixels.enlarge(low, side), ((0, 0), rows, columns, (0, 0)), constant_values=-1.0)
-        return Expression(tokens, image)
+            image = pixels.sample_bilinear(low, self._places(place))
+            if config.place_low:
+                image = jnp.where(self._inside(place), image, -1.0)
+        return Expression(tokens, image, low, place)
 
     def velocity(
         self, params: dict, noisy: Float[Array, "b h w 3"], timestep: Int[Array, " b"], conditions: Conditions
     ) -> Float[Array, "b h w 3"]:
-        """v_t of `noisy` = x_t at `timestep` in 1..T. In "x_prev" form it is the velocity whose step is the output."""
+        """v_t of `noisy` = x_t at `timestep` in 1..T. In "x_prev" form it is the velocity whose step is the output.
+
+        v = -sin(phi) x_0 at the start, so a guess m of x_0 enters as -sin(phi) m. With `warp_low` that guess is the
+        low-res frame, warped by the printed shift, less the photo, times the printed share.
+        """
         images = [noisy, conditions.identity]
         if self.config.previous != "none":
             images.append(conditions.previous)
@@ -168,12 +186,38 @@ class Denoiser:
             images.append(conditions.expression.image)
         tokens = conditions.expression.tokens
         printed = self._network(params).unet(jnp.concatenate(images, axis=-1), timestep, tokens)
+        phi = self.phi(timestep)[:, None, None, None]
+        guess = 0.0
+        if self.config.warp_low:
+            share, shift = SHARE_UNIT * printed[..., -3:-2], printed[..., -2:]
+            warped = self._warped(conditions.expression, shift)
+            guess = -jnp.sin(phi) * share * self.to_target(warped, conditions.identity)
         if self.config.gate_std:
-            gain = gaussian_gain(self.phi(timestep), self.config.gate_std)
-            return printed[..., :3] + printed[..., 3:] * gain[:, None, None, None] * noisy
+            return guess + printed[..., :3] + printed[..., 3:4] * gaussian_gain(phi, self.config.gate_std) * noisy
         if self.config.prediction == "velocity":
-            return printed
+            return guess + printed[..., :3]
         return velocity_of_step(noisy, printed, self.delta(timestep))
+
+    def _places(self, place: Float[Array, "b 3"]) -> Float[Array, "b h w 2"]:
+        """Where each pixel of the frame lies in the low-res frame, (x, y) in its pixels."""
+        config = self.config
+        centres = jnp.arange(config.resolution) + 0.5
+        scale = config.low_size / place[:, 2:, None]
+        columns, rows = ((centres[None] - place[:, axis, None]) * scale[:, 0] - 0.5 for axis in (0, 1))
+        shape = (place.shape[0], config.resolution, config.resolution)
+        return jnp.stack([jnp.broadcast_to(columns[:, None], shape), jnp.broadcast_to(rows[..., None], shape)], axis=-1)
+
+    def _inside(self, place: Float[Array, "b 3"]) -> Bool[Array, "b h w 1"]:
+        places = self._places(place)
+        return jnp.all((places > -0.5) & (places < self.config.low_size - 0.5), axis=-1, keepdims=True)
+
+    def _warped(self, expression: Expression, shift: Float[Array, "b h w 2"]) -> Float[Array, "b h w 3"]:
+        """The low-res frame as seen from each pixel of the frame: where it is laid, plus `shift` (x, y) in low-res
+        pixels, which is smoothed over the patch."""
+        batch, size, patch = shift.shape[0], self.config.resolution, self.config.patch
+        coarse = shift.reshape(batch, size // patch, patch, size // patch, patch, 2).mean(axis=(2, 4))
+        smooth = jax.image.resize(coarse, shift.shape, "linear")
+        return pixels.sample_bilinear(expression.low, self._places(expression.place) + smooth)
 
     def delta(self, timestep: Int[Array, "*b"]) -> Float[Array, "*b"]:
         """phi_t - phi_{t-1}, subtracted in float64: in float32 four digits of it would be lost."""
@@ -196,9 +240,11 @@ class Denoiser:
         return previous + z if self.config.previous == "noisy" else previous
 
     def _network(self, params: dict) -> Network:
-        return nnx.merge(_graphdef(self.config), params)
+        return nnx.merge(_blueprint(self.config)[0], params)
 
 
 @functools.cache
-def _graphdef(config: DenoiserConfig) -> nnx.GraphDef:
-    return nnx.graphdef(nnx.eval_shape(lambda: Network(config, rngs=nnx.Rngs(0))))
+def _blueprint(config: DenoiserConfig) -> tuple[nnx.GraphDef, dict]:
+    """The network's structure and its parameters' shapes: traced once a process, as it takes half a second."""
+    graphdef, shapes = nnx.split(nnx.eval_shape(lambda: Network(config, rngs=nnx.Rngs(0))), nnx.Param)
+    return graphdef, nnx.to_pure_dict(shapes)

@@ -15,6 +15,7 @@ from facenhance_jax.compile_cache import keep_compiled_programs
 from facenhance_jax.denoiser import Denoiser
 from facenhance_jax.errors import InputError
 from facenhance_jax.pixels import to_signal
+from facenhance_jax.registration import find_face
 
 PACKAGED_MODEL = Path(__file__).parent / "model"
 CHUNK = 8  # frames that one compiled program takes; a clip's last chunk is padded, at no cost
@@ -93,13 +94,16 @@ class Enhancer:
     def _chunks(self, program, frames, identity, seed):
         key = jax.random.key(seed)
         photo = jax.device_put(identity[None])
-        previous, first = to_signal(photo), 0
+        previous, first, place = to_signal(photo), 0, None
         while chunk := list(itertools.islice(frames, CHUNK)):
             for index, frame in enumerate(chunk):
                 self._check(f"frame {first + index} of the clip", frame, self.low_size)
             low = np.zeros((CHUNK, 1, self.low_size, self.low_size, 3), np.uint8)
             low[: len(chunk), 0] = chunk
-            previous, enhanced = program(self.params, low, photo, previous, np.int32(first), np.int32(len(chunk)), key)
+            if place is None:  # by the first frame: it is the likest to the photo, where an expression begins
+                place = find_face(low[0, 0], identity)[None]
+            count = np.int32(len(chunk))
+            previous, enhanced = program(self.params, low, photo, previous, np.int32(first), count, key, place)
             yield from np.asarray(enhanced)[: len(chunk), 0]
             first += len(chunk)
 

@@ -22,7 +22,8 @@ def loss(
 
     Args:
       params: the denoiser's.
-      batch: high, previous, identity [b, 192, 192, 3] and low [b, 64, 64, 3] frames, uint8.
+      batch: high, previous, identity [b, 192, 192, 3] and low [b, 64, 64, 3] frames, uint8; and place [b, 3], where
+        `place_low` asks for it.
       key: of this training step.
       indices: each example's place in the global batch. Its eps, z and t are functions of (key, index), so the loss
         does not depend on how many devices share the batch.
@@ -33,8 +34,9 @@ def loss(
     high, previous, identity, low = (to_signal(batch[name]) for name in ("high", "previous", "identity", "low"))
     noise, z, timestep = jax.vmap(lambda index: _draw(key, index, high.shape[1:], denoiser.schedule.timesteps))(indices)
     clean = denoiser.to_target(high, identity)
+    expression = denoiser.encode(params, low, batch.get("place"))
     phi = denoiser.phi(timestep)
-    conditions = Conditions(identity, denoiser.noised_previous(previous, z), denoiser.encode(params, low))
+    conditions = Conditions(identity, denoiser.noised_previous(previous, z), expression)
     predicted = denoiser.velocity(params, diffusion.diffuse(clean, noise, phi), timestep, conditions)
     error = jnp.mean((diffusion.velocity(clean, noise, phi) - predicted) ** 2, axis=(1, 2, 3))
     return jnp.mean(error * jnp.sin(denoiser.delta(timestep)) ** 2 if weighting == "x_prev" else error)

@@ -52,3 +52,21 @@ def centre_square(pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "s s 
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     return pixels[top : top + side, left : left + side]
+
+
+def sample_bilinear(images: Float[Array, "b l m c"], places: Float[Array, "b h w 2"]) -> Float[Array, "b h w c"]:
+    """Images at places (x, y) in their pixels; whole numbers are pixel centres, beyond the edge is the edge."""
+    batch, height, width, channels = images.shape
+    x = jnp.clip(places[..., 0], 0, width - 1)
+    y = jnp.clip(places[..., 1], 0, height - 1)
+    left, top = jnp.clip(jnp.floor(x), 0, width - 2), jnp.clip(jnp.floor(y), 0, height - 2)
+    across, down = (x - left)[..., None], (y - top)[..., None]
+    flat = images.reshape(batch, height * width, channels)
+
+    def at(row, column):
+        index = (row * width + column).astype(jnp.int32).reshape(batch, -1, 1)
+        return jnp.take_along_axis(flat, index, axis=1, mode="clip").reshape(*places.shape[:-1], channels)
+
+    upper = at(top, left) * (1 - across) + at(top, left + 1) * across
+    lower = at(top + 1, left) * (1 - across) + at(top + 1, left + 1) * across
+    return upper * (1 - down) + lower * down

@@ -17,6 +17,7 @@ def enhance_chunk(
     first: Int[Array, ""],
     count: Int[Array, ""],
     key: PRNGKeyArray,
+    place: Float[Array, "b 3"] | None = None,
     *,
     denoiser: Denoiser,
     plan: Plan,
@@ -34,6 +35,8 @@ def enhance_chunk(
       first: index of the first frame in its clip.
       count: how many of the n rows are frames.
       key: the clip's.
+      place: (left, top, side) of the square of each photo on which the low-res face belongs, pixels, where the denoiser
+        wants it.
       denoiser: gives the velocity.
       plan: the timesteps and their coefficients.
 
@@ -44,7 +47,7 @@ def enhance_chunk(
 
     def enhance(previous, low_frame, index):
         noise_key, z_key = jax.random.split(jax.random.fold_in(key, index))
-        expression = denoiser.encode(params, to_signal(low_frame))
+        expression = denoiser.encode(params, to_signal(low_frame), place)
 
         def velocity(noisy, timestep):
             z = jax.random.normal(jax.random.fold_in(z_key, timestep), previous.shape)

@@ -85,7 +85,8 @@ def export_model(workdir: Path, output: Path, card: str | None = None, dtype: st
         raise InputError(f"{workdir}: no checkpoint yet; train until run.save_every first")
     abstract = jax.eval_shape(functools.partial(build.initial_state, ml_collections.ConfigDict(config)))
     state = checkpoints.restore(workdir / CHECKPOINTS, step, abstract)
-    config.pop("data", None)  # where the data lay is a matter of the machine that trained
+    config.pop("data", None)  # where data and the first weights lay is a matter of the machine that trained
+    config.get("train", {}).pop("start_from", None)
     checkpoints.save_model(output, state.ema, config, card or f"# Step {step} of a training run\n", dtype)
     return step
 
@@ -150,7 +151,8 @@ def ahead(batches: Iterable[Any], depth: int = 2) -> Iterator[Any]:
 def _initial_or_restored(config: ml_collections.ConfigDict, workdir: Path, step: int, sharding: NamedSharding):
     initial = functools.partial(build.initial_state, config)
     if step == 0:
-        return jax.jit(initial, out_shardings=sharding)()
+        fresh = jax.jit(initial, out_shardings=sharding)()
+        return jax.device_put(build.started_from(config, fresh), sharding)
     abstract = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), jax.eval_shape(initial)
     )

@@ -22,6 +22,7 @@ class UNetConfig:
       resolution: side of the square images, pixels.
       in_channels: channels of the input images, all conditions included.
       out_channels: channels of the output image.
+      extra_channels: further channels of it, from a last convolution of their own.
       patch: side of the squares folded into channels at the entrance and unfolded at the exit; 1 is the paper.
       base: channels at the first level, a multiple of 32.
       multipliers: channels of each level, in units of `base`; each level halves the grid of the one before.
@@ -33,6 +34,7 @@ class UNetConfig:
     resolution: int = 192
     in_channels: int = 9
     out_channels: int = 3
+    extra_channels: int = 0
     patch: int = 1
     base: int = 128
     multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 8)
@@ -177,6 +179,8 @@ class UNet(nnx.Module):
         zeros = nnx.initializers.zeros
         outputs = config.out_channels * config.patch**2
         self.exit = nnx.Conv(base, outputs, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs)
+        extra = config.extra_channels * config.patch**2
+        self.extra = nnx.Conv(base, extra, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs) if extra else None
 
     def __call__(
         self,
@@ -184,7 +188,7 @@ class UNet(nnx.Module):
         timestep: Int[Array, " b"],
         tokens: Float[Array, "b n t"] | None = None,
     ) -> Float[Array, "b h w out"]:
-        """Images [b, resolution, resolution, in_channels]; the answer is float32."""
+        """Images [b, resolution, resolution, in_channels]; the answer is float32, the extra channels last."""
         embedding = timestep_embedding(timestep, self.config.base).astype(self.dtype)
         embedding = self.time_out(nnx.silu(self.time_in(embedding)))
         x = self.entrance(space_to_depth(images.astype(self.dtype), self.config.patch))
@@ -198,5 +202,7 @@ class UNet(nnx.Module):
         for stage in self.ups:
             x = x if stage.block.resample else jnp.concatenate([x, skips.pop()], axis=-1)
             x = stage(x, embedding, tokens)
-        x = self.exit(nnx.silu(self.norm(x)))
-        return depth_to_space(x.astype(jnp.float32), self.config.patch)
+        x = nnx.silu(self.norm(x))
+        exits = [self.exit, self.extra] if self.extra else [self.exit]
+        images = [depth_to_space(out(x).astype(jnp.float32), self.config.patch) for out in exits]
+        return jnp.concatenate(images, axis=-1)

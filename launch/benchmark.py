@@ -4,6 +4,7 @@ enhance   ms a network call, frames/s at 4 and 8 steps, and the network's share 
 start     how long a first and a second process take to the first frames (the second finds compiled programs)
 memory    the peak of `.stream` over 64 and over 640 frames
 draw      drawn people's frames/s on one core
+data      training samples/s, beside those of a loop that only decodes the same images
 """
 
 import argparse
@@ -13,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 CHECKOUT = str(Path(__file__).resolve().parent.parent)
@@ -21,6 +24,9 @@ if CHECKOUT not in sys.path:
 
 CALLS = 10  # network calls timed together; the median of several such runs is taken
 FRAMES = 16  # of the clip that is enhanced: two chunks
+BATCH = 16  # training samples
+THREADS = 8  # that decode them
+BATCHES = 40  # timed together; the median of three such runs is taken
 
 
 def clip(enhancer, frames: int):
@@ -124,6 +130,77 @@ def draw() -> None:
     print(f"drawing at 192 px: {3 * 40 / (time.process_time() - began):.0f} frames/s on one core")
 
 
+class Again(Sequence):
+    """A few clips over and over, as many as a real data set has: shuffling very few costs more than all the rest."""
+
+    def __init__(self, clips: Sequence):
+        self.clips = clips
+
+    def __len__(self) -> int:
+        return 1000
+
+    def __getitem__(self, index: int) -> dict:
+        return self.clips[index % len(self.clips)]
+
+
+def decoded(clips: Sequence) -> Iterator[None]:
+    """Only decodes: each step the images of a batch, with as many threads as the pipeline."""
+    import cv2
+    import numpy as np
+
+    def sample(index: int) -> None:
+        clip = clips[index % len(clips)]
+        at = 1 + index % (len(clip["high"]) - 1)
+        for image in (clip["high"][at], clip["high"][at - 1], clip["identity"], clip["low"][at]):
+            cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR_RGB)
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        while True:
+            # Several batches at once, as the pipeline has them: threads then wait for each other as seldom.
+            list(threads.map(sample, range(BATCHES * BATCH)))
+            yield from [None] * BATCHES
+
+
+def samples_per_second(steps: Iterator) -> float:
+    """Over `BATCHES` steps, after as many whose results, or a part of them, may have been waiting."""
+    for _ in range(BATCHES):
+        next(steps)
+    began = time.perf_counter()
+    for _ in range(BATCHES):
+        next(steps)
+    return BATCHES * BATCH / (time.perf_counter() - began)
+
+
+def data() -> None:
+    """Prints the table of `--what=data`: two drawn people's clips of 32 frames, in the page cache."""
+    from facenhance_jax.data import clip_dataset, pipeline
+
+    with tempfile.TemporaryDirectory() as folder:
+        prepare = [sys.executable, f"{CHECKOUT}/launch/prepare.py", f"--root={folder}/tree", f"--output={folder}/data"]
+        subprocess.run([*prepare, "--draw=2"], check=True, capture_output=True)
+        prepared = clip_dataset.source(f"{folder}/data", "all")
+        memory = [prepared[index] for index in range(len(prepared))]
+
+        def training(clips: Sequence, **options) -> Iterator:
+            return pipeline.batches(Again(clips), batch_size=BATCH, seed=0, threads=THREADS, **options)
+
+        runs = {
+            "only decoding": decoded(memory),
+            "batches, clips in memory": training(memory),
+            "batches, clips prepared": training(prepared),
+            "the same, jitter and degrade 0.5": training(prepared, jitter=0.5, degrade=0.5),
+        }
+        rates = {name: [] for name in runs}
+        for _ in range(3):
+            for name, steps in runs.items():
+                rates[name].append(samples_per_second(steps))
+    print(f"samples of 192 px, {THREADS} threads, {os.cpu_count()} cores     samples/s   of only decoding")
+    decoding = statistics.median(rates["only decoding"])
+    for name, found in rates.items():
+        rate = statistics.median(found)
+        print(f"{name:40s} {rate:12.0f} {rate / decoding:18.2f}")
+
+
 def child(frames: int) -> None:
     """Streams a clip at one step, and prints the process's peak memory in KiB (Linux)."""
     import resource
@@ -137,7 +214,7 @@ def child(frames: int) -> None:
 
 
 def main() -> None:
-    tables = {"enhance": enhance, "start": start, "memory": memory, "draw": draw}
+    tables = {"enhance": enhance, "start": start, "memory": memory, "draw": draw, "data": data}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--what", choices=tables, help="one table; without it, all")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)

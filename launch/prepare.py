@@ -1,9 +1,11 @@
-"""Prepares training data: python launch/prepare.py --root TREE --output DIR [--draw PEOPLE]."""
+"""Prepares training data: python launch/prepare.py --root TREE --output DIR [--kind mug|folder] [--draw PEOPLE].
+
+`mug` is the MUG database or a tree laid out like it, `folder` your own videos by person. Clips that cannot be used are
+skipped and listed at the end; the exit status is then 0, or 3 where they are more than --max_skipped percent.
+"""
 
 import json
 import sys
-import time
-from collections import Counter
 from pathlib import Path
 
 from absl import app, flags, logging
@@ -12,45 +14,79 @@ CHECKOUT = str(Path(__file__).resolve().parent.parent)
 if CHECKOUT not in sys.path:
     sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
 
-from facenhance_jax.data import layout, mug_dataset_builder  # noqa: E402
+from facenhance_jax.data import clip_dataset, folder_dataset_builder, layout, mug_dataset_builder, splits  # noqa: E402
 from facenhance_jax.errors import InputError  # noqa: E402
 
-_ROOT = flags.DEFINE_string("root", None, "folder of the clips, laid out as MUG's", required=True)
+BUILDERS = {"mug": mug_dataset_builder.Mug, "folder": folder_dataset_builder.Folder}
+SHOWN = 20  # skipped clips that are named
+
+_ROOT = flags.DEFINE_string("root", None, "folder of the clips", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "folder to write the data set in", required=True)
-_FRAMES = flags.DEFINE_integer("frames", 32, "frames kept of each clip's first half", lower_bound=1)
+_KIND = flags.DEFINE_enum("kind", "mug", list(BUILDERS), "how the clips are laid out")
+_FRAMES = flags.DEFINE_integer("frames", 32, "frames kept of each clip", lower_bound=1)
 _RESOLUTION = flags.DEFINE_integer("resolution", 192, "side of the kept frames, pixels", lower_bound=16)
+_PART = flags.DEFINE_enum(
+    "part", None, layout.PARTS, "which frames: the first half (mug's default), all, or frame after frame (folder's)"
+)
+_SPLIT = flags.DEFINE_enum("split", "quarter", splits.SPLITS, "who tests: a quarter, or a published list of MUG's")
+_OPENFACE = flags.DEFINE_string("openface", "", "folder of OpenFace's output, laid out as --root is")
+_MAX_SKIPPED = flags.DEFINE_float("max_skipped", 10, "percent of clips that may be skipped before the status is 3")
+_BEAM = flags.DEFINE_string("beam", "", "prepare with Apache Beam on this runner, such as DirectRunner")
+_BEAM_OPTIONS = flags.DEFINE_list("beam_options", [], "Beam's own options: --name=value,...")
 _DRAW = flags.DEFINE_integer("draw", 0, "people to draw at --root first; 0 takes the tree that is there", lower_bound=0)
 _SEED = flags.DEFINE_integer("seed", 0, "seed of the people drawn", lower_bound=0)
 
 
-def prepare() -> str:
-    """Does what the flags say and returns the summary."""
-    start, root = time.monotonic(), Path(_ROOT.value)
+def prepare() -> clip_dataset.Report:
+    """Does what the flags say."""
+    root = Path(_ROOT.value)
     if _DRAW.value:
         draw(root, _DRAW.value)
-    clips = layout.read_tree(root)
-    chosen, skipped = mug_dataset_builder.usable(clips)
-    size = {"frames": _FRAMES.value, "resolution": _RESOLUTION.value}
-    folder = mug_dataset_builder.prepare(root, _OUTPUT.value, **size)
-    split = layout.split_subjects(clip.subject for clip in chosen)
-    expressions = Counter(clip.expression for clip in chosen)
-    lines = [
-        f"subjects  {len(split['train'])} train, {len(split['test'])} test ({' '.join(split['test'])})",
-        f"clips     {len(chosen)}: " + ", ".join(f"{expressions[name]} {name}" for name in layout.EXPRESSIONS),
-        f"frames    {_FRAMES.value} a clip, {len(chosen) * _FRAMES.value} in all, {_RESOLUTION.value} px",
-        *(f"skipped   {count} clips: {why}" for why, count in Counter(skipped.values()).items()),
-        f"residual  config.model.residual_scale = {measured_scale():.1f}, measured on the training clips",
-        f"written   {folder} in {time.monotonic() - start:.1f} s",
-    ]
-    return "\n".join(lines)
+    config = clip_dataset.ClipConfig(
+        frames=_FRAMES.value,
+        resolution=_RESOLUTION.value,
+        split=_SPLIT.value,
+        openface=_OPENFACE.value,
+        part=_PART.value or BUILDERS[_KIND.value].BUILDER_CONFIGS[0].part,
+    )
+    builder = BUILDERS[_KIND.value](data_dir=_OUTPUT.value, config=config, beam=bool(_BEAM.value))
+    return clip_dataset.prepare(builder, root, beam_runner=_BEAM.value, beam_options=_BEAM_OPTIONS.value)
 
 
-def measured_scale() -> float:
-    """The training set's residual_scale, to be kept in the config."""
+def summary(report: clip_dataset.Report) -> str:
+    """The report for a person."""
     from facenhance_jax.data import pipeline  # only here: grain takes a second to load
 
-    size = {"frames": _FRAMES.value, "resolution": _RESOLUTION.value}
-    return pipeline.residual_scale(mug_dataset_builder.source(_OUTPUT.value, "train", **size))
+    train, test = report.subjects["train"], report.subjects["test"]
+    clips = ", ".join(f"{count} {name}" for name, count in sorted(report.expressions.items()))
+    counts, size = report.counts, f"{_RESOLUTION.value} px"
+    scale = pipeline.residual_scale(clip_dataset.source(report.folder, "train"))
+    lines = [
+        f"subjects  {len(train)} train, {len(test)} test ({' '.join(test)})",
+        f"clips     {report.expressions.total()}: {clips}",
+        f"frames    {counts['frames']}, {size}; {counts['repeated']} of them repeats, {counts['filled']} without a "
+        "face of their own",
+    ]
+    if _KIND.value == "mug":
+        lines.append(f"missing   {_missing(report)}")
+    lines.append(f"skipped   {len(report.skipped)}, {100 * report.skipped_share:.1f} %")
+    lines += [f"          {name}: {why}" for name, why in list(report.skipped.items())[:SHOWN]]
+    if len(report.skipped) > SHOWN:
+        lines.append(f"          and {len(report.skipped) - SHOWN} more")
+    return "\n".join(
+        [
+            *lines,
+            f"residual  config.model.residual_scale = {scale:.1f}, measured on the training clips",
+            f"written   {report.folder} in {report.seconds:.1f} s",
+        ]
+    )
+
+
+def _missing(report: clip_dataset.Report) -> str:
+    """Expressions that fewer people perform than there are subjects."""
+    subjects = sum(map(len, report.subjects.values()))
+    lacking = {name: subjects - report.performers[name] for name in layout.EXPRESSIONS}
+    return ", ".join(f"{name} of {count} subjects" for name, count in lacking.items() if count) or "nothing"
 
 
 def draw(root: Path, people: int) -> None:
@@ -74,10 +110,14 @@ def draw(root: Path, people: int) -> None:
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # TFDS warns of every size that is not the default
     try:
-        print(prepare())
+        report = prepare()
+        print(summary(report))
     except InputError as error:
         print(f"facenhance: {error}", file=sys.stderr)
         sys.exit(2)
+    if 100 * report.skipped_share > _MAX_SKIPPED.value:
+        print(f"facenhance: more than {_MAX_SKIPPED.value:g} % of the clips were skipped", file=sys.stderr)
+        sys.exit(3)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from PIL import Image
 
 import facenhance_jax.enhancer
 from facenhance_jax import cli, media
+from facenhance_jax.data import faces, synthetic, tracking
 from facenhance_jax.errors import InputError
 
 
@@ -144,6 +145,7 @@ def test_a_damaged_clip_is_told(place, capfd):
         ("--output", "missing/out.mp4", "missing/out.mp4: the folder"),
         ("--strip", "strip.jpg", "strip.jpg: cannot write .jpg"),
         ("--strip", "photo.png", "photo.png: is also an input"),
+        ("--strip", "frames/strip.png", "frames/strip.png: would become one of the frames"),
         ("--speed", "9", "unrecognized arguments: --speed 9"),
     ],
 )
@@ -153,13 +155,41 @@ def test_bad_input(place, capfd, monkeypatch, option, value, reason):
     Image.new("RGB", (63, 63)).save("small.png")
     np.save("nan.npy", np.full((1, 8, 8), np.nan))
     Path("text.mp4").write_text("ffconcat version 1.0\nfile clip.npy\n")
+    Path("frames").mkdir()
+    Image.new("RGB", (8, 8)).save("frames/1.png")
     before = sorted(os.listdir())
-    assert reason in refusal(capfd, enhance(option, value))
+    low = "frames" if "frames" in value else "clip.npy"
+    assert reason in refusal(capfd, enhance(option, value, low=low))
     assert sorted(os.listdir()) == before
     assert len(loads) == (value == "1001")  # all else is known before the model is loaded
 
 
-@pytest.mark.parametrize("arguments", [[], ["enhance"], ["sharpen"], ["enhance", "--low"]])
+def test_extract_cuts_the_face_out_of_the_clip_first(place, capfd):
+    frames, _ = synthetic.draw_clip(synthetic.draw_subject(7, 5), "happiness", 0, 3, 208)
+    frames[1] = 0
+    np.save("video.npy", frames)
+    assert enhance("--extract", low="video.npy") == 0
+    out, err = capfd.readouterr()
+    assert "wrote out: 3 frames" in out
+    assert "note: video.npy: no face in 1 of the frames; interpolated there" in err
+    points = tracking.track(frames, "video").landmarks
+    for frame, landmarks, enhanced in zip(frames, points, media.open_clip("out"), strict=True):
+        np.testing.assert_array_equal(enhanced[1::3, 1::3], faces.low_frame(frame, landmarks, 8) // 2 + 50)
+
+
+def test_extract_comes_after_the_steps_are_known_to_be_good(place, capfd, monkeypatch):
+    monkeypatch.setattr(tracking, "track", lambda frames, name: pytest.fail("the clip was searched for nothing"))
+    assert "1001 are too many" in refusal(capfd, enhance("--extract", "--steps", "1001"))
+
+
+def test_extract_without_a_face(place, capfd):
+    assert enhance("--extract") == 2
+    out, err = capfd.readouterr()
+    assert out == "" and "facenhance: clip.npy: no face was found in any of its 20 frames" in err.splitlines()[-1]
+    assert sorted(os.listdir()) == ["clip.npy", "photo.png"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["enhance"], ["extract"], ["sharpen"], ["enhance", "--low"]])
 def test_bad_commands(capfd, arguments):
     assert "see facenhance" in refusal(capfd, cli.main(arguments))
 
@@ -212,12 +242,12 @@ def test_demo_runs_the_demonstration(tmp_path, monkeypatch):
 def test_help_and_version_load_nothing_heavy():
     program = (
         "import sys\nfrom facenhance_jax import cli\n"
-        "for arguments in (['--version'], ['enhance', '--help']):\n"
+        "for arguments in (['--version'], ['enhance', '--help'], ['extract', '--help']):\n"
         "    try: cli.main(arguments)\n"
         "    except SystemExit as end: assert not end.code\n"
-        "print(sorted({'jax', 'numpy', 'av', 'PIL'} & sys.modules.keys()))"
+        "print(sorted({'jax', 'numpy', 'av', 'PIL', 'tqdm'} & sys.modules.keys()))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     version, *_, heavy = run.stdout.splitlines()
     assert (version, heavy) == (f"facenhance {facenhance_jax.__version__}", "[]")
-    assert "--strip" in run.stdout
+    assert "--strip" in run.stdout and "--preview" in run.stdout

@@ -1,37 +1,29 @@
-"""From a tree to records and to a TFDS data set, and what happens with a tree that is not fit."""
+"""From trees to TFDS data sets: what is stored, what is skipped, and what a killed preparation leaves."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-import cv2
+import mug_tree
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from clips import write_video
 from tensorflow_datasets.core import shuffle
+from test_records import SIZE, write_clip
 
-from facenhance_jax.data import faces, layout
-from facenhance_jax.data import mug_dataset_builder as mug
+from facenhance_jax.data import clip_dataset, faces, layout
+from facenhance_jax.data.clip_dataset import ClipConfig, prepare, source
+from facenhance_jax.data.folder_dataset_builder import Folder
+from facenhance_jax.data.mug_dataset_builder import Mug
+from facenhance_jax.data.records import WORDS, Recipe, clip_records
 from facenhance_jax.errors import InputError
 
-LENGTH, SIZE = 8, 48
 PREPARE = Path(__file__).parents[1] / "launch" / "prepare.py"
-
-
-def write_clip(
-    root: Path, name: str, *, size: tuple[int, int] = (SIZE, SIZE), seed: int = 0, suffix: str = "jpg"
-) -> Path:
-    """LENGTH smooth random images of height and width `size`, and landmarks that drift."""
-    folder = root / name
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng([seed, *name.encode()])
-    for n in range(LENGTH):
-        image = cv2.resize(rng.integers(0, 256, (6, 6, 3), np.uint8), size[::-1], interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(folder / f"img_{n:04d}.{suffix}"), image)
-    face = faces.mean_shape(min(size))
-    np.save(folder / "landmarks.npy", np.stack([face + n for n in range(LENGTH)]).astype(np.float32))
-    return folder
 
 
 @pytest.fixture
@@ -50,148 +42,116 @@ def tree(tmp_path) -> Path:
     return root
 
 
-def test_a_record_of_frames_that_have_the_right_size(tree):
-    anger, fear, late = mug.records(tree, ["001", "002"], frames=3, resolution=SIZE)
-    files = [tree / f"001/anger/take000/img_{n:04d}.jpg" for n in (0, 2, 3)]
-    assert anger["high"] == [file.read_bytes() for file in files]  # not encoded a second time
-    assert anger["identity"] == (tree / "001/neutral/take000/img_0000.jpg").read_bytes()
-    assert late["identity"] == late["high"][0] == (tree / "002/session1/fear/take000/img_0000.jpg").read_bytes()
-    landmarks = np.load(tree / "001/anger/take000/landmarks.npy")
-    for low, file, n in zip(anger["low"], files, (0, 2, 3), strict=True):
-        frame = layout.decode(file.read_bytes(), file)
-        np.testing.assert_array_equal(layout.decode(low, "low"), faces.low_frame(frame, landmarks[n]))
-    words = {name: (record["subject"], record["session"], record["expression"], record["take"])
-             for name, record in (("anger", anger), ("fear", fear), ("late", late))}  # fmt: skip
-    assert words == {
-        "anger": ("001", "session0", "anger", "take000"),
-        "fear": ("002", "session0", "fear", "take000"),
-        "late": ("002", "session1", "fear", "take000"),
-    }
+def build(root: Path, output: Path, kind: type = Mug, **options) -> clip_dataset.Report:
+    beam_runner = options.pop("beam_runner", "")
+    config = ClipConfig(**({"frames": 3, "resolution": SIZE} | options))
+    return prepare(kind(data_dir=output, config=config, beam=bool(beam_runner)), root, beam_runner=beam_runner)
 
 
-def test_other_sizes_are_cut_square_and_shrunk_but_low_sees_the_whole_frame(tmp_path):
-    clip = write_clip(tmp_path, "001/anger/take000", size=(96, 130), suffix="PNG")
-    (record,) = mug.records(tmp_path, ["001"], frames=2, resolution=SIZE)
-    source = layout.decode((clip / "img_0003.PNG").read_bytes(), "source")
-    expected = cv2.resize(source[:, 17:113], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-    high = layout.decode(record["high"][1], "high")
-    assert record["high"][1].startswith(b"\xff\xd8")  # JPEG
-    assert high.shape == (SIZE, SIZE, 3)
-    assert np.abs(high.astype(int) - expected).mean() < 3
-    landmarks = np.load(clip / "landmarks.npy")[3]
-    np.testing.assert_array_equal(layout.decode(record["low"][1], "low"), faces.low_frame(source, landmarks))
+def plain(record: dict) -> dict:
+    """A stored record as it was made."""
+    words = {word: record[word].decode() for word in WORDS}
+    images = {"high": list(record["high"]), "low": list(record["low"]), "identity": record["identity"]}
+    return images | words | {"place": record["place"].decode()}
 
 
 def test_the_data_set_gives_back_the_records_split_by_subject(tree, tmp_path, monkeypatch):
     # Were a split gathered in memory first, this would send it through TensorFlow, which is not there.
     monkeypatch.setattr(shuffle, "MAX_MEM_BUFFER_SIZE", 0)
-    monkeypatch.setattr(mug, "_CLIPS_PER_SHARD", 1)
-    folder = mug.prepare(tree, tmp_path / "out", frames=3, resolution=SIZE)
-    assert folder.parents[2] == tmp_path / "out"
-    for split, subjects in (("train", ["001", "003"]), ("test", ["002"])):
-        expected = list(mug.records(tree, subjects, frames=3, resolution=SIZE))
-        stored = mug.source(tmp_path / "out", split, frames=3, resolution=SIZE)
-        assert len(stored) == len(expected) == 2
-        for got, record in zip(stored, expected, strict=True):
-            assert list(got["high"]) == record["high"] and list(got["low"]) == record["low"]
-            assert got["identity"] == record["identity"]
-            assert [got[word].decode() for word in ("subject", "session", "expression", "take")] == [
-                record[word] for word in ("subject", "session", "expression", "take")
-            ]
-    elsewhere = tfds.builder_from_directory(folder).as_data_source("test")
-    assert elsewhere[1]["identity"] == stored[1]["identity"]
+    monkeypatch.setattr(clip_dataset, "_CLIPS_PER_SHARD", 1)
+    report = build(tree, tmp_path / "out")
+    assert report.folder.parents[2] == tmp_path / "out" and report.skipped == {}
+    assert report.subjects == {"train": ["001", "003"], "test": ["002"]}
+    assert report.counts == {"frames": 12} and report.expressions == {"anger": 2, "fear": 2}
+    clips = layout.read_tree(tree).clips
+    for split, subjects in report.subjects.items():
+        chosen = [clip for clip in clips if clip.subject in subjects and clip.expression != "neutral"]
+        recipe = Recipe(str(tree), frames=3, resolution=SIZE)
+        expected = [clip_records(clip, layout.identity_frame(clip, clips), recipe)[0][0] for clip in chosen]
+        assert [plain(record) for record in source(tmp_path / "out", split)] == expected
+    assert len(source(tmp_path / "out", "all")) == 4
+    elsewhere = tfds.builder_from_directory(report.folder).as_data_source("test")
+    assert plain(elsewhere[1]) == expected[1]
+
+
+def test_beam_writes_the_same_bytes(tree, tmp_path):
+    # Not among the pinned packages: Beam wants older ones of NumPy, protobuf and pyarrow.
+    pytest.importorskip("apache_beam", reason="the extra [beam] is not installed")
+    (tree / "003/anger/take000/img_0002.jpg").write_bytes(b"broken")
+    write_clip(tree, "004/anger/take000")
+    here, beamed = build(tree, tmp_path / "here"), build(tree, tmp_path / "beam", beam_runner="DirectRunner")
+    for split in ("train", "test"):
+        left, right = (source(tmp_path / name, split) for name in ("here", "beam"))
+        assert [plain(record) for record in left] == [plain(record) for record in right]
+        assert [left.data_source[n] for n in range(len(left))] == [right.data_source[n] for n in range(len(right))]
+    assert beamed.skipped == here.skipped and "not a readable image" in here.skipped["003/session0/anger/take000"]
+    assert (beamed.counts, beamed.expressions) == (here.counts, here.expressions)
+    assert not (beamed.folder / "skipped").exists()
 
 
 def test_a_data_set_is_never_mixed_with_another(tree, tmp_path):
     with pytest.raises(InputError, match="no such data set; make it"):
-        mug.source(tmp_path / "out", "train")
-    mug.prepare(tree, tmp_path / "out", frames=1, resolution=SIZE)
+        source(tmp_path / "out", "train")
+    one = build(tree, tmp_path / "out", frames=1)
+    assert len(source(tmp_path / "out", "train")[0]["high"]) == 1
     with pytest.raises(InputError, match="already prepared"):
-        mug.prepare(tree, tmp_path / "out", frames=1, resolution=SIZE)
-    mug.prepare(tree, tmp_path / "out", frames=2, resolution=SIZE)
-    assert len(mug.source(tmp_path / "out", "train", frames=1, resolution=SIZE)[0]["high"]) == 1
-    assert len(mug.source(tmp_path / "out", "train", frames=2, resolution=SIZE)[0]["high"]) == 2
+        build(tree, tmp_path / "out", frames=1)
+    two = build(tree, tmp_path / "out", frames=2, part="full", split="quarter")
+    assert (one.folder.parent.name, two.folder.parent.name) == ("1frames_48px", "2frames_48px_full")
+    with pytest.raises(InputError, match="holds 2 data sets; give one of"):
+        source(tmp_path / "out", "train")
+    assert len(source(two.folder, "train")[0]["high"]) == 2
 
 
-def test_clips_without_landmarks_are_skipped_and_named(tree):
-    (tree / "001/anger/take000/landmarks.npy").unlink()
-    (tree / "001/neutral/take000/landmarks.npy").unlink()  # a photo needs none
-    chosen, skipped = mug.usable(layout.read_tree(tree))
-    assert [clip.subject for clip in chosen] == ["002", "002", "003"]
-    assert skipped == {"001/session0/anger/take000": "needs landmarks.npy beside its frames"}
-    for path in tree.rglob("landmarks.npy"):
-        path.unlink()
-    with pytest.raises(InputError, match="each of its 4 clips needs landmarks.npy"):
-        mug.usable(layout.read_tree(tree))
-
-
-def bad_landmarks(path: Path) -> None:
-    np.save(path, np.zeros((LENGTH - 1, 68, 2), np.float32))
-
-
-def pickled_landmarks(path: Path) -> None:
-    np.save(path, np.array([{}], object), allow_pickle=True)
-
-
-def lost_face(path: Path) -> None:
-    landmarks = np.load(path)
-    landmarks[1] = np.nan
-    np.save(path, landmarks)
-
-
-def broken_image(path: Path) -> None:
-    image = path.with_name("img_0001.jpg")
-    image.write_bytes(image.read_bytes()[:20])
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (bad_landmarks, r"take000/landmarks.npy: is float32 \[7, 68, 2\]; write float32 \[8, 68, 2\]"),
-        (pickled_landmarks, "take000/landmarks.npy: not a NumPy array file"),
-        (lambda path: path.write_text("x"), "take000/landmarks.npy: not a NumPy array file"),
-        (lambda path: path.write_bytes(b""), "take000/landmarks.npy: not a NumPy array file"),
-        (lost_face, "take000/img_0001.jpg: landmarks: not finite"),
-        (broken_image, "take000/img_0001.jpg: not a readable image"),
-    ],
-)
-def test_what_is_broken_is_named_and_nothing_is_left(tree, tmp_path, spoil, message):
-    spoil(tree / "003/anger/take000/landmarks.npy")
-    with pytest.raises(InputError, match=message) as error:
-        mug.prepare(tree, tmp_path / "out", frames=4, resolution=SIZE)
-    assert "\n" not in str(error.value)
-    assert not (tmp_path / "out").exists()
+def test_a_split_that_cannot_be_filled_leaves_nothing(tree, tmp_path):
+    for session in ("session0", "session1"):
+        (tree / f"002/{session}/fear/take000/landmarks.npy").write_bytes(b"x")
+    with pytest.raises(
+        InputError, match="no clip of the test split could be used; 002/session0/fear/take000: "
+    ) as error:
+        build(tree, tmp_path / "out")
+    assert "\n" not in str(error.value) and not (tmp_path / "out").exists()
 
 
 def test_a_place_that_cannot_be_written_and_a_size_that_cannot_be(tree, tmp_path):
     (tmp_path / "file").touch()
     for output in (tmp_path / "file", tmp_path / "file" / "out"):
         with pytest.raises(InputError, match="cannot be made a folder"):
-            mug.prepare(tree, output)
+            build(tree, output)
     with pytest.raises(InputError, match="frames: 0 is below 1"):
-        mug.MugConfig(frames=0)
+        ClipConfig(frames=0)
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, str(PREPARE), *map(str, arguments)]
 
 
 def launch(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, PREPARE, *map(str, arguments)]
     environment = {"PYTHONPATH": str(PREPARE.parents[1]), "PATH": ""}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=PREPARE.parents[1])
+    return subprocess.run(command(*arguments), capture_output=True, text=True, env=environment, cwd=PREPARE.parents[1])
 
 
-def test_the_command_prints_a_summary(tree, tmp_path):
-    (tree / "001/anger/take000/landmarks.npy").unlink()
-    done = launch("--root", tree, "--output", tmp_path / "out", "--frames", 2, "--resolution", SIZE)
+def test_the_command_prints_a_summary_and_what_it_skipped(tree, tmp_path):
+    (tree / "001/anger/take001").mkdir()  # holds nothing
+    settings = ("--root", tree, "--frames", 6, "--resolution", SIZE)
+    done = launch(*settings, "--output", tmp_path / "out", "--max_skipped", 20)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[:4] == [
-        "subjects  1 train, 1 test (003)",
-        "clips     3: 1 anger, 0 disgust, 2 fear, 0 happiness, 0 sadness, 0 surprise",
-        "frames    2 a clip, 6 in all, 48 px",
-        "skipped   1 clips: needs landmarks.npy beside its frames",
+    assert lines[:6] == [
+        "subjects  2 train, 1 test (002)",
+        "clips     4: 2 anger, 2 fear",
+        "frames    24, 48 px; 8 of them repeats, 0 without a face of their own",
+        "missing   anger of 1 subjects, disgust of 3 subjects, fear of 2 subjects, happiness of 3 subjects, "
+        "sadness of 3 subjects, surprise of 3 subjects",
+        "skipped   1, 20.0 %",
+        f"          {tree / '001/anger/take001'}: no jpg or png in it",
     ]
-    assert lines[4].startswith("residual  config.model.residual_scale = ")
-    assert lines[5].startswith(f"written   {tmp_path / 'out'}") and len(lines) == 6
-    assert len(mug.source(tmp_path / "out", "train", frames=2, resolution=SIZE)) == 2
+    assert lines[6].startswith("residual  config.model.residual_scale = ")
+    assert lines[7].startswith(f"written   {tmp_path / 'out'}") and len(lines) == 8
+    more = launch(*settings, "--output", tmp_path / "more")
+    assert (more.returncode, more.stdout.splitlines()[:7]) == (3, lines[:7])
+    assert more.stderr.splitlines()[-1] == "facenhance: more than 10 % of the clips were skipped"
+    assert len(source(tmp_path / "more", "train")) == 2  # the data set is there all the same
 
 
 def test_the_command_refuses_in_one_line(tree, tmp_path):
@@ -204,6 +164,25 @@ def test_the_command_refuses_in_one_line(tree, tmp_path):
     drawn = launch("--root", tree, "--output", tmp_path / "out", "--draw", 1)
     assert drawn.returncode == 2 and drawn.stderr.startswith(f"facenhance: {tree}: holds something else")
     assert drawn.stderr.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_a_killed_preparation_looks_incomplete_and_is_finished_by_the_next(tmp_path):
+    tree = tmp_path / "tree"
+    for subject in range(3):
+        for take in range(40):
+            write_clip(tree, f"{subject + 1:03d}/anger/take{take:03d}")
+    settings = ("--root", tree, "--output", tmp_path / "out", "--frames", 32, "--resolution", 400)
+    with subprocess.Popen(command(*settings), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not list((tmp_path / "out").rglob("incomplete.*")) and process.poll() is None:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+    assert list((tmp_path / "out").rglob("incomplete.*")), "it was killed too late to tell"
+    with pytest.raises(InputError, match="no such data set"):
+        source(tmp_path / "out", "train")
+    done = launch(*settings)
+    assert done.returncode == 0, done.stderr
+    assert len(source(tmp_path / "out", "all")) == 120
+    assert not list((tmp_path / "out").rglob("incomplete.*"))
 
 
 def test_a_drawing_that_was_stopped_goes_on_and_another_is_refused(tmp_path):
@@ -219,3 +198,36 @@ def test_a_drawing_that_was_stopped_goes_on_and_another_is_refused(tmp_path):
     assert {path.name: path.read_bytes() for path in take.iterdir()} == drawn
     other = launch("--root", tree, "--output", tmp_path / "three", *size, "--seed", 1)
     assert other.returncode == 2 and "holds something else" in other.stderr
+
+
+def test_a_folder_of_own_videos(tmp_path):
+    root = tmp_path / "videos"
+    rng = np.random.default_rng(0)
+    for person in ("ann", "bob"):
+        (root / person / "trip").mkdir(parents=True)
+        video = write_video(root / person / "trip/talk.mp4", rng.integers(0, 256, (7, 64, 64, 3), np.uint8))
+        np.save(video.with_name("talk.landmarks.npy"), np.stack([faces.mean_shape(64)] * 7).astype(np.float32))
+    (root / "bob/note.mp4").write_bytes(b"no video")
+    report = build(root, tmp_path / "out", Folder, part="windows")
+    assert report.subjects == {"train": ["ann"], "test": ["bob"]} and report.expressions == {"trip": 4}
+    assert list(report.skipped) == ["bob/note"] and "not a clip, or cut short" in report.skipped["bob/note"]
+    takes = [(record["subject"], record["take"]) for record in source(tmp_path / "out", "all")]
+    assert takes == [(person, take) for person in (b"ann", b"bob") for take in (b"talk-000", b"talk-001")]
+
+
+def test_tfds_build_finds_the_builder_and_runs_it(tree, tmp_path):
+    # The `tfds` program itself imports TensorFlow for its other commands; this is its command `build`.
+    builder = PREPARE.parents[1] / "facenhance_jax/data/mug_dataset_builder.py"
+    arguments = [str(builder), f"--manual_dir={tree}", f"--data_dir={tmp_path / 'out'}"]
+    arguments += [f"--download_dir={tmp_path / 'downloads'}", '--config={"frames": 3, "resolution": 48}']
+    program = "import simple_parsing, sys; from tensorflow_datasets.scripts.cli import build; "
+    program += "simple_parsing.parse(build.Args, args=sys.argv[1:]).execute()"
+    environment = os.environ | {"PYTHONPATH": str(PREPARE.parents[1])}
+    run = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [len(record["high"]) for record in source(tmp_path / "out", "all")] == [3] * 4
+
+
+def test_the_fixture_is_what_the_layout_tests_say():
+    assert len(mug_tree.TAKES) == len(mug_tree.CLIPS) + 1  # one of them broke off

@@ -10,11 +10,15 @@ import pytest
 from configs import smoke
 from facenhance_jax import build, diffusion
 from facenhance_jax.denoiser import Conditions, DenoiserConfig
-from facenhance_jax.pixels import to_signal
+from facenhance_jax.pixels import depth_to_space, to_signal
+
+PLACES = np.array([[8, 8, 16], [6, 9, 20]], np.float32)
 
 
 def config_of(**model):
     config = smoke.get_config()
+    if model.get("prediction", "velocity") != "velocity" or model.get("target", "residual") != "residual":
+        config.model.warp_low = False
     config.model.update(model)
     config.train.warmup_steps = 0
     return config
@@ -23,12 +27,14 @@ def config_of(**model):
 def random_batch(size=2, seed=0):
     rng = np.random.default_rng(seed)
     sides = dict(high=32, previous=32, identity=32, low=16)
-    return {name: rng.integers(0, 256, (size, side, side, 3), dtype=np.uint8) for name, side in sides.items()}
+    images = {name: rng.integers(0, 256, (size, side, side, 3), dtype=np.uint8) for name, side in sides.items()}
+    return images | {"place": PLACES[:size]}
 
 
 def velocity_of(denoiser, params, batch, timestep):
-    images = {name: to_signal(pixels) for name, pixels in batch.items()}
-    conditions = Conditions(images["identity"], images["previous"], denoiser.encode(params, images["low"]))
+    images = {name: to_signal(pixels) for name, pixels in batch.items() if name != "place"}
+    expression = denoiser.encode(params, images["low"], batch["place"])
+    conditions = Conditions(images["identity"], images["previous"], expression)
     return denoiser.velocity(params, images["high"], jnp.full(len(batch["high"]), timestep), conditions)
 
 
@@ -122,29 +128,50 @@ def test_the_frame_target_is_the_frame():
 
 
 def test_the_expression_of_concat_is_the_frame_enlarged():
-    denoiser = build.denoiser(config_of(expression="concat", low_square=()))
+    denoiser = build.denoiser(config_of(expression="concat", place_low=False))
     low = jnp.broadcast_to(jnp.linspace(-1, 1, 16)[None, None, :, None], (1, 16, 16, 3))
-    tokens, enlarged = denoiser.encode({}, low)
-    assert tokens is None
-    assert enlarged.shape == (1, 32, 32, 3)
+    expression = denoiser.encode({}, low)
+    assert expression.tokens is None
+    assert expression.image.shape == (1, 32, 32, 3)
     # Bilinear with half-pixel centres reproduces a ramp exactly, away from the edges.
-    np.testing.assert_allclose(jnp.diff(enlarged[0, 0, 1:-1, 0]), 1 / 15, atol=1e-6)
+    np.testing.assert_allclose(jnp.diff(expression.image[0, 0, 1:-1, 0]), 1 / 15, atol=1e-6)
 
 
 def test_the_low_res_frame_is_laid_on_its_square():
-    denoiser = build.denoiser(config_of(expression="concat", low_square=(4, 10, 20)))
-    image = denoiser.encode({}, jnp.ones((1, 16, 16, 3))).image
-    expected = np.full((1, 32, 32, 3), -1.0)
-    expected[:, 10:30, 4:24] = 1.0
+    denoiser = build.denoiser(config_of(expression="concat", place_low=True))
+    places = jnp.array([[4.0, 10.0, 20.0], [0.0, 0.0, 32.0]])
+    image = denoiser.encode({}, jnp.ones((2, 16, 16, 3)), places).image
+    expected = np.full((2, 32, 32, 3), -1.0)
+    expected[0, 10:30, 4:24] = expected[1] = 1.0
     np.testing.assert_array_equal(image, expected)
 
 
 def test_both_gives_the_encoders_tokens_and_the_concats_image():
     both, encoder, concat = (build.denoiser(config_of(expression=how)) for how in ("both", "encoder", "concat"))
-    params, low = both.init(0), to_signal(random_batch()["low"])
-    tokens, image = both.encode(params, low)
-    np.testing.assert_array_equal(tokens, encoder.encode(params, low).tokens)
-    np.testing.assert_array_equal(image, concat.encode(params, low).image)
+    params, low, place = both.init(0), to_signal(random_batch()["low"]), PLACES
+    expression = both.encode(params, low, place)
+    np.testing.assert_array_equal(expression.tokens, encoder.encode(params, low, place).tokens)
+    np.testing.assert_array_equal(expression.image, concat.encode(params, low, place).image)
+
+
+def test_the_low_res_frame_warped_is_a_guess_at_the_frame():
+    """With a printed share of 1 and no shift, the guess at timestep T is the low-res frame laid on the photo."""
+    denoiser = build.denoiser(config_of(warp_low=True, gate_std=0.0, place_low=True))
+    params = denoiser.init(0)
+    extra = params["unet"]["extra"]
+    bias = np.zeros(extra["bias"].shape, np.float32)
+    for channel in range(3):  # share, shift to the right, shift down
+        unit = depth_to_space(jnp.asarray(np.eye(bias.size, dtype=np.float32)).reshape(bias.size, 1, 1, -1), 2)
+        owners = np.asarray(unit.sum((1, 2)))[:, channel] > 0
+        bias[owners] = (10.0, 3.0, 0.0)[channel]
+    params = params | {"unet": params["unet"] | {"extra": extra | {"bias": jnp.asarray(bias)}}}
+    rng = np.random.default_rng(0)
+    low = jnp.asarray(rng.uniform(-1, 1, (1, 16, 16, 3)), jnp.float32)
+    photo = jnp.asarray(rng.uniform(-1, 1, (1, 32, 32, 3)), jnp.float32)
+    expression = denoiser.encode(params, low, jnp.array([[8.0, 8.0, 16.0]]))  # pixel for pixel
+    velocity = denoiser.velocity(params, jnp.zeros_like(photo), jnp.array([1000]), Conditions(photo, photo, expression))
+    frame = denoiser.to_frame(-velocity / jnp.sin(denoiser.phi(jnp.array([1000]))), photo)
+    np.testing.assert_allclose(frame[:, 8:24, 8:21], low[:, :, 3:], atol=1e-4)  # found three pixels further on
 
 
 def test_deltas_keep_their_digits_on_the_device():
@@ -161,8 +188,7 @@ def test_deltas_keep_their_digits_on_the_device():
         (dict(prediction="noise"), "prediction must be one of"),
         (dict(target="x"), "target must be one of"),
         (dict(dtype="float16"), "dtype must be one of"),
-        (dict(low_square=(150, 0, 64)), "must be .left, top, side. within 192 pixels"),
-        (dict(low_square=(0, 0)), "must be .left, top, side. within 192 pixels"),
+        (dict(warp_low=True), "warp_low needs prediction=velocity and target=residual"),
         (dict(gate_std=0.2), "gate_std must be 0, or positive with prediction=velocity"),
         (dict(residual_scale=0.0), "residual_scale must be positive"),
         (dict(expression_channels=(30,)), "must be multiples of 32"),

@@ -21,7 +21,7 @@ SCHEDULE = linear_schedule(timesteps=50)
 class Oracle(Denoiser):
     """A denoiser without parameters that prints `factor` x_t as its velocity."""
 
-    def encode(self, params, low):
+    def encode(self, params, low, place=None):
         return low
 
     def velocity(self, params, noisy, timestep, conditions):
@@ -65,7 +65,7 @@ def test_the_papers_weighting_is_sin_squared_delta():
 def test_x_prev_form_and_its_weighting_are_the_papers_mse():
     """Equation 5 written out: the network prints zero, so the loss is the mean square of the true x_{t-1}."""
     config = smoke.get_config()
-    config.model.update(prediction="x_prev", target="frame", gate_std=0.0)
+    config.model.update(prediction="x_prev", target="frame", gate_std=0.0, warp_low=False)
     config.schedule.timesteps = 50
     denoiser = build.denoiser(config)
     batch, indices = random_batch(), jnp.arange(4)

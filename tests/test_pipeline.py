@@ -1,13 +1,19 @@
 """Batches out of records: the right frames together, the same again after a stop."""
 
 from copy import deepcopy
+from hashlib import sha256
 from itertools import islice
 
 import cv2
+import jax
 import numpy as np
 import pytest
+from absl import flags
 
-from facenhance_jax.data.pipeline import batches, example, residual_scale
+from configs import demo, mug, smoke
+from facenhance_jax import build
+from facenhance_jax.data import clip_dataset, pipeline
+from facenhance_jax.data.pipeline import DROPPED, batches, draw, render, residual_scale
 from facenhance_jax.errors import InputError
 
 CLIPS, FRAMES = 5, 4
@@ -51,6 +57,11 @@ def assert_same(left: list[dict[str, np.ndarray]], right: list[dict[str, np.ndar
 def labels(batch: dict[str, np.ndarray], name: str) -> list[tuple[int, int]]:
     """(clip, frame) of each example."""
     return [(int(red), int(green)) for red, green in batch[name][:, 0, 0, :2]]
+
+
+def one(record: dict, rng: np.random.Generator, **options) -> dict[str, np.ndarray]:
+    """A batch of one example, mirrored or not."""
+    return render([draw(record, rng, **{"flip": False, "any_previous": False} | options)])
 
 
 def test_the_four_images_of_an_example_belong_together():
@@ -110,9 +121,9 @@ def test_only_the_frames_needed_are_decoded():
     rng = np.random.default_rng(0)
     outcomes = set()
     for _ in range(40):
-        n = int(deepcopy(rng).integers(FRAMES))  # the frame that `example` is about to draw
+        n = int(deepcopy(rng).integers(FRAMES))  # the frame that `draw` is about to choose
         try:
-            example(spoiled, rng, flip=False, any_previous=False)
+            one(spoiled, rng)
             outcomes.add((n, "made"))
         except InputError as error:
             assert str(error).startswith("record 000/anger/take000, high: not a readable image")
@@ -141,6 +152,142 @@ def test_any_previous_is_any_frame_or_the_photo_whatever_the_frame():
     rng = np.random.default_rng(0)
     seen = {frame: set() for frame in range(FRAMES)}
     for _ in range(400):
-        made = example(SOURCE[0], rng, flip=False, any_previous=True)
-        seen[int(made["high"][0, 0, 1])].add(int(made["previous"][0, 0, 1]))
+        made = one(SOURCE[0], rng, any_previous=True)
+        seen[labels(made, "high")[0][1]].add(labels(made, "previous")[0][1])
     assert all(previous == {*range(FRAMES), PHOTO} for previous in seen.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "known"),
+    [
+        ({}, "69b1ad4178f81f8ef2858a7a1fa7b7fdd0ac1a3189a0299ef05b0a7504fe239c"),
+        ({"any_previous": True}, "7ca3200d94f57e87195a7400f67c1d8fac42aa6e557b4d6ba9394c7139364b62"),
+        ({"flip": False, "start_step": 3}, "50910562efc3b544742e2328833138266af3e7164bea716d350652250a59db4e"),
+    ],
+)
+def test_runs_of_the_first_release_go_on_with_the_batches_they_would_have_had(options, known):
+    """Hashes of twelve batches, as the code before any augmentation made them."""
+    digest = sha256()
+    for batch in take(12, **options):
+        for name in sorted(batch):
+            digest.update(name.encode() + batch[name].tobytes())
+    assert digest.hexdigest() == known
+
+
+def test_degrading_changes_the_low_frames_and_nothing_else():
+    plain, degraded = take(6), take(6, degrade=1.0)
+    assert any((a["low"] != b["low"]).any() for a, b in zip(plain, degraded, strict=True))
+    for batch in (*plain, *degraded):
+        del batch["low"]
+    assert_same(plain, degraded)
+
+
+def test_jitter_changes_all_four_images():
+    for a, b in zip(take(3), take(3, jitter=1.0), strict=True):
+        assert [name for name in a if (a[name] == b[name]).all()] == []
+
+
+def test_the_same_augmented_batches_from_any_number_of_processes_and_after_a_stop():
+    flags.FLAGS.mark_as_parsed()  # as a launch script has done
+    options = {"batch_size": 2, "jitter": 0.5, "degrade": 1.0}
+    whole = take(7, **options)
+    assert_same(take(4, workers=1, start_step=3, **options), whole[3:])
+    assert_same(take(7, workers=4, **options), whole)
+
+
+def test_a_dropped_frame_is_the_one_before_or_after():
+    rng = np.random.default_rng(0)
+    seen = {frame: set() for frame in range(FRAMES)}
+    for _ in range(100):
+        made = one(SOURCE[2], rng, augmented=True, drop=1.0)
+        (clip, frame), (low_clip, low) = labels(made, "high")[0], labels(made, "low")[0]
+        assert clip == low_clip == 2
+        seen[frame].add(low - LOW)
+    assert seen == {0: {1}, 1: {0, 2}, 2: {1, 3}, 3: {2}}
+
+
+def test_a_clip_of_one_frame_keeps_it():
+    single = SOURCE[0] | {"high": SOURCE[0]["high"][:1], "low": SOURCE[0]["low"][:1]}
+    made = one(single, np.random.default_rng(0), augmented=True, drop=1.0)
+    assert labels(made, "low") == [(0, LOW)]
+
+
+def test_frames_are_dropped_as_often_as_written(monkeypatch):
+    rng = np.random.default_rng(0)
+    drawn = [draw(SOURCE[0], rng, flip=False, any_previous=False, augmented=True, drop=0.1) for _ in range(2000)]
+    frames = [(SOURCE[0]["high"].index(d.images["high"][1]), SOURCE[0]["low"].index(d.images["low"][1])) for d in drawn]
+    share = np.mean([high != low for high, low in frames])
+    np.testing.assert_allclose(share, 0.1, atol=0.02)  # 3 standard deviations
+    asked = []
+    monkeypatch.setattr(pipeline, "draw", lambda *_, drop, **__: asked.append(drop) or drawn[0])
+    take(1, degrade=0.5)
+    assert set(asked) == {0.5 * DROPPED}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"jitter": 1.5}, "jitter must be .* not 1.5"),
+        ({"degrade": -0.1}, "degrade .* not -0.1"),
+        ({"workers": -1}, "workers .* not -1"),
+    ],
+)
+def test_an_option_out_of_range_is_an_error(options, message):
+    with pytest.raises(InputError, match=message):
+        take(1, **options)
+
+
+def test_images_of_another_size_are_an_error_that_names_the_record():
+    odd = record(1) | {"identity": image(1, PHOTO, 10)}
+    rng = np.random.default_rng(0)
+    draws = [draw(each, rng, flip=False, any_previous=False) for each in (record(0), odd)]
+    with pytest.raises(InputError, match="record 001/anger/take000, .*: is 10x10, others 12x12"):
+        render(draws)
+
+
+@pytest.fixture
+def config(monkeypatch):
+    """A config whose data set is SOURCE."""
+    monkeypatch.setattr(clip_dataset, "source", lambda directory, split: SOURCE)
+    config = smoke.get_config()
+    config.train.batch_size, config.train.seed = 4, 3
+    return config
+
+
+def test_a_config_says_what_the_batches_are(config):
+    config.data.update(flip=False, any_previous=True, jitter=0.2, degrade=0.7)
+    expected = take(5, flip=False, any_previous=True, jitter=0.2, degrade=0.7)
+    assert_same(list(islice(build.batches(config, 2), 3)), expected[2:])
+
+
+def test_every_process_takes_its_share_of_the_configs_batch(config, monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    shares = []
+    for process in range(2):
+        monkeypatch.setattr(jax, "process_index", lambda process=process: process)
+        shares.append(list(islice(build.batches(config), 3)))
+    whole = take(3, any_previous=True)
+    for batch, *parts in zip(whole, *shares, strict=True):
+        for name, images in batch.items():
+            np.testing.assert_array_equal(
+                np.stack([part[name] for part in parts], axis=1).reshape(images.shape), images
+            )
+    config.train.batch_size = 5
+    with pytest.raises(InputError, match="config.train.batch_size: 5 examples do not split over 2 processes"):
+        build.batches(config)
+
+
+def test_the_released_models_config_and_the_papers_change_no_image():
+    for config in (demo.get_config(), mug.get_config("paper")):
+        assert (config.data.jitter, config.data.degrade) == (0.0, 0.0)
+
+
+def test_the_place_goes_along_with_mirroring_and_jitter():
+    placed = [record(clip) | {"place": b"2.000 3.000 4.000"} for clip in range(CLIPS)]
+    settings = {"batch_size": 4, "seed": 3, "threads": 2}
+    for batch in islice(batches(placed, **settings), 6):
+        for image, place in zip(batch["identity"], batch["place"], strict=True):
+            mirrored = image[0, 0, 2] > image[0, -1, 2]
+            assert place.tolist() == ([6, 3, 4] if mirrored else [2, 3, 4])
+    spread = np.concatenate([batch["place"] for batch in islice(batches(placed, **settings, jitter=1.0), 6)])
+    assert spread.dtype == np.float32 and 0.2 < np.ptp(spread[:, 2]) < 0.7  # the side: 8 % either way at most

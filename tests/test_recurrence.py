@@ -11,6 +11,7 @@ from facenhance_jax import build, recurrence
 from facenhance_jax.enhancer import CHUNK, Enhancer
 from facenhance_jax.errors import InputError
 from facenhance_jax.pixels import to_signal
+from facenhance_jax.registration import find_face
 
 
 def random_pixels(*shape, seed=0):
@@ -43,13 +44,13 @@ def test_one_scan_equals_chunks_equals_stream(enhancer, enhanced):
     )
     photo = PHOTO[None]
     count = np.int32(len(LOW))
-    _, frames = whole(enhancer.params, LOW[:, None], photo, to_signal(photo), np.int32(0), count, jax.random.key(0))
+    key, place = jax.random.key(0), find_face(LOW[0], PHOTO)[None]
+    _, frames = whole(enhancer.params, LOW[:, None], photo, to_signal(photo), np.int32(0), count, key, place)
     np.testing.assert_array_equal(np.asarray(frames)[:, 0], enhanced)
     previous, singles = to_signal(photo), []
     for n, low in enumerate(LOW[:5]):
-        previous, frame = whole(
-            enhancer.params, low[None, None], photo, previous, np.int32(n), np.int32(1), jax.random.key(0)
-        )
+        one = np.int32(1)
+        previous, frame = whole(enhancer.params, low[None, None], photo, previous, np.int32(n), one, key, place)
         singles.append(np.asarray(frame)[0, 0])
     np.testing.assert_array_equal(np.stack(singles), enhanced[:5])
     streamed = list(enhancer.stream(iter(LOW), PHOTO, steps=2))

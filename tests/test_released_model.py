@@ -26,28 +26,27 @@ def test_it_is_small_and_says_what_it_is():
 
 @pytest.fixture(scope="module")
 def surprise():
-    """The apex of a held-out person's surprise: the last frames of the first half, where the mouth is open."""
+    """A held-out person's surprise, from neutral to the apex, in few steps for speed."""
     clip = evaluation.draw(9000, "surprise", frames=8)
-    return clip, Enhancer.load().enhance(clip.low, clip.identity, steps=2)[-3:]
+    return clip, Enhancer.load().enhance(clip.low, clip.identity, steps=2)
 
 
-def test_at_the_apex_it_comes_nearer_to_a_new_face_than_its_photo(surprise):
-    """Measured when it was released: 1.8 dB on the whole frame, 2.5 dB on the face."""
+def test_it_comes_nearer_to_a_new_face_than_its_photo(surprise):
+    """By what is asked of the mean over 13 people and six expressions; this one moves more than most."""
     clip, enhanced = surprise
-    real, face = clip.real[-3:], clip.face[-3:]
-    copied = np.broadcast_to(clip.identity, real.shape)
-    assert np.mean(psnr(enhanced, real) - psnr(copied, real)) > 1.0
-    assert np.mean(psnr(enhanced, real, face) - psnr(copied, real, face)) > 1.5
+    copied = np.broadcast_to(clip.identity, clip.real.shape)
+    assert np.mean(psnr(enhanced, clip.real) - psnr(copied, clip.real)) > 2.0
+    assert np.mean(psnr(enhanced, clip.real, clip.face) - psnr(copied, clip.real, clip.face)) > 3.0
 
 
 def test_what_moves_in_the_clip_moves_in_the_enhanced_frames(surprise):
-    """In the hundredth of the pixels that differ most from the photo; measured when it was released: 0.47."""
-    clip, enhanced = surprise
+    """At the apex, in the hundredth of the pixels that differ most from the photo."""
+    clip, enhanced = surprise[0], surprise[1][-3:]
     real = clip.real[-3:].astype(int)
     change = np.abs(real - clip.identity).sum(axis=-1)
     moved = change > np.quantile(change, 0.99)
     error = np.abs(real - enhanced)[moved].mean()
-    assert error < 0.6 * np.abs(real - clip.identity)[moved].mean()
+    assert error < 0.5 * np.abs(real - clip.identity)[moved].mean()
 
 
 @pytest.fixture

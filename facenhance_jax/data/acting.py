@@ -10,7 +10,7 @@ from facenhance_jax.data.face_shape import MUSCLES, smoothstep
 # Muscle strengths at the apex, and the head's (yaw, pitch) in degrees that goes with them (pitch > 0 looks down).
 ACTS: dict[str, dict[str, float]] = {
     "anger": dict(
-        brow_lower=1.0, lid_tighten=0.7, lid_raise=0.25, nose_wrinkle=0.3, lip_press=0.85, chin_raise=0.4, pitch=2.5
+        brow_lower=1.0, lid_tighten=0.7, lid_raise=0.25, nose_wrinkle=0.3, lip_press=0.85, chin_raise=0.4, pitch=1.5
     ),
     "disgust": dict(
         nose_wrinkle=1.0,
@@ -20,7 +20,7 @@ ACTS: dict[str, dict[str, float]] = {
         corner_depress=0.35,
         lips_part=0.35,
         chin_raise=0.3,
-        pitch=-1.5,
+        pitch=-0.9,
     ),
     "fear": dict(
         inner_brow_raise=0.85,
@@ -31,10 +31,10 @@ ACTS: dict[str, dict[str, float]] = {
         jaw_drop=0.32,
         lips_part=0.5,
         corner_depress=0.2,
-        pitch=-2.0,
+        pitch=-1.2,
     ),
     "happiness": dict(
-        smile=1.0, lid_tighten=0.55, lips_part=0.65, jaw_drop=0.12, upper_lip_raise=0.25, dimple=0.2, pitch=-1.5
+        smile=1.0, lid_tighten=0.55, lips_part=0.65, jaw_drop=0.12, upper_lip_raise=0.25, dimple=0.2, pitch=-0.9
     ),
     "sadness": dict(
         inner_brow_raise=0.85,
@@ -43,10 +43,10 @@ ACTS: dict[str, dict[str, float]] = {
         chin_raise=0.7,
         lid_tighten=0.25,
         lip_press=0.15,
-        pitch=3.0,
+        pitch=1.8,
     ),
     "surprise": dict(
-        inner_brow_raise=1.0, outer_brow_raise=1.0, lid_raise=0.9, jaw_drop=0.95, lips_part=0.4, pitch=-2.0
+        inner_brow_raise=1.0, outer_brow_raise=1.0, lid_raise=0.9, jaw_drop=0.95, lips_part=0.4, pitch=-1.2
     ),
     "neutral": dict(),
 }
@@ -88,16 +88,17 @@ def perform(expression: str, frames: int, rng: np.random.Generator, habits: np.r
     rest = smoothstep(0.0, 0.2, np.minimum(time, 1.0 - time))
     size = 0.35 if calm else 1.0
     sway = np.stack([wander(time, rng) for _ in range(7)], 1) * rest[:, None] * size
-    led = envelope(time, onset)[:, None] * np.array([rng.normal(0, 1.6), act.get("pitch", 0.0) * rng.uniform(0.3, 1.2)])
-    # Nobody holds the head twice in the very same way, so a clip's first frame is not the photo.
-    pose = rng.normal(0, 1, 5) * (0.8, 0.8, 0.2, 0.2, 0.15)
-    turn = np.radians(led + sway[:, :2] * (1.3, 1.0) + pose[:2])
+    led = envelope(time, onset)[:, None] * np.array([rng.normal(0, 0.3), act.get("pitch", 0.0) * strength])
+    # Nobody holds the head twice in the very same way, so a clip's first frame is not the photo. This and the sway are
+    # small: the low-res face is aligned and hardly tells them, so what they add to a frame no model can know.
+    pose = rng.normal(0, 1, 5) * (0.2, 0.2, 0.05, 0.05, 0.04)
+    turn = np.radians(led + sway[:, :2] * (0.2, 0.15) + pose[:2])
     return Performance(
         muscles=muscles,
         blink=blinks(time, rng, calm),
         turn=turn,
-        slide=0.3 * sway[:, 2:4] + pose[2:4],
-        roll=np.radians(0.25 * sway[:, 4] + pose[4]),
+        slide=0.05 * sway[:, 2:4] + pose[2:4],
+        roll=np.radians(0.04 * sway[:, 4] + pose[4]),
         gaze=0.008 * sway[:, 5:7] - 0.35 * turn * (0.1, 0.1),
         grain=rng.integers(2**32, size=frames),
     )

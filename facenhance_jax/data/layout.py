@@ -1,8 +1,12 @@
-"""Reads a tree of face clips laid out like the MUG database: which clips, who is in them, their images."""
+"""Reads trees of face clips, MUG's and people's own: which clips, who is in them, their images.
+
+A tree is never trusted: what cannot be used is left out and listed with the reason.
+"""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -14,17 +18,28 @@ from facenhance_jax.errors import InputError
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 NEUTRAL = "neutral"
 LAYOUT = "<SSS>/[sessionK/]<expression>/<takeNNN>/*.jpg"
+OWN_LAYOUT = "<subject>/[folders/]<clip>.mp4 (or .mov .mkv .webm .avi .gif .webp, or a folder of frames)"
+PARTS = ("onset", "full", "windows")
 
 _IMAGES = {".jpg", ".jpeg", ".png"}
+_VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".webp"}
 _SUBJECT = re.compile(r"\d{3,}")
 _SESSION = re.compile(r"session\d+")
+_EXPRESSION = re.compile("|".join((*EXPRESSIONS, NEUTRAL)))
 _TAKE = re.compile(r"take\d+.*")
-_TEST_EVERY = 4
+_ANY = re.compile(r"[^.].*")
+# MUG's broken clips have 10 to 20 frames where half of all have 70 or more, and the shortest whole one has 38.
+_BROKEN = 1 / 3
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One take: the frames (in order) of one subject performing one expression."""
+    """One take: one subject, performing one expression (or whatever the folders of people's own clips are called).
+
+    Attributes:
+      subject, session, expression, take: words; together they are unique in a tree.
+      frames: the image files in order, or the one video.
+    """
 
     subject: str
     session: str
@@ -35,40 +50,103 @@ class Clip:
     @property
     def name(self) -> str:
         """Unique in its tree, for example "001/session0/anger/take000"."""
-        return f"{self.subject}/{self.session}/{self.expression}/{self.take}"
+        return "/".join(filter(None, (self.subject, self.session, self.expression, self.take)))
+
+    @property
+    def is_video(self) -> bool:
+        """Whether `frames` is a video, not images."""
+        return self.frames[0].suffix.lower() in _VIDEOS
+
+    @property
+    def place(self) -> Path:
+        """The folder of the images, or the video's name without its suffix: what files about the clip are named by."""
+        return self.frames[0].with_suffix("") if self.is_video else self.frames[0].parent
 
     @property
     def landmarks(self) -> Path | None:
-        """The sidecar file of landmarks (float32 [frames, 68, 2]) in the take's folder, or None."""
-        path = self.frames[0].parent / "landmarks.npy"
+        """The sidecar file of landmarks (float32 [frames, 68, 2]), or None: `landmarks.npy` in the folder of images,
+        `<video>.landmarks.npy` beside a video."""
+        path = (
+            self.place.with_name(f"{self.place.name}.landmarks.npy") if self.is_video else self.place / "landmarks.npy"
+        )
         return path if path.is_file() else None
 
 
-def read_tree(root: Path | str) -> list[Clip]:
-    """Every clip under `root`, the neutral ones too, sorted by name.
+@dataclass
+class Tree:
+    """The clips of a tree, sorted by name, and {file, folder or clip: why it was left out}."""
+
+    clips: list[Clip] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def add(self, clip: Clip, names: set[str]) -> None:
+        """Takes a clip in, unless there is one of its name in `names`."""
+        if clip.name in names:
+            self.skipped[str(clip.frames[0])] = f"a second {clip.name}; give it a name of its own"
+        else:
+            names.add(clip.name)
+            self.clips.append(clip)
+
+    def drop_short(self) -> None:
+        """Leaves out clips of a third of the usual length or less: recordings that broke off."""
+        lengths = [len(clip.frames) for clip in self.clips if not clip.is_video and clip.expression != NEUTRAL]
+        usual = statistics.median(lengths) if lengths else 0
+        for clip in [clip for clip in self.clips if not clip.is_video and clip.expression != NEUTRAL]:
+            if len(clip.frames) <= _BROKEN * usual:
+                self.skipped[clip.name] = f"broke off: {len(clip.frames)} frames, where {usual:.0f} are usual"
+                self.clips.remove(clip)
+
+
+def read_tree(root: Path | str) -> Tree:
+    """Every clip under the MUG-shaped `root`, the neutral ones too.
 
     Subjects without a session folder are in "session0". Frames are the .jpg, .jpeg and .png files of a take, in name
-    order whatever number they start with; other files, and takes without frames, are passed over.
+    order whatever number they start with; other files are passed over. Left out and listed: takes without frames, clips
+    that broke off (a third of the median length or less), a second clip of one name, and folders that cannot be read.
     Raises InputError when `root` is not a folder or holds no clip.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder; give the folder that holds {LAYOUT}")
-    clips: dict[str, Clip] = {}
-    for subject in _folders(root, _SUBJECT):
-        for session, folder in [("session0", subject), *((s.name, s) for s in _folders(subject, _SESSION))]:
-            for clip in _session_clips(subject.name, session, folder):
-                if clip.name in clips:
-                    raise InputError(f"{clip.frames[0].parent}: a second {clip.name}; give it a session of its own")
-                clips[clip.name] = clip
-    if not clips:
-        expected = ", ".join((*EXPRESSIONS, NEUTRAL))
-        raise InputError(f"{root}: no clips; looked for {LAYOUT}, where <expression> is one of {expected}")
-    return [clips[name] for name in sorted(clips)]
+    root, tree, names = _root(root, LAYOUT), Tree(), set()
+    for subject in _folders(root, _SUBJECT, tree):
+        for session, folder in [*((s.name, s) for s in _folders(subject, _SESSION, tree)), ("session0", subject)]:
+            for expression in _folders(folder, _EXPRESSION, tree):
+                for take in _folders(expression, _TAKE, tree):
+                    frames = _files(take, _IMAGES, tree)
+                    if frames:
+                        tree.add(Clip(subject.name, session, expression.name.lower(), take.name, frames), names)
+                    elif str(take) not in tree.skipped:
+                        tree.skipped[str(take)] = "no jpg or png in it"
+    if not tree.clips:
+        raise InputError(f"{root}: no clips; looked for {LAYOUT}, where <expression> is {_either()}{_hint(root)}")
+    tree.drop_short()
+    tree.clips.sort(key=lambda clip: clip.name)
+    return tree
+
+
+def read_own_tree(root: Path | str) -> Tree:
+    """Every clip under `root`, which holds a folder for each person: videos, and folders of frames, at any depth.
+
+    The folders between the person and the clip become the clip's `expression`. Pictures that lie in the person's own
+    folder are no clip (`neutral.png` or `.jpg` there is the photo; see `own_identity`). Left out and listed as by
+    `read_tree`. Raises InputError when `root` is not a folder or holds no clip.
+    """
+    root, tree, names = _root(root, OWN_LAYOUT), Tree(), set()
+    for subject in _folders(root, _ANY, tree):
+        for folder in [subject, *_folders_below(subject, tree)]:
+            inside = folder.relative_to(subject)
+            for video in _files(folder, _VIDEOS, tree):
+                tree.add(Clip(subject.name, "", inside.as_posix().strip("."), video.stem, (video,)), names)
+            images = _files(folder, _IMAGES, tree) if folder != subject else ()
+            if images:
+                between = inside.parent.as_posix().strip(".")
+                tree.add(Clip(subject.name, "", between, inside.name, images), names)
+    if not tree.clips:
+        raise InputError(f"{root}: no clips; looked for {OWN_LAYOUT}")
+    tree.clips.sort(key=lambda clip: clip.name)
+    return tree
 
 
 def identity_frame(clip: Clip, clips: Iterable[Clip]) -> Path:
-    """The photo that stands for a clip's person: the first frame of the first neutral clip of the same session.
+    """The photo that stands for a clip's person in MUG: the first frame of the first neutral clip of the same session.
 
     Without one it is the clip's own first frame. (A photo out of the clip itself makes copying the photo look better
     than it is.)
@@ -81,26 +159,26 @@ def identity_frame(clip: Clip, clips: Iterable[Clip]) -> Path:
     return min(neutral, key=lambda other: other.name, default=clip).frames[0]
 
 
-def split_subjects(subjects: Iterable[str]) -> dict[str, list[str]]:
-    """Parts subjects 75 / 25 into "train" and "test", so that nobody is in both.
+def own_identity(clip: Clip, root: Path | str) -> Path:
+    """The photo in a tree of people's own clips: `neutral.png` or `.jpg` in the person's folder, else the first frame.
 
-    Test subjects are those at positions 1, 5, 9, ... of the sorted ids: 13 of MUG's 52. Raises InputError for fewer
-    than two subjects.
+    The answer may be the clip's video, whose first frame is then meant.
     """
-    ids = sorted(set(subjects))
-    if len(ids) < 2:
-        raise InputError(f"subjects: {len(ids)} found, and a split by subject needs 2 or more; add subjects")
-    test = ids[1::_TEST_EVERY]
-    return {"train": [subject for subject in ids if subject not in set(test)], "test": test}
+    files = _files(Path(root) / clip.subject, _IMAGES, Tree())
+    return next((file for file in files if file.stem.lower() == NEUTRAL), clip.frames[0])
 
 
-def onset_positions(length: int, frames: int) -> list[int]:
-    """`frames` positions spread evenly over the first half of a clip of `length` frames; short clips repeat some.
+def positions(length: int, frames: int, part: str) -> list[list[int]]:
+    """Which of a clip's `length` frames are kept: `frames` positions for each record that the clip becomes.
 
-    The paper takes the first half (neutral to apex), 32 frames; a third of MUG's clips have fewer than 64.
+    "onset": spread evenly over the first half, neutral to apex (section 5.1 of the paper; a third of MUG's clips have
+    fewer than 64 frames, so that short ones repeat some); "full": spread over the whole; "windows": frame after frame,
+    a record for every `frames` of them, the rest at the end left out.
     """
-    last = (length + 1) // 2 - 1
-    return np.floor(np.linspace(0, last, frames) + 0.5).astype(int).tolist()
+    if part == "windows" and length >= frames:
+        return [list(range(start, start + frames)) for start in range(0, length - frames + 1, frames)]
+    last = (length + 1) // 2 - 1 if part == "onset" else length - 1
+    return [np.floor(np.linspace(0, last, frames) + 0.5).astype(int).tolist()]
 
 
 def decode(data: bytes, name: object) -> UInt8[np.ndarray, "h w 3"]:
@@ -111,21 +189,48 @@ def decode(data: bytes, name: object) -> UInt8[np.ndarray, "h w 3"]:
     return image
 
 
-def _session_clips(subject: str, session: str, folder: Path) -> list[Clip]:
-    clips = []
-    for expression in _folders(folder, re.compile("|".join((*EXPRESSIONS, NEUTRAL)))):
-        for take in _folders(expression, _TAKE):
-            frames = _frames(take)
-            if frames:
-                clips.append(Clip(subject, session, expression.name.lower(), take.name, frames))
-    return clips
+def _root(root: Path | str, layout: str) -> Path:
+    root = Path(root)
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; give the folder that holds {layout}")
+    return root
 
 
-def _folders(folder: Path, pattern: re.Pattern[str]) -> Sequence[Path]:
-    return sorted(path for path in folder.iterdir() if pattern.fullmatch(path.name.lower()) and path.is_dir())
+def _either() -> str:
+    return ", ".join(EXPRESSIONS) + f" or {NEUTRAL}"
 
 
-def _frames(take: Path) -> tuple[Path, ...]:
+def _hint(root: Path) -> str:
+    """Where the root may be meant to be: a level or two below, or above when a subject's folder was given."""
+    below = [path for pattern in ("*", "*/*") for path in sorted(root.glob(pattern)) if path.is_dir()]
+    for path in below:
+        if any(_SUBJECT.fullmatch(child.name) and child.is_dir() for child in _children(path)):
+            return f"; did you mean {path}?"
+    if any(_EXPRESSION.fullmatch(child.name.lower()) or _SESSION.fullmatch(child.name) for child in _children(root)):
+        return f"; did you mean {root.resolve().parent}?"
+    return ""
+
+
+def _children(folder: Path, tree: Tree | None = None) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        if tree is not None:
+            tree.skipped[str(folder)] = f"cannot be read ({error.strerror})"
+        return []
+
+
+def _folders(folder: Path, pattern: re.Pattern[str], tree: Tree) -> Sequence[Path]:
+    return [path for path in _children(folder, tree) if pattern.fullmatch(path.name.lower()) and path.is_dir()]
+
+
+def _folders_below(folder: Path, tree: Tree) -> Iterator[Path]:
+    for path in _folders(folder, _ANY, tree):
+        yield path
+        yield from _folders_below(path, tree)
+
+
+def _files(folder: Path, suffixes: set[str], tree: Tree) -> tuple[Path, ...]:
     # "._img_0000.jpg" and its like are left behind by some copying tools and are no images.
-    names = (path for path in take.iterdir() if path.suffix.lower() in _IMAGES and not path.name.startswith("."))
-    return tuple(sorted(path for path in names if path.is_file()))
+    names = _children(folder, tree)
+    return tuple(path for path in names if path.suffix.lower() in suffixes and path.name[0] != "." and path.is_file())

@@ -3,6 +3,16 @@
 from facenhance_jax.media.drawing import strip
 from facenhance_jax.media.pictures import read_photo
 from facenhance_jax.media.reading import Clip, open_clip
-from facenhance_jax.media.writing import ClipWriter, check_output, open_writer, write_png
+from facenhance_jax.media.writing import ClipWriter, check_output, open_writer, write_array, write_png
 
-__all__ = ["Clip", "ClipWriter", "check_output", "open_clip", "open_writer", "read_photo", "strip", "write_png"]
+__all__ = [
+    "Clip",
+    "ClipWriter",
+    "check_output",
+    "open_clip",
+    "open_writer",
+    "read_photo",
+    "strip",
+    "write_array",
+    "write_png",
+]

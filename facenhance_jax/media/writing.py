@@ -86,6 +86,17 @@ def write_png(path: Path | str, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
             raise InputError(f"{path}: could not be written ({error.strerror})") from error
 
 
+def write_array(path: Path | str, array: np.ndarray) -> None:
+    """Writes an .npy, whole or not at all. Raises InputError if `path` is no .npy or cannot be written."""
+    check_output(path, (".npy",))
+    with replacing(path) as part:
+        try:
+            with part.open("wb") as file:  # given a name, np.save would add a suffix to it
+                np.save(file, array, allow_pickle=False)
+        except OSError as error:
+            raise InputError(f"{path}: could not be written ({error.strerror})") from error
+
+
 @contextmanager
 def open_writer(path: Path | str, fps: Fraction | float | int) -> Iterator["ClipWriter"]:
     """Opens a clip for writing: .mp4 (H.264, yuv420p), .gif (one palette) or, without a suffix, a folder of PNG frames.

@@ -1,0 +1,144 @@
+"""Changes to training images: another light and another place in the frame, and what light generators do to v_low.
+
+Pure functions of (images, rng); a strength of 0 gives the same images bit for bit, 1 the strongest change that is
+written here. Frames dropped from v_low need another frame, so they are in `pipeline`.
+"""
+
+import functools
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Shaped, UInt8
+
+# Of `jitter` at strength 1; each is drawn evenly from minus to plus this.
+BRIGHTNESS = 0.4  # y = x^(2^b) for x in 0..1: mid grey, 128, becomes 102 to 151
+CONTRAST = 0.3  # the slope at mid grey is 1 + c / 2, and 1 - c at black and at white
+SATURATION = 0.3  # distances from grey times 1 + s
+ROTATION = 8.0  # degrees, about the image's centre
+SCALE = 0.08  # sizes times 1 + s
+SHIFT = 0.04  # of the side, in x and in y: 8 px of 192
+
+# Of `degrade` at strength 1, for a frame of 64 px; each is drawn evenly from nothing to this.
+WARP = 1.5  # px that a point may move in x, and in y
+BLUR = 1.5  # px, the Gaussian's sigma
+NOISE = 8.0  # grey levels, the noise's standard deviation
+LOWEST_QUALITY = 30  # of JPEG, from 100 down; 4:2:0
+
+_CONTROLS = 5  # points a side that carry a warp
+_LUMA = np.array([0.299, 0.587, 0.114])
+
+
+def jitter(
+    images: Mapping[str, Shaped[np.ndarray, "..."]], rng: np.random.Generator, strength: float
+) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """One change of colour for all images of an example, and in half of the cases one of geometry for all but `low`.
+
+    `low` is aligned by rotation, scale and shift, so such a change of the frame it was cut from leaves it as it is.
+    Black stays black. What enters the frame at its borders mirrors what is inside. `place`, the square (left, top,
+    side) of the frame on which `low` belongs, moves along, where there is one; it cannot rotate.
+    """
+    if not strength:
+        return dict(images)
+    table, matrix = _colours(rng, strength)
+    pictures = {name: image for name, image in images.items() if name != "place"}
+    changed = {name: cv2.transform(cv2.LUT(image, table), matrix) for name, image in pictures.items()}
+    still = {name: images[name] for name in ("place",) if name in images}
+    # The other half keeps every bit of its sharpness, which any resampling costs.
+    if rng.random() < 0.5:
+        motion = rng.uniform(-strength, strength, 4) * (ROTATION, SCALE, SHIFT, SHIFT)
+        changed |= {name: _moved(image, *motion) for name, image in changed.items() if name != "low"}
+        still = {name: _moved_square(square, changed["high"].shape, *motion) for name, square in still.items()}
+    return changed | still
+
+
+def degrade(low: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, strength: float) -> UInt8[np.ndarray, "h w 3"]:
+    """A frame of v_low as a light generator could have made it: warped, blurred, noisy, compressed, in this order.
+
+    Each happens in half of the cases. Warp and blur move the face's edge by their pixels; JPEG bleeds into the black
+    beside it, up to 15 px; noise leaves black pixels alone.
+    """
+    if not strength:
+        return low
+    happens, sizes = rng.random(4) < 0.5, strength * rng.random(4)
+    if happens[0]:
+        low = warp(low, rng, sizes[0] * WARP)
+    if happens[1]:
+        low = blur(low, sizes[1] * BLUR)
+    if happens[2]:
+        low = noise(low, rng, sizes[2] * NOISE)
+    if happens[3]:
+        low = compress(low, round(100 - sizes[3] * (100 - LOWEST_QUALITY)))
+    return low
+
+
+def warp(image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, pixels: float) -> UInt8[np.ndarray, "h w 3"]:
+    """Moves every point smoothly by at most `pixels` in x and in y. Black comes in from outside."""
+    height, width = image.shape[:2]
+    controls = rng.uniform(-pixels, pixels, (2, _CONTROLS, _CONTROLS))
+    # Every point's move is an average of the controls', so that none is beyond `pixels`.
+    moves = _averaging(height) @ controls @ _averaging(width).T
+    rows, columns = np.indices((height, width))
+    x, y = (columns + moves[0]).astype(np.float32), (rows + moves[1]).astype(np.float32)
+    return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+
+
+def blur(image: UInt8[np.ndarray, "h w 3"], sigma: float) -> UInt8[np.ndarray, "h w 3"]:
+    """A Gaussian blur; sigma in pixels, 0 for none."""
+    return cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) if sigma else image
+
+
+def noise(image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, std: float) -> UInt8[np.ndarray, "h w 3"]:
+    """Gaussian noise of `std` grey levels, independent by pixel and channel, on all but black pixels."""
+    noisy = np.rint(image + np.float32(std) * rng.standard_normal(image.shape, np.float32))
+    return np.clip(noisy, 0, 255).astype(np.uint8) * image.any(axis=-1, keepdims=True)
+
+
+def compress(image: UInt8[np.ndarray, "h w 3"], quality: int) -> UInt8[np.ndarray, "h w 3"]:
+    """To JPEG of this quality (1 to 100) and back."""
+    data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+
+
+def _colours(rng: np.random.Generator, strength: float) -> tuple[UInt8[np.ndarray, "256"], Float[np.ndarray, "3 3"]]:
+    """A table for brightness and contrast, which keeps 0 and 255, and a matrix for saturation, which keeps greys."""
+    brightness, contrast, saturation = rng.uniform(-strength, strength, 3) * (BRIGHTNESS, CONTRAST, SATURATION)
+    x = (np.arange(256) / 255) ** (2**brightness)
+    x += contrast * x * (1 - x) * (2 * x - 1)
+    return np.rint(255 * x).astype(np.uint8), np.eye(3) * (1 + saturation) - saturation * _LUMA
+
+
+def _moved(
+    image: UInt8[np.ndarray, "h w 3"], degrees: float, larger: float, right: float, down: float
+) -> UInt8[np.ndarray, "h w 3"]:
+    height, width = image.shape[:2]
+    matrix = _motion(height, width, degrees, larger, right, down)
+    # Cubic, as linear would teach soft frames.
+    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def _moved_square(
+    square: Float[np.ndarray, "3"], shape: tuple[int, ...], degrees: float, larger: float, right: float, down: float
+) -> Float[np.ndarray, "3"]:
+    left, top, side = square
+    centre = np.array([left + side / 2 - 0.5, top + side / 2 - 0.5, 1.0])  # whole numbers are pixel centres here
+    x, y = _motion(*shape[:2], degrees, larger, right, down) @ centre
+    wide = side * (1 + larger)
+    return np.array([x + 0.5 - wide / 2, y + 0.5 - wide / 2, wide], square.dtype)
+
+
+def _motion(
+    height: int, width: int, degrees: float, larger: float, right: float, down: float
+) -> Float[np.ndarray, "2 3"]:
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1 + larger)
+    matrix[:, 2] += right * width, down * height
+    return matrix
+
+
+@functools.cache
+def _averaging(size: int) -> Float[np.ndarray, "{size} _"]:
+    """Weights of the controls for each of `size` places along a side: Gaussians, in all 1."""
+    controls = np.linspace(0, size - 1, _CONTROLS)
+    spacing = max((size - 1) / (_CONTROLS - 1), 1.0)
+    weights = np.exp(-0.5 * ((np.arange(size)[:, None] - controls) / (0.6 * spacing)) ** 2)
+    return weights / weights.sum(axis=1, keepdims=True)

@@ -1,0 +1,295 @@
+"""A tree of clips as a TFDS data set of records, written and read without TensorFlow.
+
+The two builders, `mug` and `folder`, say which tree they read; all the rest is here.
+"""
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from facenhance_jax.data import layout
+from facenhance_jax.data.records import WORDS, Job, Recipe, attempt
+from facenhance_jax.data.splits import split_subjects
+from facenhance_jax.errors import InputError
+
+TRACKS = "tracks"  # folder in the output for landmarks that we searched for
+VERSION = tfds.core.Version("1.0.0")
+_CLIPS_PER_SHARD = 128  # about 60 MB at 32 frames of 192 px
+
+
+@dataclasses.dataclass
+class Report:
+    """What became of a tree.
+
+    Attributes:
+      folder: of the data set.
+      subjects: {"train": ids, "test": ids}.
+      performers: how many subjects perform each expression, by the tree.
+      expressions: records of each.
+      counts: "frames", and of those "repeated" and "filled" (see `records.clip_records`).
+      skipped: {clip, file or folder: why}.
+      seconds: it took.
+    """
+
+    folder: Path = Path()
+    subjects: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    performers: Counter = dataclasses.field(default_factory=Counter)
+    expressions: Counter = dataclasses.field(default_factory=Counter)
+    counts: Counter = dataclasses.field(default_factory=Counter)
+    skipped: dict[str, str] = dataclasses.field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def skipped_share(self) -> float:
+        """Of all the clips that were to become records."""
+        return len(self.skipped) / max(1, len(self.skipped) + self.expressions.total())
+
+
+@dataclasses.dataclass
+class ClipConfig(tfds.core.BuilderConfig):
+    """What is stored of each clip; see `records.Recipe` for `frames`, `resolution`, `part` and `openface`.
+
+    Attributes:
+      split: who tests; see `splits.split_subjects`.
+    """
+
+    name: str = ""
+    frames: int = 32
+    resolution: int = 192
+    part: str = "onset"
+    split: str = "quarter"
+    openface: str = ""
+
+    def __post_init__(self) -> None:
+        Recipe("", self.frames, self.resolution, self.part)  # its checks
+        options = [
+            self.part != "onset" and self.part,
+            self.split != "quarter" and self.split,
+            self.openface and "openface",
+        ]
+        self.name = "_".join(filter(None, (f"{self.frames}frames_{self.resolution}px", *options)))
+
+
+class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """TFDS builder: splits "train" and "test" share no subject.
+
+    With `beam` it writes with Apache Beam (the extra [beam]), on the runner of TFDS's DownloadConfig.
+    """
+
+    VERSION = VERSION
+    RELEASE_NOTES = {"1.0.0": "First version."}
+    BUILDER_CONFIGS = [ClipConfig()]
+    EXPRESSIONS: Sequence[str] = ()  # what is learnt; () for whatever is there
+    DESCRIPTION = ""
+    HOMEPAGE = ""
+
+    def __init__(self, *, config: ClipConfig | str | None = None, beam: bool = False, **kwargs: Any) -> None:
+        self.report, self._beam = Report(), beam
+        # TFDS wants a known config itself, not its equal.
+        known = next((known for known in self.BUILDER_CONFIGS if config in (None, known)), config)
+        super().__init__(config=known, file_format="array_record", **kwargs)
+
+    def read(self, root: Path) -> layout.Tree:
+        """The tree at `root`."""
+        raise NotImplementedError
+
+    def identity(self, clip: layout.Clip, clips: Sequence[layout.Clip], root: Path) -> Path:
+        """The photo for one of the tree's clips."""
+        raise NotImplementedError
+
+    def jobs(self, root: Path) -> dict[str, list[Job]]:
+        """What is to be made, by split; fills the report's subjects and what the tree itself leaves out.
+
+        Raises InputError for a tree with nothing to learn from, or one that cannot be split.
+        """
+        tree = self.read(root)
+        chosen = [clip for clip in tree.clips if not self.EXPRESSIONS or clip.expression in self.EXPRESSIONS]
+        if not chosen:
+            raise InputError(f"{root}: nothing to learn from, it holds neutral clips only; add clips of expressions")
+        performers = Counter(expression for _, expression in {(clip.subject, clip.expression) for clip in chosen})
+        self.report = Report(performers=performers, skipped=dict(tree.skipped))
+        self.report.subjects = split_subjects((clip.subject for clip in chosen), self.builder_config.split)
+        return {
+            name: [Job(clip, self.identity(clip, tree.clips, root)) for clip in chosen if clip.subject in subjects]
+            for name, subjects in self.report.subjects.items()
+        }
+
+    def recipe(self, root: Path) -> Recipe:
+        """How this data set's records are made."""
+        config, tracks = self.builder_config, Path(self.data_dir_root).absolute() / TRACKS / self.name
+        return Recipe(str(root), config.frames, config.resolution, config.part, config.openface, str(tracks))
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        words = {word: tfds.features.Text() for word in WORDS}
+        # TFDS's own image features decode with TensorFlow; Text passes bytes through.
+        images = {
+            "high": tfds.features.Sequence(tfds.features.Text()),
+            "low": tfds.features.Sequence(tfds.features.Text()),
+            "identity": tfds.features.Text(),
+            "place": tfds.features.Text(),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=self.DESCRIPTION,
+            features=tfds.features.FeaturesDict(images | words),
+            homepage=self.HOMEPAGE,
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+        from facenhance_jax.data import beam_records  # only here: Beam takes seconds to load, and may not be there
+
+        root = Path(dl_manager.manual_dir)
+        failures = Path(self.data_path) / "skipped"
+        return {
+            name: beam_records.make(jobs, self.recipe(root), f"{failures}/{name}")
+            for name, jobs in self.jobs(root).items()
+        }
+
+    def _generate_examples(self, *_: Any) -> Iterator[Any]:
+        raise NotImplementedError  # TFDS asks for one; `_download_and_prepare` does without
+
+    def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
+        # For now the base class has pointed data_dir at a temporary folder, and so does a new info.
+        if self._beam:
+            super()._download_and_prepare(dl_manager, download_config)
+            self._collect_beam()
+            return
+        # TFDS's writer keeps a whole split in memory and, beyond 1000 MiB, spills it through TensorFlow.
+        # This one streams.
+        root = Path(dl_manager.manual_dir)
+        info, jobs = self._info(), self.jobs(root)
+        writer = tfds.core.SequentialWriter(info, _CLIPS_PER_SHARD, file_format="array_record")
+        writer.initialize_splits(list(jobs))
+        for name, split_jobs in jobs.items():
+            written = 0
+            for record in self._made(split_jobs, self.recipe(root), name):
+                writer.add_examples({name: [record]})
+                written += 1
+            if not written:
+                raise InputError(f"{root}: no clip of the {name} split could be used; {_reasons(self.report.skipped)}")
+        writer.close_all()
+        self.info.set_splits(info.splits)
+
+    def _made(self, jobs: Sequence[Job], recipe: Recipe, name: str) -> Iterator[dict[str, Any]]:
+        """The records of the jobs in order; those that fail are noted in the report."""
+        progress = tqdm(total=len(jobs), desc=name, unit="clip", mininterval=0.5 if os.isatty(2) else 30.0)
+        workers = os.cpu_count() or 1
+        with progress, ThreadPoolExecutor(workers) as pool:
+            waiting, rest = deque(), iter(jobs)
+            while True:
+                for job in rest:
+                    waiting.append((job, pool.submit(attempt, job, recipe)))
+                    if len(waiting) >= 2 * workers:
+                        break
+                if not waiting:
+                    return
+                job, future = waiting.popleft()
+                result = future.result()
+                progress.update()
+                if isinstance(result, str):
+                    self.report.skipped[job.clip.name] = result
+                    continue
+                records, counts = result
+                self.note(records, counts)
+                yield from records
+
+    def note(self, records: Sequence[dict[str, Any]], counts: Counter) -> None:
+        """Adds the records of one clip to the report."""
+        self.report.counts += counts
+        for record in records:
+            self.report.counts["frames"] += len(record["high"])
+            self.report.expressions[record["expression"]] += 1
+
+    def _collect_beam(self) -> None:
+        """Reads what the pipeline's workers wrote down: records made, and clips left out."""
+        from facenhance_jax.data import beam_records
+
+        for expression, counts in beam_records.read_notes(Path(self.data_path) / "skipped", self.report.skipped):
+            self.report.expressions[expression] += 1
+            self.report.counts += counts
+        shutil.rmtree(Path(self.data_path) / "skipped")
+
+
+def prepare(
+    builder: ClipDataset, root: Path | str, *, beam_runner: str = "", beam_options: Sequence[str] = ()
+) -> Report:
+    """Writes the builder's data set of the tree `root`, whole or not at all.
+
+    Clips that cannot be used are skipped and listed in the report. What an earlier, killed preparation left behind is
+    removed first; landmarks that it found are kept and used.
+
+    Raises InputError for a tree that cannot be used, and when the data set is there already.
+    """
+    start, root = time.monotonic(), Path(root)
+    if builder.info.splits:
+        raise InputError(f"{builder.data_dir}: already prepared; remove it or choose another output")
+    builder.jobs(root)  # what is wrong with the tree is said before anything is written
+    for leftover in Path(builder.data_dir).parent.glob("incomplete.*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    options = _beam_settings(beam_runner, beam_options) if beam_runner else {}
+    with (
+        _folder(Path(builder.data_dir_root)),
+        tempfile.TemporaryDirectory() as downloads,
+        contextlib.redirect_stdout(None),
+    ):
+        # TFDS makes a folder for downloads although there are none, and talks of downloading.
+        settings = tfds.download.DownloadConfig(manual_dir=root, try_download_gcs=False, **options)
+        builder.download_and_prepare(download_dir=downloads, download_config=settings)
+    builder.report.folder, builder.report.seconds = Path(builder.data_dir), time.monotonic() - start
+    return builder.report
+
+
+def source(directory: Path | str, split: str) -> Sequence[dict[str, Any]]:
+    """The records of a prepared data set, by index; `split` is "train", "test" or "all".
+
+    `directory` is the folder that was given as output, or any below it that holds one data set only.
+    Raises InputError when it holds none, or several.
+    """
+    found = sorted(path.parent for path in Path(directory).glob("**/dataset_info.json"))
+    found = [path for path in found if not any(part.startswith("incomplete.") for part in path.parts)]
+    if not found:
+        raise InputError(f"{directory}: no such data set; make it with launch/prepare.py")
+    if len(found) > 1:
+        raise InputError(f"{directory}: holds {len(found)} data sets; give one of {', '.join(map(str, found))}")
+    return tfds.builder_from_directory(found[0]).as_data_source(split)
+
+
+def _beam_settings(runner: str, options: Sequence[str]) -> dict[str, Any]:
+    try:
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError as error:
+        raise InputError('Beam is not here; pip install "facenhance-jax[beam]"') from error
+    return {"beam_runner": runner or None, "beam_options": PipelineOptions(list(options))}
+
+
+def _reasons(skipped: dict[str, str], most: int = 3) -> str:
+    shown = [f"{name}: {why}" for name, why in list(skipped.items())[:most]]
+    return "; ".join(shown) + (f"; and {len(skipped) - most} more" if len(skipped) > most else "")
+
+
+@contextlib.contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """Makes a folder, and removes it if it is new and what follows fails."""
+    new = not path.exists()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be made a folder ({error.strerror}); choose another output") from error
+    try:
+        yield
+    except Exception:
+        if new:
+            shutil.rmtree(path)
+        raise

@@ -1,0 +1,217 @@
+"""Turns a clip into records: the frames that are kept, each with its low-res face, and the person's photo.
+
+A record holds `high` and `low` (encoded frames, as many of each), `identity` (one encoded photo), `place` (where the
+low-res face belongs in the photo: "left top side" of a square, in pixels), and the words `subject`, `session`,
+`expression`, `take`. Frames stay encoded: the pipeline decodes only those it needs.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Shaped, UInt8
+
+from facenhance_jax import media, pixels
+from facenhance_jax.data import faces, gaps, layout, openface, tracking
+from facenhance_jax.errors import InputError
+from facenhance_jax.media.writing import replacing
+from facenhance_jax.registration import find_face
+
+JPEG_QUALITY = 95
+LOW_SIZE = 64
+WORDS = ("subject", "session", "expression", "take")
+Record = dict[str, Any]
+LowFrame = Callable[[int, UInt8[np.ndarray, "h w 3"]], UInt8[np.ndarray, "l l 3"]]
+"""(frame's number, the frame) -> its low-res face."""
+
+
+class Job(NamedTuple):
+    """A clip to be made into records, and the file of its person's photo."""
+
+    clip: layout.Clip
+    identity: Path
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How clips become records.
+
+    Attributes:
+      root: of the tree that the clips are in.
+      frames: kept for each record; see `layout.positions`.
+      resolution: side of the kept frames, pixels.
+      part: "onset", "full" or "windows" of a clip; see `layout.positions`.
+      openface: the folder of OpenFace's output, laid out as the tree is; "" where there is none.
+      tracks: the folder in which found landmarks are kept, so that no clip is searched twice; "" for none.
+    """
+
+    root: str
+    frames: int = 32
+    resolution: int = 192
+    part: str = "onset"
+    openface: str = ""
+    tracks: str = ""
+
+    def __post_init__(self) -> None:
+        for field in ("frames", "resolution"):
+            if getattr(self, field) < 1:
+                raise InputError(f"{field}: {getattr(self, field)} is below 1; give a positive number")
+        if self.part not in layout.PARTS:
+            raise InputError(f"part: {self.part!r} is none of {', '.join(layout.PARTS)}")
+
+
+def attempt(job: Job, recipe: Recipe) -> tuple[list[Record], Counter] | str:
+    """`clip_records` of the job, or why there are none."""
+    try:
+        return clip_records(job.clip, job.identity, recipe)
+    except InputError as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.filename}: cannot be read ({error.strerror})"
+
+
+def clip_records(clip: layout.Clip, identity: Path, recipe: Recipe) -> tuple[list[Record], Counter]:
+    """The records of a clip, and how many of their frames are "repeated" and how many were "filled".
+
+    The low-res faces come from the landmarks beside the clip, else from OpenFace's output, else from our own search.
+    Where no face was found in a frame, landmarks between found ones are interpolated; with OpenFace's aligned images,
+    which cannot be, the nearest frame with a face is kept instead. Both count as filled; at most five in a row are.
+
+    Frames that already have the right size keep their bytes; others become JPEG at quality 95.
+    Raises InputError, which names the file, for what cannot be used.
+    """
+    length, low_frame, filled = _faces_of(clip, recipe)
+    places = layout.positions(length, recipe.frames, recipe.part)
+    wanted = {at for record in places for at in record}
+    stand_in = {at: filled.get(at, at) for at in wanted}
+    pairs = dict(_pairs(clip, set(stand_in.values()), low_frame, recipe.resolution))
+    photo = _photo(identity, recipe.resolution)
+    words = {word: getattr(clip, word) for word in WORDS}
+    records = []
+    for number, record in enumerate(places):
+        kept = [pairs[stand_in[at]] for at in record]
+        take = clip.take if len(places) == 1 else f"{clip.take}-{number:03d}"
+        sides = {"high": [high for high, _ in kept], "low": [low for _, low in kept], "identity": photo}
+        sides["place"] = _place(sides["low"][0], photo)
+        records.append(sides | words | {"take": take})
+    counts = Counter(
+        repeated=sum(len(record) - len(set(record)) for record in places), filled=sum(at in filled for at in wanted)
+    )
+    return records, counts
+
+
+def _faces_of(clip: layout.Clip, recipe: Recipe) -> tuple[int, LowFrame, dict[int, int]]:
+    """The clip's length, its low-res frames, and {frame without a face: the frame to keep instead}."""
+    if clip.landmarks is not None:
+        landmarks = read_landmarks(clip.landmarks, _length(clip))
+        return len(landmarks), _cut_by(landmarks), {}
+    report = openface.find(clip, recipe.root, recipe.openface) if recipe.openface else None
+    if report is None:
+        landmarks, missing = _tracked(clip, recipe.tracks)
+        return len(landmarks), _cut_by(landmarks), {at: at for at in missing}
+    output = openface.read(report, _length(clip))
+    length = len(output.success)
+    if output.aligned:
+        low_frames = {at: low for at in range(length) if (low := output.low_frame(at, LOW_SIZE)) is not None}
+        found = np.array([at in low_frames for at in range(length)])
+        gaps.check(np.flatnonzero(~found).tolist(), length, report)
+        return length, lambda at, _: low_frames[at], gaps.nearest(found)
+    if output.landmarks is None:
+        raise InputError(f"{report}: has neither the points x_0 ... y_67 nor a folder of aligned faces beside it")
+    missing = np.flatnonzero(~output.success).tolist()
+    gaps.check(missing, length, report)
+    return length, _cut_by(gaps.fill(output.landmarks)), {at: at for at in missing}
+
+
+def _cut_by(landmarks: Shaped[np.ndarray, "n 68 2"]) -> LowFrame:
+    return lambda at, frame: faces.low_frame(frame, landmarks[at], LOW_SIZE)
+
+
+def read_landmarks(file: Path, frames: int) -> Float[np.ndarray, "n 68 2"]:
+    """Reads a sidecar of landmarks. Raises InputError unless it is a float array [frames, 68, 2]."""
+    shape = (frames, 68, 2)
+    try:
+        landmarks = np.load(file, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(f"{file}: not a NumPy array file; write float32 {list(shape)}") from error
+    if landmarks.shape != shape or landmarks.dtype.kind != "f":
+        found = f"{landmarks.dtype} {list(landmarks.shape)}"
+        raise InputError(f"{file}: is {found}; write float32 {list(shape)}, one row for each frame")
+    return landmarks
+
+
+def _tracked(clip: layout.Clip, tracks: str) -> tuple[Float[np.ndarray, "n 68 2"], tuple[int, ...]]:
+    """Landmarks found by our own search, kept for the next time under the clip's name and what its files look like."""
+    if not tracks:
+        track = tracking.track(_frames(clip), clip.name)
+        return track.landmarks, track.missing
+    stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in clip.frames]
+    kept = Path(tracks) / f"{clip.name}.{hashlib.sha256(repr(stamps).encode()).hexdigest()[:8]}.npz"
+    if kept.is_file():
+        with np.load(kept, allow_pickle=False) as stored:
+            return stored["landmarks"], tuple(stored["missing"].tolist())
+    track = tracking.track(_frames(clip), clip.name)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(kept) as part, part.open("wb") as stream:
+        np.savez(stream, landmarks=track.landmarks, missing=np.array(track.missing, np.int64))
+    return track.landmarks, track.missing
+
+
+def _length(clip: layout.Clip) -> int:
+    return sum(1 for _ in media.open_clip(clip.frames[0])) if clip.is_video else len(clip.frames)
+
+
+def _frames(clip: layout.Clip) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    if clip.is_video:
+        yield from media.open_clip(clip.frames[0])
+        return
+    for file in clip.frames:
+        yield layout.decode(file.read_bytes(), file)
+
+
+def _pairs(
+    clip: layout.Clip, wanted: set[int], low_frame: LowFrame, resolution: int
+) -> Iterator[tuple[int, tuple[bytes, bytes]]]:
+    """(number, (encoded frame, encoded low-res face)) of the wanted frames; one decoded frame at a time."""
+    if clip.is_video:
+        read = ((at, b"", frame) for at, frame in enumerate(_frames(clip)) if at in wanted)
+    else:
+        read = (
+            (at, data := clip.frames[at].read_bytes(), layout.decode(data, clip.frames[at])) for at in sorted(wanted)
+        )
+    for at, data, frame in read:
+        try:
+            low = low_frame(at, frame)
+        except InputError as error:
+            raise InputError(f"{clip.frames[0] if clip.is_video else clip.frames[at]}: {error}") from error
+        yield at, (_encode_high(data, frame, resolution), _encode(low, ".png"))
+
+
+def _photo(identity: Path, resolution: int) -> bytes:
+    """The encoded photo: an image file, or the first frame of a video."""
+    if layout.Clip("", "", "", "", (identity,)).is_video:
+        return _encode_high(b"", next(iter(media.open_clip(identity))), resolution)
+    data = identity.read_bytes()
+    return _encode_high(data, layout.decode(data, identity), resolution)
+
+
+def _place(low: bytes, photo: bytes) -> str:
+    """Found as `Enhancer` finds it: by the first low-res frame."""
+    left, top, side = find_face(layout.decode(low, "low"), layout.decode(photo, "photo"))
+    return f"{left:.3f} {top:.3f} {side:.3f}"
+
+
+def _encode_high(data: bytes, frame: UInt8[np.ndarray, "h w 3"], resolution: int) -> bytes:
+    if data and frame.shape[:2] == (resolution, resolution):
+        return data
+    return _encode(pixels.resize(pixels.centre_square(frame), resolution), ".jpg")
+
+
+def _encode(image: UInt8[np.ndarray, "h w 3"], suffix: str) -> bytes:
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == ".jpg" else []
+    return cv2.imencode(suffix, image[..., ::-1], options)[1].tobytes()

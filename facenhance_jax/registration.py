@@ -1,0 +1,83 @@
+"""Where in the photo the low-res face belongs: found by comparing the two, with no landmarks.
+
+The low-res face is aligned, so that it fills its frame alike whoever it is; the photo is not. Laid on the right square
+of the photo, the two nearly coincide.
+"""
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32, UInt8
+
+SMALLEST = 0.25  # side of the smallest square tried, in sides of the photo
+GROWTH = 1.08  # from one size tried to the next
+COARSE = 96  # pixels: side of the photo in which all places are tried
+FINE_STEPS = (-6, -4, -2, 0, 2, 4, 6)  # pixels added to the best side, in the photo itself
+REACH = 4  # pixels around the best place that are then tried
+
+
+def find_face(low: UInt8[np.ndarray, "l l 3"], photo: UInt8[np.ndarray, "h h 3"]) -> Float32[np.ndarray, "3"]:
+    """The square (left, top, side) of the photo, in its pixels, on which the low-res face lies best.
+
+    By normalised cross-correlation over the face (what is black in `low` does not count), first of all sizes and places
+    in a smaller photo, then finer, with parabolas between pixels. Without a face in `low` it is the whole photo.
+    """
+    size = photo.shape[0]
+    mask = cv2.erode((low.max(axis=-1) > 0).astype(np.float32), np.ones((3, 3)))
+    face, grey = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) for image in (low, photo))
+    if mask.sum() < 9 or face[mask > 0].std() < 1:
+        return np.array([0, 0, size], np.float32)
+    coarse = cv2.resize(grey, (COARSE, COARSE), interpolation=cv2.INTER_AREA)
+    count = int(np.log(1 / SMALLEST) / np.log(GROWTH)) + 1
+    sides = [round(COARSE * SMALLEST * GROWTH**step) for step in range(count)]
+    best = max(_scores(coarse, face, mask, sides), key=lambda found: found[0])
+    left, top, side = (value * size / COARSE for value in best[1:])
+    tried = []
+    for extra in FINE_STEPS:
+        wide = round(side) + extra
+        corner = np.round([left - extra / 2 - REACH, top - extra / 2 - REACH]).astype(int)
+        window = _window(grey, corner, wide + 2 * REACH)
+        tried += [(score, x + corner[0], y + corner[1], s) for score, x, y, s in _scores(window, face, mask, [wide])]
+    return _between(tried).astype(np.float32)
+
+
+def _scores(
+    grey: Float[np.ndarray, "h w"], face: Float[np.ndarray, "l l"], mask: Float[np.ndarray, "l l"], sides: list[int]
+) -> list[tuple[float, float, float, int]]:
+    """(correlation, left, top, side) of the best place for each side that fits."""
+    found = []
+    for side in sides:
+        if side > min(grey.shape):
+            continue
+        how = cv2.INTER_AREA if side < face.shape[0] else cv2.INTER_LINEAR
+        template = cv2.resize(face, (side, side), interpolation=how)
+        inside = (cv2.resize(mask, (side, side), interpolation=how) > 0.99).astype(np.float32)
+        scores = cv2.matchTemplate(grey, template, cv2.TM_CCOEFF_NORMED, mask=inside)
+        scores = np.nan_to_num(scores, nan=-1, posinf=-1, neginf=-1)  # where the photo is flat
+        y, x = map(int, np.unravel_index(scores.argmax(), scores.shape))
+        found.append((float(scores[y, x]), x + _vertex(scores[y], x), y + _vertex(scores[:, x], y), side))
+    return found
+
+
+def _window(grey: Float[np.ndarray, "h w"], corner: np.ndarray, side: int) -> Float[np.ndarray, "s s"]:
+    """A square of the photo, its edge pixels repeated beyond the edge."""
+    rows, columns = (np.clip(np.arange(start, start + side), 0, len(grey) - 1) for start in corner[::-1])
+    return grey[np.ix_(rows, columns)]
+
+
+def _vertex(values: Float[np.ndarray, " n"], at: int) -> float:
+    """Where the parabola through the maximum and its neighbours peaks, from the maximum; 0 at the ends."""
+    if not 0 < at < len(values) - 1:
+        return 0.0
+    before, here, after = (float(value) for value in values[at - 1 : at + 2])
+    curve = before - 2 * here + after
+    return float(np.clip(0.5 * (before - after) / curve, -0.5, 0.5)) if curve < 0 else 0.0
+
+
+def _between(tried: list[tuple[float, float, float, int]]) -> Float[np.ndarray, "3"]:
+    """The best of the sizes tried, and on towards the better of its neighbours."""
+    scores = np.array([found[0] for found in tried])
+    places = np.array([found[1:] for found in tried], np.float64)
+    at = int(scores.argmax())
+    step = _vertex(scores, at)
+    beside = at + (1 if step > 0 else -1)
+    return places[at] if step == 0 else places[at] + abs(step) * (places[beside] - places[at])

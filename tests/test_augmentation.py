@@ -1,0 +1,229 @@
+"""What jitter and degradations do to known images: nothing at 0, and never more than is written."""
+
+import cv2
+import numpy as np
+import pytest
+
+from facenhance_jax.data import augmentation
+from facenhance_jax.data.augmentation import blur, compress, degrade, jitter, noise, warp
+
+BIG, SMALL = ("high", "previous", "identity"), 64
+SEEDS = range(12)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def smooth(size: int, seed: int = 0) -> np.ndarray:
+    """Random colours with no fine detail, none of them black."""
+    colours = rng(seed).integers(40, 256, (6, 6, 3), dtype=np.uint8)
+    return cv2.resize(colours, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def face() -> np.ndarray:
+    """A disc of colours on black."""
+    return smooth(SMALL) * cv2.circle(np.zeros((SMALL, SMALL), np.uint8), (32, 32), 20, 1, -1)[..., None]
+
+
+def images() -> dict[str, np.ndarray]:
+    return {name: smooth(192, seed) for seed, name in enumerate(BIG)} | {"low": face()}
+
+
+def same(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> bool:
+    return left.keys() == right.keys() and all((left[name] == right[name]).all() for name in left)
+
+
+# ---- jitter ----------------------------------------------------------------------------------------------------------
+
+
+def test_strength_0_changes_no_bit_and_draws_nothing():
+    before, generator = images(), rng()
+    assert same(jitter(before, generator, 0.0), before)
+    assert (degrade(before["low"], generator, 0.0) == before["low"]).all()
+    assert generator.random() == rng().random()
+
+
+def test_the_generator_decides_and_the_inputs_are_left_alone():
+    before = images()
+    assert same(jitter(before, rng(1), 1.0), jitter(before, rng(1), 1.0))
+    assert not same(jitter(before, rng(1), 1.0), jitter(before, rng(2), 1.0))
+    low = before["low"]
+    assert (degrade(low, rng(1), 1.0) == degrade(low, rng(1), 1.0)).all()
+    assert any((degrade(low, rng(1), 1.0) != degrade(low, rng(seed), 1.0)).any() for seed in SEEDS)
+    assert same(before, images())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_colour_map_for_all_four_images(seed):
+    """Images of one colour each have no geometry: the colour in the middle is what the map makes of it."""
+    colour = rng(seed).integers(0, 256, 3, dtype=np.uint8)
+    plain = {
+        name: np.broadcast_to(colour, (size, size, 3)).copy()
+        for name, size in zip((*BIG, "low"), (48,) * 3 + (16,), strict=True)
+    }
+    made = jitter(plain, rng(seed), 1.0)
+    assert all((image == made["low"][0, 0]).all() for image in made.values())
+    assert (made["low"][0, 0] != colour).any()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_movement_for_the_three_big_images_and_none_for_the_low_one(seed):
+    """The same picture in all places comes out the same, and as large; a low frame only changes colour."""
+    picture, low = smooth(192), smooth(SMALL)
+    made = jitter(dict.fromkeys(BIG, picture) | {"low": low}, rng(seed), 1.0)
+    assert all((made[name] == made["high"]).all() for name in BIG)
+    alone = jitter({"low": low}, rng(seed), 1.0)
+    assert (made["low"] == alone["low"]).all()
+
+
+def test_movements_stay_within_what_is_written_and_come_in_half_of_the_cases(monkeypatch):
+    """Found again in pictures of a dot in the centre and one to its right, the colours left alone."""
+    for name in ("BRIGHTNESS", "CONTRAST", "SATURATION"):
+        monkeypatch.setattr(augmentation, name, 0.0)
+    dots = {"centre": np.zeros((193, 193, 3), np.uint8), "right": np.zeros((193, 193, 3), np.uint8)}
+    cv2.circle(dots["centre"], (96, 96), 3, (255, 255, 255), -1)
+    cv2.circle(dots["right"], (146, 96), 3, (255, 255, 255), -1)
+    found = []
+    for seed in range(400):
+        made = jitter(dots, rng(seed), 0.5)
+        if same(made, dots):
+            continue
+        centre, right = (centroid(made[name]) for name in ("centre", "right"))
+        arm = (right - centre) @ [1, 1j] / 50
+        found.append([*np.abs(centre - 96), abs(np.degrees(np.angle(arm))), abs(abs(arm) - 1)])
+    assert 160 < len(found) < 240
+    most = np.array([0.02 * 193, 0.02 * 193, 4.0, 0.04])  # half of what is written for strength 1
+    assert (np.max(found, axis=0) <= most + [0.05, 0.05, 0.1, 0.002]).all()
+    assert (np.max(found, axis=0) > 0.9 * most).all()
+
+
+def centroid(image: np.ndarray) -> np.ndarray:
+    """(x, y) of an image's light."""
+    weights = image[..., 0].astype(float)
+    y, x = np.indices(weights.shape)
+    return np.array([(weights * x).sum(), (weights * y).sum()]) / weights.sum()
+
+
+def test_black_and_white_stay_and_mid_grey_moves_as_far_as_written(monkeypatch):
+    low = np.repeat(np.array([0, 128, 255], np.uint8), 3).reshape(1, 3, 3)
+    made = np.concatenate([jitter({"low": low}, rng(seed), 1.0)["low"] for seed in range(300)])
+    assert (made[:, 0] == 0).all() and (made[:, 2] == 255).all()
+    monkeypatch.setattr(augmentation, "CONTRAST", 0.0)
+    greys = np.concatenate([jitter({"low": low}, rng(seed), 1.0)["low"] for seed in range(300)])[:, 1]
+    assert (greys[:, 0] == greys[:, 1]).all() and (greys[:, 0] == greys[:, 2]).all()  # saturation keeps greys
+    assert 102 <= greys.min() <= 104 and 149 <= greys.max() <= 151
+
+
+def test_contrast_and_saturation_are_what_is_written(monkeypatch):
+    monkeypatch.setattr(augmentation, "BRIGHTNESS", 0.0)
+    near = np.array([[[118] * 3, [138] * 3]], np.uint8)
+    slopes = [np.ptp(jitter({"low": near}, rng(seed), 1.0)["low"][..., 0].astype(int)) / 20 for seed in range(300)]
+    assert 0.8 <= min(slopes) < 0.9 and 1.1 < max(slopes) <= 1.2  # 1 - 0.15 to 1 + 0.15, and the rounding
+    monkeypatch.setattr(augmentation, "CONTRAST", 0.0)
+    colour = np.array([[[150, 100, 120]]], np.uint8)
+    grey = 0.299 * 150 + 0.587 * 100 + 0.114 * 120
+    reds = [(jitter({"low": colour}, rng(seed), 1.0)["low"][0, 0, 0] - grey) / (150 - grey) for seed in range(300)]
+    assert 0.68 <= min(reds) < 0.75 and 1.25 < max(reds) <= 1.32
+
+
+def test_black_stays_black_in_the_low_frame():
+    low = face()
+    for seed in SEEDS:
+        made = jitter({"low": low}, rng(seed), 1.0)["low"]
+        assert not made[(low == 0).all(axis=-1)].any()
+
+
+# ---- degradations ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0, augmentation.BLUR])
+def test_a_blurred_impulse_is_a_gaussian(sigma):
+    impulse = np.zeros((31, 31, 3), np.uint8)
+    impulse[15, 15] = 255
+    y, x = np.indices((31, 31)) - 15
+    gaussian = np.exp(-(x**2 + y**2) / (2 * sigma**2))
+    expected = np.repeat((255 * gaussian / gaussian.sum())[..., None], 3, axis=-1)
+    np.testing.assert_allclose(blur(impulse, sigma), expected, atol=1.5)  # grey levels
+
+
+@pytest.mark.parametrize("std", [2.0, augmentation.NOISE])
+def test_noise_has_the_standard_deviation_asked_for_and_leaves_black_alone(std):
+    image = np.full((SMALL, SMALL, 3), 128, np.uint8)
+    image[:8] = 0
+    added = noise(image, rng(), std)[8:].astype(float) - 128
+    np.testing.assert_allclose(added.std(), np.sqrt(std**2 + 1 / 12), rtol=0.03)  # rounding adds 1/12
+    np.testing.assert_allclose(added.mean(), 0, atol=0.3)
+    assert abs(np.corrcoef(added[..., 0].ravel(), added[..., 1].ravel())[0, 1]) < 0.06
+    assert not noise(image, rng(), std)[:8].any()
+
+
+def test_noise_stays_within_0_and_255():
+    """Wrapped around, bright would become dark."""
+    assert noise(np.full((32, 32, 3), 254, np.uint8), rng(), 8.0).min() > 200
+    assert noise(np.full((32, 32, 3), 1, np.uint8), rng(), 8.0).max() < 60
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_warp_moves_no_point_farther_than_asked(seed):
+    """A slope along x or along y tells, by its grey level, where a pixel came from."""
+    slope = np.repeat(np.arange(SMALL, dtype=np.uint8)[None, :, None] * 3, SMALL, axis=0).repeat(3, axis=-1)
+    inner = slice(3, -3)  # black comes in at the borders
+    for turned in (slope, slope.transpose(1, 0, 2).copy()):
+        moved = (warp(turned, rng(seed), augmentation.WARP).astype(float) - turned)[inner, inner, 0] / 3
+        assert 0.2 < np.abs(moved).max() <= augmentation.WARP + 0.2
+        steps = np.abs(np.diff(moved, axis=0)).max(), np.abs(np.diff(moved, axis=1)).max()
+        assert max(steps) < 0.5  # from one pixel to the next: it is smooth, up to the rounding of 1/3
+
+
+def test_a_warp_of_nothing_changes_nothing():
+    assert (warp(face(), rng(), 0.0) == face()).all()
+
+
+def test_jpeg_changes_more_the_lower_its_quality_and_bleeds_no_farther_than_written():
+    low = face()
+    errors = [
+        np.abs(compress(low, quality).astype(int) - low).mean() for quality in (100, 80, augmentation.LOWEST_QUALITY)
+    ]
+    assert 0 < errors[0] < errors[1] < errors[2] < 10
+    touched = compress(low, augmentation.LOWEST_QUALITY).any(axis=-1)
+    near = cv2.dilate(low.any(axis=-1).astype(np.uint8), np.ones((31, 31), np.uint8)).astype(bool)  # 15 px around
+    assert touched[~low.any(axis=-1)].any() and not touched[~near].any()
+    colours = np.abs(compress(low, 95).astype(int) - low).reshape(-1, 3).mean(axis=0)
+    assert colours.max() < 3  # red and blue are not exchanged on the way
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_degradations_come_in_half_of_the_cases_and_up_to_what_is_written(monkeypatch, strength):
+    asked = {"warp": [], "blur": [], "noise": [], "compress": []}
+    for name, sizes in asked.items():
+        monkeypatch.setattr(augmentation, name, lambda image, *rest, sizes=sizes: sizes.append(rest[-1]) or image)
+    for seed in range(400):
+        degrade(face(), rng(seed), strength)
+    assert all(160 < len(sizes) < 240 for sizes in asked.values())
+    for name, most in (("warp", 1.5), ("blur", 1.5), ("noise", 8.0)):
+        assert 0.95 * strength * most < max(asked[name]) <= strength * most
+        assert 0 <= min(asked[name]) < 0.05 * most
+    assert 100 - 70 * strength <= min(asked["compress"]) <= 104 - 70 * strength
+    assert 96 <= max(asked["compress"]) <= 100
+
+
+def test_a_frame_without_jpeg_stays_black_outside_the_face(monkeypatch):
+    """Warp and blur carry the edge along: 1.5 px, and 3 sigma and a half of 1.5 px."""
+    monkeypatch.setattr(augmentation, "compress", lambda image, quality: image)
+    far = ~cv2.dilate(face().any(axis=-1).astype(np.uint8), np.ones((15, 15), np.uint8)).astype(bool)
+    for seed in SEEDS:
+        assert not degrade(face(), rng(seed), 1.0)[far].any()
+
+
+def test_the_square_moves_with_what_is_in_it():
+    """A white square in a black frame, where `place` says it is: without rotation it stays exactly under it."""
+    frame = np.zeros((192, 192, 3), np.uint8)
+    frame[60:120, 50:110] = 255
+    for seed in range(20):
+        made = jitter(dict.fromkeys(BIG, frame) | {"place": np.array([50, 60, 60], np.float32)}, rng(seed), 0.5)
+        rows, columns = np.nonzero(made["high"][..., 0] > 100)
+        left, top, side = made["place"]
+        centre = np.array([left + side / 2, top + side / 2])
+        assert np.abs(centre - (columns.mean() + 0.5, rows.mean() + 0.5)).max() < 0.3
+        assert abs(side**2 / len(rows) - 1) < 0.03
