@@ -25,7 +25,6 @@ if CHECKOUT not in sys.path:
 CALLS = 10  # network calls timed together; the median of several such runs is taken
 FRAMES = 16  # of the clip that is enhanced: two chunks
 BATCH = 16  # training samples
-THREADS = 8  # that decode them
 BATCHES = 40  # timed together; the median of three such runs is taken
 
 
@@ -143,22 +142,21 @@ class Again(Sequence):
         return self.clips[index % len(self.clips)]
 
 
-def decoded(clips: Sequence) -> Iterator[None]:
-    """Only decodes: each step the images of a batch, with as many threads as the pipeline."""
+def decoded(clips: Sequence, threads: int) -> Iterator[None]:
+    """Only decodes: each step the images of a batch."""
     import cv2
     import numpy as np
 
-    def sample(index: int) -> None:
-        clip = clips[index % len(clips)]
-        at = 1 + index % (len(clip["high"]) - 1)
-        for image in (clip["high"][at], clip["high"][at - 1], clip["identity"], clip["low"][at]):
-            cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR_RGB)
+    def batch(step: int) -> None:
+        for index in range(step * BATCH, (step + 1) * BATCH):
+            clip = clips[index % len(clips)]
+            at = 1 + index % (len(clip["high"]) - 1)
+            for image in (clip["high"][at], clip["high"][at - 1], clip["identity"], clip["low"][at]):
+                cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR_RGB)
 
-    with ThreadPoolExecutor(THREADS) as threads:
+    with ThreadPoolExecutor(threads) as pool:
         while True:
-            # Several batches at once, as the pipeline has them: threads then wait for each other as seldom.
-            list(threads.map(sample, range(BATCHES * BATCH)))
-            yield from [None] * BATCHES
+            yield from pool.map(batch, range(BATCHES))
 
 
 def samples_per_second(steps: Iterator) -> float:
@@ -182,19 +180,19 @@ def data() -> None:
         memory = [prepared[index] for index in range(len(prepared))]
 
         def training(clips: Sequence, **options) -> Iterator:
-            return pipeline.batches(Again(clips), batch_size=BATCH, seed=0, threads=THREADS, **options)
+            return pipeline.batches(Again(clips), batch_size=BATCH, seed=0, **options)
 
         runs = {
-            "only decoding": decoded(memory),
+            "only decoding": decoded(memory, pipeline.THREADS),
             "batches, clips in memory": training(memory),
             "batches, clips prepared": training(prepared),
-            "the same, jitter and degrade 0.5": training(prepared, jitter=0.5, degrade=0.5),
+            "prepared, jitter and degrade 0.5": training(prepared, jitter=0.5, degrade=0.5),
         }
         rates = {name: [] for name in runs}
         for _ in range(3):
             for name, steps in runs.items():
                 rates[name].append(samples_per_second(steps))
-    print(f"samples of 192 px, {THREADS} threads, {os.cpu_count()} cores     samples/s   of only decoding")
+    print(f"samples of 192 px, {pipeline.THREADS} threads {'samples/s':>25s}   of only decoding")
     decoding = statistics.median(rates["only decoding"])
     for name, found in rates.items():
         rate = statistics.median(found)

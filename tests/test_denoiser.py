@@ -33,7 +33,7 @@ def random_batch(size=2, seed=0):
 
 def velocity_of(denoiser, params, batch, timestep):
     images = {name: to_signal(pixels) for name, pixels in batch.items() if name != "place"}
-    expression = denoiser.encode(params, images["low"], batch["place"])
+    expression = denoiser.encode(params, images["low"], jnp.asarray(batch["place"]))
     conditions = Conditions(images["identity"], images["previous"], expression)
     return denoiser.velocity(params, images["high"], jnp.full(len(batch["high"]), timestep), conditions)
 
@@ -148,7 +148,7 @@ def test_the_low_res_frame_is_laid_on_its_square():
 
 def test_both_gives_the_encoders_tokens_and_the_concats_image():
     both, encoder, concat = (build.denoiser(config_of(expression=how)) for how in ("both", "encoder", "concat"))
-    params, low, place = both.init(0), to_signal(random_batch()["low"]), PLACES
+    params, low, place = both.init(0), to_signal(random_batch()["low"]), jnp.asarray(PLACES)
     expression = both.encode(params, low, place)
     np.testing.assert_array_equal(expression.tokens, encoder.encode(params, low, place).tokens)
     np.testing.assert_array_equal(expression.image, concat.encode(params, low, place).image)
@@ -170,7 +170,7 @@ def test_the_low_res_frame_warped_is_a_guess_at_the_frame():
     photo = jnp.asarray(rng.uniform(-1, 1, (1, 32, 32, 3)), jnp.float32)
     expression = denoiser.encode(params, low, jnp.array([[8.0, 8.0, 16.0]]))  # pixel for pixel
     velocity = denoiser.velocity(params, jnp.zeros_like(photo), jnp.array([1000]), Conditions(photo, photo, expression))
-    frame = denoiser.to_frame(-velocity / jnp.sin(denoiser.phi(jnp.array([1000]))), photo)
+    frame = denoiser.to_frame(-velocity / float(np.sin(denoiser.schedule.phi[1000])), photo)
     np.testing.assert_allclose(frame[:, 8:24, 8:21], low[:, :, 3:], atol=1e-4)  # found three pixels further on
 
 

@@ -42,16 +42,16 @@ def record(clip: int) -> dict:
 SOURCE = [record(clip) for clip in range(CLIPS)]
 
 
-def take(count: int, **options) -> list[dict[str, np.ndarray]]:
+def take(count: int, source: list[dict] = SOURCE, **options) -> list[dict[str, np.ndarray]]:
     settings = {"batch_size": 4, "seed": 3, "threads": 2} | options
-    return list(islice(batches(SOURCE, **settings), count))
+    return list(islice(batches(source, **settings), count))
 
 
 def assert_same(left: list[dict[str, np.ndarray]], right: list[dict[str, np.ndarray]]) -> None:
     for a, b in zip(left, right, strict=True):
         assert a.keys() == b.keys()
         for name in a:
-            np.testing.assert_array_equal(a[name], b[name])
+            np.testing.assert_array_equal(a[name], b[name], strict=True)
 
 
 def labels(batch: dict[str, np.ndarray], name: str) -> list[tuple[int, int]]:
@@ -190,9 +190,11 @@ def test_jitter_changes_all_four_images():
 def test_the_same_augmented_batches_from_any_number_of_processes_and_after_a_stop():
     flags.FLAGS.mark_as_parsed()  # as a launch script has done
     options = {"batch_size": 2, "jitter": 0.5, "degrade": 1.0}
-    whole = take(7, **options)
-    assert_same(take(4, workers=1, start_step=3, **options), whole[3:])
-    assert_same(take(7, workers=4, **options), whole)
+    placed = [clip | {"place": f"{n}.25 2 3.5"} for n, clip in enumerate(SOURCE)]
+    whole = take(7, source=placed, **options)
+    assert whole[0]["place"].dtype == np.float32
+    assert_same(take(4, source=placed, workers=1, start_step=3, **options), whole[3:])
+    assert_same(take(7, source=placed, workers=4, **options), whole)
 
 
 def test_a_dropped_frame_is_the_one_before_or_after():
@@ -250,7 +252,7 @@ def config(monkeypatch):
     """A config whose data set is SOURCE."""
     monkeypatch.setattr(clip_dataset, "source", lambda directory, split: SOURCE)
     config = smoke.get_config()
-    config.train.batch_size, config.train.seed = 4, 3
+    config.train.batch_size, config.train.seed, config.model.resolution = 4, 3, 12
     return config
 
 

@@ -37,7 +37,7 @@ def test_the_parts_of_the_mug_configs(variant):
 
 def test_the_parts_of_the_demo_config():
     params = abstract(demo.get_config())
-    assert (size(params["unet"]), size(params["expression"])) == (5_705_088, 296_096)
+    assert (size(params["unet"]), size(params["expression"])) == (5_732_784, 296_096)
 
 
 def test_attention_is_at_12x12_and_in_the_middle_only():

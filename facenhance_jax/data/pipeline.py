@@ -6,6 +6,7 @@ iterator state to save.
 
 import contextlib
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,9 @@ from facenhance_jax.errors import InputError
 
 Batch = dict[str, Shaped[np.ndarray, "b ..."]]
 
+# More than the cores only make the batches in the making fall out of their caches: 680 samples/s by 8 threads on two
+# cores, 980 by 2.
+THREADS = min(os.cpu_count() or 1, 16)
 DROPPED = 0.1  # the chance, at `degrade` = 1, that the low-res frame is a neighbour's
 
 
@@ -36,14 +40,15 @@ def batches(
     degrade: float = 0.0,
     process: int = 0,
     processes: int = 1,
-    threads: int = 8,
+    threads: int = THREADS,
     workers: int = 0,
 ) -> Iterator[Batch]:
     """Endless batches of uint8 images [batch_size, h, w, 3], `high`, `previous`, `identity`, `low`, and `place`.
 
-    `place`, float32 [batch_size, 3], is where the low-res face belongs: left, top and side of a square of the frame.
+    `place`, float32 [batch_size, 3], is where the low-res face belongs: left, top and side of a square of the frame in
+    pixels. It is there where the records have it.
 
-    `source` gives records by index: a prepared data set, or a list of `mug_dataset_builder.records`. Each clip comes
+    `source` gives records by index: a prepared data set, or a list of them. Each clip comes
     once an epoch, with one of its frames drawn at random; `flip` mirrors half of the examples, all four images alike.
     `any_previous` takes `previous` from anywhere in the clip; see `draw`. `jitter` and `degrade`, 0 to 1, are the
     strengths of `augmentation`'s functions; see `draw` for dropped frames.
@@ -77,9 +82,9 @@ def _from_workers(steps: grain.IterDataset) -> Iterator[Batch]:
     """Copies batches out of shared memory, which is scarce, and ends the processes when this is dropped or closed."""
     with contextlib.closing(iter(steps)) as ready:
         for batch in ready:
-            copy = _room({name: images.shape for name, images in batch.items()})
-            for name, images in batch.items():
-                copy[name][...] = images
+            copy = _room({name: (array.shape, array.dtype) for name, array in batch.items()})
+            for name, array in batch.items():
+                copy[name][...] = array
             yield copy
 
 
@@ -148,31 +153,32 @@ def render(draws: Sequence[Draw], *, jitter: float = 0.0, degrade: float = 0.0) 
         if drawn.rng is not None:
             images = augmentation.jitter(images, drawn.rng, jitter)
             images["low"] = augmentation.degrade(images["low"], drawn.rng, degrade)
-        batch = batch or _room({name: (len(draws), *image.shape) for name, image in images.items()})
+        batch = batch or _room({name: ((len(draws), *image.shape), image.dtype) for name, image in images.items()})
         for name, image in images.items():
             room = batch[name][row]
-            if name == "place":
-                left, top, side = image
-                room[...] = (images["high"].shape[1] - left - side, top, side) if drawn.mirrored else image
-                continue
             if image.shape != room.shape:
                 sizes = [f"{shape[1]}x{shape[0]}" for shape in (image.shape, room.shape)]
                 raise InputError(f"record {drawn.clip}, {name}: is {sizes[0]}, others {sizes[1]}; prepare them alike")
-            if drawn.mirrored:
-                cv2.flip(image, 1, dst=room)
-            else:
+            if not drawn.mirrored:
                 room[...] = image
+            elif name == "place":
+                left, top, side = image
+                room[...] = images["high"].shape[1] - left - side, top, side
+            else:
+                cv2.flip(image, 1, dst=room)
     return batch
 
 
-def _room(shapes: Mapping[str, tuple[int, ...]]) -> Batch:
-    """Empty arrays of these shapes in one block: NumPy asks for huge pages from 4 MiB on.
+def _room(kinds: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> Batch:
+    """Empty arrays of these shapes and types, all images in one block: NumPy asks for huge pages from 4 MiB on.
 
     Fresh memory in small pages costs a third as much as the decoding does.
     """
+    shapes = {name: shape for name, (shape, dtype) in kinds.items() if dtype == np.uint8}
     sizes = [math.prod(shape) for shape in shapes.values()]
     blocks = np.split(np.empty(sum(sizes), np.uint8), np.cumsum(sizes)[:-1])
-    return {name: block.reshape(shape) for (name, shape), block in zip(shapes.items(), blocks, strict=True)}
+    images = {name: block.reshape(shape) for (name, shape), block in zip(shapes.items(), blocks, strict=True)}
+    return images | {name: np.empty(*kind) for name, kind in kinds.items() if name not in images}
 
 
 def residual_scale(source: Sequence[Mapping[str, Any]], clips: int = 500) -> float:
