@@ -119,9 +119,8 @@ def test_contrast_and_saturation_are_what_is_written(monkeypatch):
     monkeypatch.setattr(augmentation, "BRIGHTNESS", 0.0)
     near = np.array([[[98] * 3, [158] * 3]], np.uint8)
     slopes = [np.ptp(jitter({"low": near}, rng(seed), 1.0)["low"][..., 0].astype(int)) / 60 for seed in range(300)]
-    assert (
-        0.83 <= min(slopes) < 0.88 and 1.12 < max(slopes) <= 1.17
-    )  # 1 -+ 0.15 in the very middle, 0.14 over 60 levels
+    # 1 -+ 0.15 in the very middle, 0.14 over 60 levels
+    assert 0.845 <= min(slopes) < 0.88 and 1.12 < max(slopes) <= 1.155
     monkeypatch.setattr(augmentation, "CONTRAST", 0.0)
     colour = np.array([[[150, 100, 120]]], np.uint8)
     grey = 0.299 * 150 + 0.587 * 100 + 0.114 * 120

@@ -50,6 +50,7 @@ def test_a_sheet_shows_clips_of_both_splits_and_counts_them_all(data, tmp_path):
     assert (cells[1::2, 0] == 255).all()
     assert cells[0::2].std(axis=(2, 3)).min() > 10  # pictures in every place of the upper rows
     assert (cells[1::2, 1:, 0, 0] == 0).all()  # faces on black in the lower ones
+    assert (cells[0, 2] != cells[2, 2]).any()  # another clip of the person
 
 
 @pytest.mark.parametrize(

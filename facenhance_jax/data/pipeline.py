@@ -48,12 +48,13 @@ def batches(
     `place`, float32 [batch_size, 3], is where the low-res face belongs: left, top and side of a square of the frame in
     pixels. It is there where the records have it.
 
-    `source` gives records by index: a prepared data set, or a list of them. Each clip comes
-    once an epoch, with one of its frames drawn at random; `flip` mirrors half of the examples, all four images alike.
+    `source` gives records by index: a prepared data set, or a list of them. Each clip comes once an epoch, with one of
+    its frames drawn at random; `flip` mirrors half of the examples, all four images alike.
     `any_previous` takes `previous` from anywhere in the clip; see `draw`. `jitter` and `degrade`, 0 to 1, are the
     strengths of `augmentation`'s functions; see `draw` for dropped frames.
     `batch_size` is for this process, which takes every `processes`-th example. `threads` decode, in all; with `workers`
-    they are in as many processes, which need absl's flags parsed and take seconds to start. Neither changes a batch.
+    they are in as many processes, which need absl's flags parsed, take seconds to start, and hand batches over through
+    /dev/shm. Neither changes a batch.
     Raises InputError for an empty source and an option out of range; and, with a batch, for an image it cannot use.
     """
     if len(source) == 0:
