@@ -137,6 +137,8 @@ def batches(config: ml_collections.ConfigDict, start_step: int = 0) -> Iterator[
             f"{data.directory}: frames of {side} pixels, but config.model.resolution is {config.model.resolution}; "
             "prepare it with that --resolution"
         )
+    if config.model.place_low and "place" not in clips[0]:
+        raise InputError(f"{data.directory}: does not say where faces are, as model.place_low asks; prepare it anew")
     return pipeline.batches(
         clips,
         batch_size=size // processes,

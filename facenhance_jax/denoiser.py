@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from facenhance_jax import pixels
 from facenhance_jax.diffusion import Schedule, gaussian_gain, velocity_of_step
@@ -166,9 +166,9 @@ class Denoiser:
         if config.expression != "concat":
             tokens = self._network(params).expression(low.astype(config.dtype))
         if config.expression != "encoder":
-            image = pixels.sample_bilinear(low, self._places(place))
-            if config.place_low:
-                image = jnp.where(self._inside(place), image, -1.0)
+            places = self._places(place)
+            inside = jnp.all((places > -0.5) & (places < config.low_size - 0.5), axis=-1, keepdims=True)
+            image = jnp.where(inside, pixels.sample_bilinear(low, places), -1.0)
         return Expression(tokens, image, low, place)
 
     def velocity(
@@ -186,17 +186,16 @@ class Denoiser:
             images.append(conditions.expression.image)
         tokens = conditions.expression.tokens
         printed = self._network(params).unet(jnp.concatenate(images, axis=-1), timestep, tokens)
-        phi = self.phi(timestep)[:, None, None, None]
-        guess = 0.0
+        if self.config.prediction == "x_prev":
+            return velocity_of_step(noisy, printed, self.delta(timestep))
+        phi, velocity = self.phi(timestep)[:, None, None, None], printed[..., :3]
+        if self.config.gate_std:
+            velocity += printed[..., 3:4] * gaussian_gain(phi, self.config.gate_std) * noisy
         if self.config.warp_low:
             share, shift = SHARE_UNIT * printed[..., -3:-2], printed[..., -2:]
             warped = self._warped(conditions.expression, shift)
-            guess = -jnp.sin(phi) * share * self.to_target(warped, conditions.identity)
-        if self.config.gate_std:
-            return guess + printed[..., :3] + printed[..., 3:4] * gaussian_gain(phi, self.config.gate_std) * noisy
-        if self.config.prediction == "velocity":
-            return guess + printed[..., :3]
-        return velocity_of_step(noisy, printed, self.delta(timestep))
+            velocity -= jnp.sin(phi) * share * self.to_target(warped, conditions.identity)
+        return velocity
 
     def _places(self, place: Float[Array, "b 3"]) -> Float[Array, "b h w 2"]:
         """Where each pixel of the frame lies in the low-res frame, (x, y) in its pixels."""
@@ -206,10 +205,6 @@ class Denoiser:
         columns, rows = ((centres[None] - place[:, axis, None]) * scale[:, 0] - 0.5 for axis in (0, 1))
         shape = (place.shape[0], config.resolution, config.resolution)
         return jnp.stack([jnp.broadcast_to(columns[:, None], shape), jnp.broadcast_to(rows[..., None], shape)], axis=-1)
-
-    def _inside(self, place: Float[Array, "b 3"]) -> Bool[Array, "b h w 1"]:
-        places = self._places(place)
-        return jnp.all((places > -0.5) & (places < self.config.low_size - 0.5), axis=-1, keepdims=True)
 
     def _warped(self, expression: Expression, shift: Float[Array, "b h w 2"]) -> Float[Array, "b h w 3"]:
         """The low-res frame as seen from each pixel of the frame: where it is laid, plus `shift` (x, y) in low-res
@@ -243,8 +238,18 @@ class Denoiser:
         return nnx.merge(_blueprint(self.config)[0], params)
 
 
+class _NoRngs(nnx.Rngs):
+    """For parameters of which only the shapes are wanted: an `nnx.Rngs` counts keys in the trace, in quadratic time."""
+
+    def __init__(self):
+        pass
+
+    def params(self) -> Array:
+        return jax.random.key(0)
+
+
 @functools.cache
 def _blueprint(config: DenoiserConfig) -> tuple[nnx.GraphDef, dict]:
-    """The network's structure and its parameters' shapes: traced once a process, as it takes half a second."""
-    graphdef, shapes = nnx.split(nnx.eval_shape(lambda: Network(config, rngs=nnx.Rngs(0))), nnx.Param)
+    """The network's structure and its parameters' shapes, traced once a process."""
+    graphdef, shapes = nnx.split(nnx.eval_shape(lambda: Network(config, rngs=_NoRngs())), nnx.Param)
     return graphdef, nnx.to_pure_dict(shapes)

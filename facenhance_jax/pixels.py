@@ -1,7 +1,6 @@
 """Pixels and signals: uint8 <-> [-1, 1], sizes, and space-to-depth."""
 
 import cv2
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
@@ -30,12 +29,6 @@ def depth_to_space(grid: Float[Array, "b hp wp cpp"], patch: int) -> Float[Array
     channels = depth // (patch * patch)
     squares = grid.reshape(batch, height, width, patch, patch, channels)
     return squares.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height * patch, width * patch, channels)
-
-
-def enlarge(images: Float[Array, "b h w c"], size: int) -> Float[Array, "b s s c"]:
-    """Bilinear, half-pixel centres, on the device."""
-    batch, _, _, channels = images.shape
-    return jax.image.resize(images, (batch, size, size, channels), "bilinear")
 
 
 def resize(pixels: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "s s 3"]:

@@ -1,9 +1,12 @@
 """What a command says on stderr while it works: notes, and how far it is."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from tqdm import tqdm
+
+from facenhance_jax.errors import InputError
 
 
 def note(text: str) -> None:
@@ -11,8 +14,18 @@ def note(text: str) -> None:
     print(f"facenhance: note: {text}", file=sys.stderr)
 
 
-def progress(what: str, count: int | None, frames: Iterable | None = None) -> tqdm:
-    """A bar with the rate and the time left, over `frames` or to be updated; `count` is None where it is not known."""
+def progress(what: str, count: int | None, items: Iterable | None = None, unit: str = "frame") -> tqdm:
+    """A bar with the rate and the time left, over `items` or to be updated; `count` is None where it is not known."""
     # In a log every refresh is a line, so there they come seldom.
     interval = 0.2 if sys.stderr.isatty() else 10.0  # seconds
-    return tqdm(frames, desc=what, total=count, unit="frame", mininterval=interval, maxinterval=interval)
+    return tqdm(items, desc=what, total=count, unit=unit, mininterval=interval, maxinterval=interval)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """What the programs in launch/ run in: bad input is one line on stderr and the exit status 2."""
+    try:
+        yield
+    except InputError as error:
+        print(f"facenhance: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -20,6 +20,7 @@ CHECKOUT = str(Path(__file__).resolve().parent.parent)
 if CHECKOUT not in sys.path:
     sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
 
+from facenhance_jax import terminal  # noqa: E402
 from facenhance_jax.data import clip_dataset, layout  # noqa: E402
 from facenhance_jax.errors import InputError  # noqa: E402
 from facenhance_jax.media import check_output, strip, write_png  # noqa: E402
@@ -124,11 +125,8 @@ def sheet() -> None:
 
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # TFDS warns of every size that is not the default
-    try:
+    with terminal.refusing():
         sheet()
-    except InputError as error:
-        print(f"facenhance: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ CHECKOUT = str(Path(__file__).resolve().parent.parent)
 if CHECKOUT not in sys.path:
     sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
 
-from facenhance_jax import evaluation  # noqa: E402
+from facenhance_jax import evaluation, terminal  # noqa: E402
 from facenhance_jax.data.layout import EXPRESSIONS  # noqa: E402
 from facenhance_jax.enhancer import Enhancer  # noqa: E402
 from facenhance_jax.errors import InputError  # noqa: E402
@@ -61,11 +61,8 @@ def write(setting: dict, mean: list, clips: dict) -> None:
 
 
 def main(_: list[str]) -> None:
-    try:
+    with terminal.refusing():
         evaluate()
-    except InputError as error:
-        print(f"facenhance: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ CHECKOUT = str(Path(__file__).resolve().parent.parent)
 if CHECKOUT not in sys.path:
     sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
 
-from facenhance_jax import training  # noqa: E402
+from facenhance_jax import terminal, training  # noqa: E402
 from facenhance_jax.errors import InputError  # noqa: E402
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the training run", required=True)
@@ -37,11 +37,8 @@ def export() -> str:
 
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # Orbax reports every file it touches
-    try:
+    with terminal.refusing():
         print(export())
-    except InputError as error:
-        print(f"facenhance: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ CHECKOUT = str(Path(__file__).resolve().parent.parent)
 if CHECKOUT not in sys.path:
     sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
 
+from facenhance_jax import terminal  # noqa: E402
 from facenhance_jax.data import clip_dataset, folder_dataset_builder, layout, mug_dataset_builder, splits  # noqa: E402
 from facenhance_jax.errors import InputError  # noqa: E402
 
@@ -58,7 +59,7 @@ def summary(report: clip_dataset.Report) -> str:
     from facenhance_jax.data import pipeline  # only here: grain takes a second to load
 
     train, test = report.subjects["train"], report.subjects["test"]
-    clips = ", ".join(f"{count} {name}" for name, count in sorted(report.expressions.items()))
+    clips = ", ".join(f"{count} {name or 'in no folder'}" for name, count in sorted(report.expressions.items()))
     counts, size = report.counts, f"{_RESOLUTION.value} px"
     scale = pipeline.residual_scale(clip_dataset.source(report.folder, "train"))
     lines = [
@@ -109,12 +110,9 @@ def draw(root: Path, people: int) -> None:
 
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # TFDS warns of every size that is not the default
-    try:
+    with terminal.refusing():
         report = prepare()
         print(summary(report))
-    except InputError as error:
-        print(f"facenhance: {error}", file=sys.stderr)
-        sys.exit(2)
     if 100 * report.skipped_share > _MAX_SKIPPED.value:
         print(f"facenhance: more than {_MAX_SKIPPED.value:g} % of the clips were skipped", file=sys.stderr)
         sys.exit(3)

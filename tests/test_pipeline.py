@@ -252,7 +252,8 @@ def config(monkeypatch):
     """A config whose data set is SOURCE."""
     monkeypatch.setattr(clip_dataset, "source", lambda directory, split: SOURCE)
     config = smoke.get_config()
-    config.train.batch_size, config.train.seed, config.model.resolution = 4, 3, 12
+    config.train.batch_size, config.train.seed = 4, 3
+    config.model.update(resolution=12, place_low=False)
     return config
 
 
@@ -293,3 +294,14 @@ def test_the_place_goes_along_with_mirroring_and_jitter():
             assert place.tolist() == ([6, 3, 4] if mirrored else [2, 3, 4])
     spread = np.concatenate([batch["place"] for batch in islice(batches(placed, **settings, jitter=1.0), 6)])
     assert spread.dtype == np.float32 and 0.2 < np.ptp(spread[:, 2]) < 0.7  # the side: 8 % either way at most
+
+
+def test_a_data_set_that_does_not_fit_the_config_is_refused(config):
+    config.model.place_low = True
+    with pytest.raises(InputError, match="does not say where faces are, as model.place_low asks; prepare it anew"):
+        build.batches(config)
+    config.model.resolution = 24
+    with pytest.raises(
+        InputError, match="frames of 12 pixels, but config.model.resolution is 24; prepare it with that"
+    ):
+        build.batches(config)

@@ -57,7 +57,7 @@ def test_frames_that_have_the_right_size_keep_their_bytes(tmp_path):
             layout.decode(low, "low"), faces.low_frame(layout.decode(file.read_bytes(), file), landmarks[n])
         )
     assert [record[word] for word in records.WORDS] == ["001", "session0", "anger", "take000"]
-    assert record["counts"] == {"repeated": 0, "filled": 0}
+    assert record["counts"] == {"clips": 1, "frames": 3, "repeated": 0, "filled": 0}
     assert made(tmp_path, "001/session0/anger/take000", frames=6)["counts"]["repeated"] == 2  # of 4 frames in the half
 
 

@@ -22,15 +22,15 @@ def make(jobs: Sequence[Job], recipe: Recipe, notes: str) -> beam.PTransform:
     return _Make(list(enumerate(jobs)), recipe, notes)
 
 
-def read_notes(folder: Path, skipped: dict[str, str]) -> Iterator[tuple[str, Counter]]:
-    """(expression, counts) of each record that `make` made; clips left out are added to `skipped`."""
+def read_notes(folder: Path, skipped: dict[str, str]) -> Iterator[tuple[str, int, Counter]]:
+    """(expression, records, counts) of each clip that `make` made; clips left out are added to `skipped`."""
     for file in sorted(folder.glob("*")):
         for line in file.read_text(encoding="utf-8").splitlines():
             note = json.loads(line)
             if "why" in note:
                 skipped[note["name"]] = note["why"]
-            for counts in note.get("made", []):
-                yield note["expression"], Counter(counts)
+            else:
+                yield note["expression"], note["records"], Counter(note["counts"])
 
 
 class _Make(beam.PTransform):
@@ -56,8 +56,7 @@ def _attempt(numbered: tuple[int, Job], recipe: Recipe) -> Iterator[Any]:
         yield beam.pvalue.TaggedOutput(NOTES, json.dumps({"name": job.clip.name, "why": result}))
         return
     records, counts = result
-    made = [{"frames": len(record["high"])} for record in records]
-    made[0] |= counts
-    yield beam.pvalue.TaggedOutput(NOTES, json.dumps({"expression": job.clip.expression, "made": made}))
+    note = {"expression": job.clip.expression, "records": len(records), "counts": counts}
+    yield beam.pvalue.TaggedOutput(NOTES, json.dumps(note))
     for k, record in enumerate(records):
         yield number * _RECORDS_PER_CLIP + k, record

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
-from tqdm import tqdm
 
+from facenhance_jax import terminal
 from facenhance_jax.data import layout
 from facenhance_jax.data.records import WORDS, Job, Recipe, attempt
 from facenhance_jax.data.splits import split_subjects
@@ -37,7 +37,7 @@ class Report:
       subjects: {"train": ids, "test": ids}.
       performers: how many subjects perform each expression, by the tree.
       expressions: records of each.
-      counts: "frames", and of those "repeated" and "filled" (see `records.clip_records`).
+      counts: "clips", "frames", "repeated" and "filled" (see `records.clip_records`).
       skipped: {clip, file or folder: why}.
       seconds: it took.
     """
@@ -53,7 +53,12 @@ class Report:
     @property
     def skipped_share(self) -> float:
         """Of all the clips that were to become records."""
-        return len(self.skipped) / max(1, len(self.skipped) + self.expressions.total())
+        return len(self.skipped) / max(1, len(self.skipped) + self.counts["clips"])
+
+    def note(self, expression: str, records: int, counts: Counter) -> None:
+        """Adds a clip that became records."""
+        self.expressions[expression] += records
+        self.counts += counts
 
 
 @dataclasses.dataclass
@@ -151,9 +156,9 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         from facenhance_jax.data import beam_records  # only here: Beam takes seconds to load, and may not be there
 
         root = Path(dl_manager.manual_dir)
-        failures = Path(self.data_path) / "skipped"
+        notes = Path(self.data_path) / "notes"
         return {
-            name: beam_records.make(jobs, self.recipe(root), f"{failures}/{name}")
+            name: beam_records.make(jobs, self.recipe(root), f"{notes}/{name}")
             for name, jobs in self.jobs(root).items()
         }
 
@@ -184,9 +189,8 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _made(self, jobs: Sequence[Job], recipe: Recipe, name: str) -> Iterator[dict[str, Any]]:
         """The records of the jobs in order; those that fail are noted in the report."""
-        progress = tqdm(total=len(jobs), desc=name, unit="clip", mininterval=0.5 if os.isatty(2) else 30.0)
         workers = os.cpu_count() or 1
-        with progress, ThreadPoolExecutor(workers) as pool:
+        with terminal.progress(name, len(jobs), unit="clip") as progress, ThreadPoolExecutor(workers) as pool:
             waiting, rest = deque(), iter(jobs)
             while True:
                 for job in rest:
@@ -202,24 +206,17 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                     self.report.skipped[job.clip.name] = result
                     continue
                 records, counts = result
-                self.note(records, counts)
+                self.report.note(job.clip.expression, len(records), counts)
                 yield from records
-
-    def note(self, records: Sequence[dict[str, Any]], counts: Counter) -> None:
-        """Adds the records of one clip to the report."""
-        self.report.counts += counts
-        for record in records:
-            self.report.counts["frames"] += len(record["high"])
-            self.report.expressions[record["expression"]] += 1
 
     def _collect_beam(self) -> None:
         """Reads what the pipeline's workers wrote down: records made, and clips left out."""
         from facenhance_jax.data import beam_records
 
-        for expression, counts in beam_records.read_notes(Path(self.data_path) / "skipped", self.report.skipped):
-            self.report.expressions[expression] += 1
-            self.report.counts += counts
-        shutil.rmtree(Path(self.data_path) / "skipped")
+        folder = Path(self.data_path) / "notes"
+        for note in beam_records.read_notes(folder, self.report.skipped):
+            self.report.note(*note)
+        shutil.rmtree(folder)
 
 
 def prepare(

@@ -76,7 +76,7 @@ def attempt(job: Job, recipe: Recipe) -> tuple[list[Record], Counter] | str:
 
 
 def clip_records(clip: layout.Clip, identity: Path, recipe: Recipe) -> tuple[list[Record], Counter]:
-    """The records of a clip, and how many of their frames are "repeated" and how many were "filled".
+    """The records of a clip, and counts: 1 of "clips", its "frames", and of those the "repeated" and the "filled".
 
     The low-res faces come from the landmarks beside the clip, else from OpenFace's output, else from our own search.
     Where no face was found in a frame, landmarks between found ones are interpolated; with OpenFace's aligned images,
@@ -91,18 +91,16 @@ def clip_records(clip: layout.Clip, identity: Path, recipe: Recipe) -> tuple[lis
     stand_in = {at: filled.get(at, at) for at in wanted}
     pairs = dict(_pairs(clip, set(stand_in.values()), low_frame, recipe.resolution))
     photo = _photo(identity, recipe.resolution)
-    words = {word: getattr(clip, word) for word in WORDS}
     records = []
     for number, record in enumerate(places):
         kept = [pairs[stand_in[at]] for at in record]
-        take = clip.take if len(places) == 1 else f"{clip.take}-{number:03d}"
-        sides = {"high": [high for high, _ in kept], "low": [low for _, low in kept], "identity": photo}
-        sides["place"] = _place(sides["low"][0], photo)
-        records.append(sides | words | {"take": take})
-    counts = Counter(
-        repeated=sum(len(record) - len(set(record)) for record in places), filled=sum(at in filled for at in wanted)
-    )
-    return records, counts
+        images = {"high": [high for high, _ in kept], "low": [low for _, low in kept], "identity": photo}
+        words = {word: getattr(clip, word) for word in WORDS} | {"place": _place(images["low"][0], photo)}
+        if len(places) > 1:
+            words["take"] += f"-{number:03d}"
+        records.append(images | words)
+    counts = {"clips": 1, "frames": sum(map(len, places)), "filled": sum(at in filled for at in wanted)}
+    return records, Counter(counts, repeated=sum(len(record) - len(set(record)) for record in places))
 
 
 def _faces_of(clip: layout.Clip, recipe: Recipe) -> tuple[int, LowFrame, dict[int, int]]:
@@ -147,18 +145,16 @@ def read_landmarks(file: Path, frames: int) -> Float[np.ndarray, "n 68 2"]:
 
 def _tracked(clip: layout.Clip, tracks: str) -> tuple[Float[np.ndarray, "n 68 2"], tuple[int, ...]]:
     """Landmarks found by our own search, kept for the next time under the clip's name and what its files look like."""
-    if not tracks:
-        track = tracking.track(_frames(clip), clip.name)
-        return track.landmarks, track.missing
     stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in clip.frames]
-    kept = Path(tracks) / f"{clip.name}.{hashlib.sha256(repr(stamps).encode()).hexdigest()[:8]}.npz"
-    if kept.is_file():
+    kept = tracks and Path(tracks) / f"{clip.name}.{hashlib.sha256(repr(stamps).encode()).hexdigest()[:8]}.npz"
+    if kept and kept.is_file():
         with np.load(kept, allow_pickle=False) as stored:
             return stored["landmarks"], tuple(stored["missing"].tolist())
     track = tracking.track(_frames(clip), clip.name)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(kept) as part, part.open("wb") as stream:
-        np.savez(stream, landmarks=track.landmarks, missing=np.array(track.missing, np.int64))
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(kept) as part, part.open("wb") as stream:
+            np.savez(stream, landmarks=track.landmarks, missing=np.array(track.missing, np.int64))
     return track.landmarks, track.missing
 
 
