@@ -1,0 +1,1 @@
+"""The tables of launch/benchmark.py, a module for each thing that is measured."""
