@@ -7,19 +7,27 @@ what the caller expects: a file cut short is then one error of ours, where Orbax
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tensorstore
-from orbax.checkpoint import v1 as ocp
 
 from facenhance_jax.errors import InputError
 
 KEPT = 2  # checkpoints of a run: the newest and the one before
 STATE = "state"  # the folder that Orbax makes for the one pytree of a checkpoint
+
+
+def _orbax() -> ModuleType:
+    """Orbax, imported where it is first used: enhancing does without it."""
+    from orbax.checkpoint import v1
+
+    return v1
 
 
 class RunCheckpoints:
@@ -30,13 +38,13 @@ class RunCheckpoints:
     """
 
     def __init__(self, folder: Path | str):
-        context = ocp.Context()
+        context = _orbax().Context()
         # Else each device saves a slice of every replicated array, and slicing compiles a program for each shape.
         context.array.saving.use_replica_parallel = False
-        self._checkpointer = ocp.training.Checkpointer(
+        self._checkpointer = _orbax().training.Checkpointer(
             Path(folder).absolute(),
             context=context,
-            preservation_policy=ocp.training.preservation_policies.LatestN(KEPT),
+            preservation_policy=_orbax().training.preservation_policies.LatestN(KEPT),
             cleanup_tmp_directories=True,
         )
 
@@ -73,7 +81,8 @@ def restore(folder: Path | str, step: int, abstract: Any) -> Any:
     """
     checkpoint = Path(folder).absolute() / str(step)
     before = max((other for other in _steps(checkpoint.parent) if other < step), default=0)
-    return _read(checkpoint, abstract, f"delete this folder to go on from step {before}")
+    _read(checkpoint, abstract, f"delete this folder to go on from step {before}", kept=False)
+    return _orbax().load(checkpoint, jax.tree.map(_target, abstract))
 
 
 def save_model(folder: Path | str, params: Any, config: dict[str, Any], card: str, dtype: str = "float32") -> None:
@@ -99,10 +108,10 @@ def save_model(folder: Path | str, params: Any, config: dict[str, Any], card: st
         model.mkdir()
         (model / "config.json").write_text(json.dumps(config, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         (model / "card.md").write_text(card, encoding="utf-8")
-        context = ocp.Context()
+        context = _orbax().Context()
         context.array.saving.enable_write_sharding_file = False  # the devices that wrote it are nobody's business
         with context:
-            ocp.save(model / "params", stored)
+            _orbax().save(model / "params", stored)
         (model / "params" / "commit_success.txt").unlink()  # names the scratch folder; nothing on a local disk reads it
         os.replace(model, folder)
 
@@ -133,7 +142,9 @@ def load_params(folder: Path | str, abstract: Any) -> Any:
     Raises:
       InputError: the files are damaged, or hold other leaves or shapes than the config makes.
     """
-    return _read(Path(folder).absolute() / "params", abstract, "copy the model again")
+    # Read without Orbax, whose import and own look at the files would double the time to a first frame.
+    arrays = _read(Path(folder).absolute() / "params", abstract, "copy the model again", kept=True)
+    return jax.tree.map_with_path(lambda path, leaf: jnp.asarray(arrays[_name(path)], leaf.dtype), abstract)
 
 
 def read_config(file: Path, remedy: str) -> dict[str, Any]:
@@ -170,31 +181,36 @@ def _cast(path: tuple[Any, ...], leaf: Any, dtype: str) -> jax.Array:
     return jnp.asarray(cast)
 
 
-def _read(checkpoint: Path, abstract: Any, remedy: str) -> Any:
+def _read(checkpoint: Path, abstract: Any, remedy: str, kept: bool) -> dict[str, np.ndarray]:
+    """Reads every array once, and compares; returns them by name where they are to be kept, else none."""
     try:
         for file in (checkpoint / "_CHECKPOINT_METADATA", checkpoint / STATE / "_METADATA"):
             json.loads(file.read_text(encoding="utf-8"))
-        stored = _read_arrays(checkpoint / STATE)
+        shapes, arrays = {}, {}
+        for name, array in _arrays(checkpoint / STATE):
+            shapes[name] = array.shape
+            if kept:
+                arrays[name] = array
     except (OSError, ValueError) as error:
         raise InputError(f"{checkpoint}: incomplete or damaged; {remedy}") from error
     expected = {_name(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(abstract)}
-    if misfit := _misfit(stored, expected):
+    if misfit := _misfit(shapes, expected):
         raise InputError(f"{checkpoint}: does not fit the config, {misfit}; use it with the config it was written with")
-    return ocp.load(checkpoint, jax.tree.map(_target, abstract))
+    return arrays
 
 
-def _read_arrays(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Reads every array once, for its errors (ValueErrors, all of TensorStore's), and returns the shapes by name."""
+def _arrays(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Every array with its name. Damage is a ValueError, as all of TensorStore's errors are."""
     store = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder}/"}}
     context = tensorstore.Context()  # shared, so that the table of contents is read once
     keys = tensorstore.KvStore.open(store, context=context).result().list().result()
-    shapes = {}
-    for name in (key.decode().removesuffix("/zarr.json") for key in keys if key.endswith(b"/zarr.json")):
-        spec = {"driver": "zarr3", "kvstore": {**store, "path": name}}
-        shapes[name] = tensorstore.open(spec, context=context, open=True).result().read().result().shape
-    if not shapes:
+    names = [key.decode().removesuffix("/zarr.json") for key in keys if key.endswith(b"/zarr.json")]
+    if not names:
         raise ValueError("no arrays")
-    return shapes
+    specs = [{"driver": "zarr3", "kvstore": {**store, "path": name}} for name in names]
+    opening = [tensorstore.open(spec, context=context, open=True) for spec in specs]
+    for name, opened in zip(names, opening, strict=True):
+        yield name, opened.result().read().result()
 
 
 def _misfit(stored: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]) -> str | None:

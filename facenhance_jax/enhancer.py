@@ -94,7 +94,7 @@ class Enhancer:
     def _chunks(self, program, frames, identity, seed):
         key = jax.random.key(seed)
         photo = jax.device_put(identity[None])
-        previous, first, place = to_signal(photo), 0, None
+        previous, first, place = jax.jit(to_signal)(photo), 0, None  # op by op it would compile three programs
         while chunk := list(itertools.islice(frames, CHUNK)):
             for index, frame in enumerate(chunk):
                 self._check(f"frame {first + index} of the clip", frame, self.low_size)
