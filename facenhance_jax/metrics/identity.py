@@ -1,0 +1,199 @@
+"""ACD and ACD-I: whether a clip shows one person throughout, and the person of the photo.
+
+Distances are L2 between dlib's 128-d features of faces (a ResNet with 29 layers; two pictures of one person are
+commonly nearer than 0.6). They are not comparable across extractors: print `extractor()` with them.
+
+A face is searched for with dlib's HOG detector, which sees those at least 80 pixels wide: in the frame as it is, if in
+vain at twice the size, and if in vain again, frames under 160 pixels at four times the size. Of several faces the
+largest is taken. Its 5 points align it. (dlib's 68 would do as well, but the data they were trained on exclude
+commercial use.) A frame in which no face is found is never left out: its features are those of what lies where the
+nearest frame's face is (the earlier of two), and it is counted.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+from facenhance_jax import dlib_models
+from facenhance_jax.errors import InputError
+
+Box = tuple[int, int, int, int]  # pixels: left, top, right, bottom
+
+SMALL_FRAME = 160  # pixels, the shorter side
+
+_PURPOSE = "measuring identity"
+_WEIGHTS, _POINTS = "dlib_face_recognition_resnet_model_v1.dat", "shape_predictor_5_face_landmarks.dat"
+
+
+class NoFaceError(InputError):
+    """A photo or a whole clip in which no face is found: it has no ACD, whatever else it has."""
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """What made the features."""
+
+    name: str
+    weights: str  # the file's name
+    sha256: str  # of the weights' file, hexadecimal
+
+
+@dataclass(frozen=True)
+class Features:
+    """A clip's faces, frame by frame."""
+
+    vectors: Float64[np.ndarray, "n 128"]
+    missing: tuple[int, ...]  # frames, from 0, in which no face was found; their rows follow the rule above
+
+
+@dataclass(frozen=True)
+class ClipIdentity:
+    """One clip's distances."""
+
+    acd: float  # mean L2 between the features of consecutive frames
+    acd_i: float  # mean L2 between each frame's features and the photo's
+    frames: int
+    missing: int  # frames in which no face was found; they are in both means
+
+    @property
+    def missing_share(self) -> float:
+        return self.missing / self.frames
+
+
+@dataclass(frozen=True)
+class MeanIdentity:
+    """Means over clips, each of the same weight."""
+
+    acd: float
+    acd_i: float
+    clips: int  # in the means
+    faceless_clips: int  # not in the means: no face in any of their frames
+    frames: int  # of all clips, those without a face included
+    missing: int  # frames in which no face was found, of all clips
+
+    @property
+    def missing_share(self) -> float:
+        return self.missing / self.frames
+
+
+class IdentityMean:
+    """Adds up clips one at a time and keeps none."""
+
+    def __init__(self):
+        self._acd = self._acd_i = 0.0
+        self._clips = self._faceless_clips = self._frames = self._missing = 0
+
+    def add(self, clip: ClipIdentity) -> None:
+        self._acd += clip.acd
+        self._acd_i += clip.acd_i
+        self._clips += 1
+        self._frames += clip.frames
+        self._missing += clip.missing
+
+    def add_faceless(self, frames: int) -> None:
+        """Counts a clip of so many frames for which `describe` raised NoFaceError."""
+        self._faceless_clips += 1
+        self._frames += frames
+        self._missing += frames
+
+    def result(self) -> MeanIdentity:
+        """The means so far. Raises InputError if no clip with a face was added."""
+        if not self._clips:
+            raise InputError(f"ACD: none of {self._faceless_clips} clips shows a face; give clips that do")
+        acd, acd_i = self._acd / self._clips, self._acd_i / self._clips
+        return MeanIdentity(acd, acd_i, self._clips, self._faceless_clips, self._frames, self._missing)
+
+
+def extractor() -> Extractor:
+    """Which features these are. Raises InputError without the extra [faces]."""
+    return _models().extractor
+
+
+def describe(frames: UInt8[np.ndarray, "n h w 3"], name: str | Path) -> Features:
+    """The features of a clip's frames (RGB); a frame equal to the one before costs nothing.
+
+    `name` is the clip's, for messages. Raises InputError without the extra [faces] or without frames, and NoFaceError
+    if no face is found in any frame.
+    """
+    models = _models()
+    if not len(frames):
+        raise InputError(f"{name}: no frames; give a clip with at least one")
+    repeated = [False, *(np.array_equal(before, frame) for before, frame in pairwise(frames))]
+    boxes: list[Box | None] = []
+    for frame, same in zip(frames, repeated, strict=True):
+        boxes.append(boxes[-1] if same else models.find(frame))
+    missing = tuple(index for index, box in enumerate(boxes) if box is None)
+    if len(missing) == len(frames):
+        raise NoFaceError(
+            f"{name}: no face was found in any of its {len(frames)} frames; give a clip that shows one from the front"
+        )
+    boxes = _filled(boxes)
+    vectors: list[np.ndarray] = []
+    for index, (frame, same) in enumerate(zip(frames, repeated, strict=True)):
+        same = same and boxes[index] == boxes[index - 1]
+        vectors.append(vectors[-1] if same else models.describe(frame, boxes[index]))
+    return Features(np.stack(vectors), missing)
+
+
+def describe_photo(photo: UInt8[np.ndarray, "h w 3"], name: str | Path) -> Float64[np.ndarray, "128"]:
+    """The features of an RGB photo's face. Raises InputError without the extra [faces], NoFaceError without a face."""
+    models = _models()
+    box = models.find(photo)
+    if box is None:
+        raise NoFaceError(f"{name}: no face was found; give a photo that shows one from the front")
+    return models.describe(photo, box)
+
+
+def compare(clip: Features, photo: Float64[np.ndarray, "128"], name: str | Path) -> ClipIdentity:
+    """ACD and ACD-I as the paper defines them (section 5.3). Raises InputError, with the clip's name, for one frame."""
+    count = len(clip.vectors)
+    if count < 2:
+        raise InputError(f"{name}: one frame; ACD compares consecutive ones: give a clip of at least 2")
+    acd = np.linalg.norm(np.diff(clip.vectors, axis=0), axis=1).mean()
+    acd_i = np.linalg.norm(clip.vectors - photo, axis=1).mean()
+    return ClipIdentity(float(acd), float(acd_i), count, len(clip.missing))
+
+
+def _filled(boxes: Sequence[Box | None]) -> list[Box]:
+    """Where there is no box, the nearest frame's, the earlier of two."""
+    known = np.flatnonzero([box is not None for box in boxes])
+    return [boxes[known[np.abs(known - index).argmin()]] for index in range(len(boxes))]
+
+
+class _Models:
+    """dlib's detector, 5-point predictor and ResNet."""
+
+    def __init__(self):
+        self._dlib = dlib_models.library(_PURPOSE)
+        points, weights = (dlib_models.model_file(_PURPOSE, name) for name in (_POINTS, _WEIGHTS))
+        self._detect = self._dlib.get_frontal_face_detector()
+        self._predict = self._dlib.shape_predictor(str(points))
+        self._network = self._dlib.face_recognition_model_v1(str(weights))
+        name = f"dlib {self._dlib.__version__}, ResNet-29, 128-d, faces aligned by 5 points"
+        self.extractor = Extractor(name, _WEIGHTS, hashlib.sha256(weights.read_bytes()).hexdigest())
+
+    def find(self, frame: UInt8[np.ndarray, "h w 3"]) -> Box | None:
+        frame = np.ascontiguousarray(frame)  # other views dlib's detector now and then reads wrongly, unsaid
+        for doublings in range(3 if min(frame.shape[:2]) < SMALL_FRAME else 2):
+            found = self._detect(frame, doublings)
+            if found:
+                box = max(found, key=lambda box: box.area())
+                return box.left(), box.top(), box.right(), box.bottom()
+        return None
+
+    def describe(self, frame: UInt8[np.ndarray, "h w 3"], box: Box) -> Float64[np.ndarray, "128"]:
+        frame = np.ascontiguousarray(frame)
+        points = self._predict(frame, self._dlib.rectangle(*box))
+        return np.array(self._network.compute_face_descriptor(frame, points), np.float64)
+
+
+@lru_cache(maxsize=1)
+def _models() -> _Models:
+    """Read once."""
+    return _Models()
