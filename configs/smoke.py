@@ -22,4 +22,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.run.log_every = 1
     config.run.sample_every = 3
     config.run.save_every = 3
+    config.run.validate_batches = 1
     return config

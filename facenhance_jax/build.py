@@ -1,21 +1,24 @@
 """The only reader of a ConfigDict: makes everything that a config asks for, and checks its values once."""
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import optax
-from jaxtyping import UInt8
+from jaxtyping import Array, Float, UInt8
 
-from facenhance_jax import checkpoints, objective, recurrence, sampler, state
+from facenhance_jax import checkpoints, objective, parallel, recurrence, sampler, state
 from facenhance_jax.denoiser import Denoiser, DenoiserConfig
 from facenhance_jax.diffusion import linear_schedule
 from facenhance_jax.errors import InputError
+from facenhance_jax.pixels import to_signal
 
 
 @dataclass(frozen=True)
@@ -25,21 +28,34 @@ class RunSettings:
     Attributes:
       steps: how many in all.
       log_every, sample_every, save_every: in steps.
-      parallel: "pmap" or "jit" (over a mesh; what runs across processes).
+      save_minutes: a checkpoint also after so many minutes without one; 0 for none.
+      validate_every: in steps; 0 for never.
+      validate_batches: how many batches of held-out subjects a validation takes.
+      profile_steps: (first, last) of a trace; (0, 0) for none.
+      parallel: "jit" over a mesh, "fsdp" (the same, the state split over the devices) or "pmap".
     """
 
     steps: int
     log_every: int
     sample_every: int
     save_every: int
+    save_minutes: float
+    validate_every: int
+    validate_batches: int
+    profile_steps: tuple[int, int]
     parallel: str
 
     def __post_init__(self):
-        for field in ("steps", "log_every", "sample_every", "save_every"):
+        for field in ("steps", "log_every", "sample_every", "save_every", "validate_batches"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be at least 1, not {getattr(self, field)}")
-        if self.parallel not in ("pmap", "jit"):
-            raise ValueError(f"parallel must be pmap or jit, not {self.parallel!r}")
+        for field in ("save_minutes", "validate_every"):
+            if getattr(self, field) < 0:
+                raise ValueError(f"{field} must be 0 or more, not {getattr(self, field)}")
+        if len(self.profile_steps) != 2 or not 0 <= self.profile_steps[0] <= self.profile_steps[1]:
+            raise ValueError(f"profile_steps must be (first, last), or (0, 0) for none, not {self.profile_steps}")
+        if self.parallel not in parallel.WAYS:
+            raise ValueError(f"parallel must be one of {', '.join(parallel.WAYS)}, not {self.parallel!r}")
 
 
 def run_settings(config: ml_collections.ConfigDict) -> RunSettings:
@@ -111,10 +127,33 @@ def train_step(config: ml_collections.ConfigDict, axis: str | None = None) -> Ca
     """`state.train_step` with everything but the state and the batch bound."""
     if config.train.loss_weighting not in ("x_prev", "velocity"):
         raise InputError(f"config.train.loss_weighting must be x_prev or velocity, not {config.train.loss_weighting!r}")
-    loss_fn = functools.partial(objective.loss, denoiser=denoiser(config), weighting=config.train.loss_weighting)
+    if config.train.accumulate < 1:
+        raise InputError(f"config.train.accumulate must be at least 1, not {config.train.accumulate}")
     return functools.partial(
-        state.train_step, loss_fn=loss_fn, optimizer=optimizer(config), ema_decay=config.train.ema_decay, axis=axis
+        state.train_step,
+        loss_fn=_loss(config),
+        optimizer=optimizer(config),
+        ema_decay=config.train.ema_decay,
+        accumulate=config.train.accumulate,
+        axis=axis,
     )
+
+
+def step_flops(config: ml_collections.ConfigDict, abstract_state: Any, batch: dict) -> float:
+    """FLOPs of one update of the whole batch, by the program's own count before it is optimised."""
+    abstract = jax.eval_shape(lambda: batch)
+    lowered = jax.jit(train_step(config)).lower(abstract_state, abstract)
+    return lowered.cost_analysis()["flops"] * config.train.accumulate  # the count takes a loop's body once
+
+
+def validation_loss(config: ml_collections.ConfigDict) -> Callable[[dict, dict], Float[Array, ""]]:
+    """A function of (parameters, batch): the training's loss with noises and timesteps that are always the same."""
+    loss = _loss(config)
+    return lambda params, batch: loss(params, batch, jax.random.key(0))[0]
+
+
+def _loss(config: ml_collections.ConfigDict) -> Callable:
+    return functools.partial(objective.loss, denoiser=denoiser(config), weighting=config.train.loss_weighting)
 
 
 def batches(config: ml_collections.ConfigDict, start_step: int = 0) -> Iterator[dict[str, np.ndarray]]:
@@ -122,35 +161,54 @@ def batches(config: ml_collections.ConfigDict, start_step: int = 0) -> Iterator[
 
     Raises InputError for a config.data or a batch size that cannot be used, and where the data set is not there.
     """
+    data = config.data
+    options = {name: data[name] for name in ("flip", "any_previous", "jitter", "degrade", "workers")}
+    return _batches(config, data.split, start_step=start_step, **options)
+
+
+def validation_batches(config: ml_collections.ConfigDict) -> list[dict[str, np.ndarray]]:
+    """This process's share of `run.validate_batches` batches of held-out subjects, as they are: always the same.
+
+    Raises InputError where no subject is held out.
+    """
+    data = config.data
+    if data.validation_split == data.split or "all" in (data.split, data.validation_split):
+        raise InputError(
+            f"config.data.validation_split: {data.validation_split!r} is not held out of split {data.split!r}; "
+            "name another, or set config.run.validate_every=0"
+        )
+    found = _batches(config, data.validation_split, flip=False, any_previous=False)
+    return list(itertools.islice(found, config.run.validate_batches))
+
+
+def _batches(config: ml_collections.ConfigDict, split: str, **options: Any) -> Iterator[dict[str, np.ndarray]]:
     # Imported here: who only enhances needs no data set library, and waits for none to load.
     from facenhance_jax.data import clip_dataset, layout, pipeline
 
-    data, size, processes = config.data, config.train.batch_size, jax.process_count()
+    directory, size, processes = config.data.directory, config.train.batch_size, jax.process_count()
     if size % processes:
         raise InputError(
             f"config.train.batch_size: {size} examples do not split over {processes} processes; choose a multiple"
         )
-    clips = clip_dataset.source(data.directory, data.split)
-    side = layout.decode(clips[0]["identity"], data.directory).shape[0]
-    if side != config.model.resolution:
-        raise InputError(
-            f"{data.directory}: frames of {side} pixels, but config.model.resolution is {config.model.resolution}; "
-            "prepare it with that --resolution"
-        )
+    clips = clip_dataset.source(directory, split)
+    first, model = clips[0], config.model
+    images = {"resolution": ("frames", first["identity"]), "low_size": ("low-res frames", first["low"][0])}
+    for field, (what, data) in images.items():
+        side = layout.decode(data, directory).shape[0]
+        if side != model[field]:
+            raise InputError(
+                f"{directory}: {what} of {side} pixels, but config.model.{field} is {model[field]}; make them equal "
+                "(launch/prepare.py --resolution sets the frames' size)"
+            )
     if config.model.place_low and "place" not in clips[0]:
-        raise InputError(f"{data.directory}: does not say where faces are, as model.place_low asks; prepare it anew")
+        raise InputError(f"{directory}: does not say where faces are, as model.place_low asks; prepare it anew")
     return pipeline.batches(
         clips,
         batch_size=size // processes,
         seed=config.train.seed,
-        start_step=start_step,
-        flip=data.flip,
-        any_previous=data.any_previous,
-        jitter=data.jitter,
-        degrade=data.degrade,
         process=jax.process_index(),
         processes=processes,
-        workers=data.workers,
+        **options,
     )
 
 
@@ -170,31 +228,20 @@ def plan(model: Denoiser, steps: int, solver: str = "ddim") -> sampler.Plan:
     return sampler.make_plan(model.schedule, sampler.spaced_timesteps(total, steps), solver)
 
 
-def sample_grid(config: ml_collections.ConfigDict) -> Callable[[dict, dict], UInt8[np.ndarray, "h w 3"]]:
-    """A function of (EMA parameters, batch) that pictures up to 8 examples: photo | low | previous | sampled | real."""
+def sampled(config: ml_collections.ConfigDict) -> Callable[[dict, dict], UInt8[Array, "b h w 3"]]:
+    """A function of (parameters, batch): each example's frame, sampled in 8 steps (or T, in x_prev form) from noise
+    that is always the same, after the real frame before it."""
     model = denoiser(config)
-    steps = model.schedule.timesteps if model.config.prediction == "x_prev" else 8
-    enhance = jax.jit(functools.partial(recurrence.enhance_chunk, denoiser=model, plan=plan(model, steps)))
+    steps = model.schedule.timesteps if model.config.prediction == "x_prev" else min(8, model.schedule.timesteps)
+    walk = plan(model, steps)
 
-    def picture(params, batch):
-        shown = {name: np.asarray(images)[:8] for name, images in batch.items()}
-        previous = np.asarray(shown["previous"], np.float32) / 127.5 - 1.0
-        _, sampled = enhance(
-            params,
-            shown["low"][None],
-            shown["identity"],
-            previous,
-            np.int32(0),
-            np.int32(1),
-            jax.random.key(0),
-            shown.get("place"),
-        )
-        size = model.config.resolution
-        low = np.stack([np.kron(x, np.ones((size // x.shape[0],) * 2 + (1,), np.uint8)) for x in shown["low"]])
-        rows = [shown["identity"], low, shown["previous"], np.asarray(sampled[0]), shown["high"]]
-        return np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
+    def frames(params, batch):
+        first, count, key = jnp.int32(0), jnp.int32(1), jax.random.key(0)
+        previous, low = to_signal(batch["previous"]), batch["low"][None]
+        conditions = (low, batch["identity"], previous, first, count, key, batch.get("place"))
+        return recurrence.enhance_chunk(params, *conditions, denoiser=model, plan=walk)[1][0]
 
-    return picture
+    return frames
 
 
 def _checked(section: str, make: Callable):

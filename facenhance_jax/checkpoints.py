@@ -4,9 +4,12 @@ Both are Orbax pytrees. Before Orbax reads one, every array in it is read once w
 what the caller expects: a file cut short is then one error of ours, where Orbax would print thousands of lines.
 """
 
+import contextlib
 import json
 import os
+import re
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import tensorstore
 
+from facenhance_jax import terminal
 from facenhance_jax.errors import InputError
 
 KEPT = 2  # checkpoints of a run: the newest and the one before
@@ -30,21 +34,38 @@ def _orbax() -> ModuleType:
     return v1
 
 
-class RunCheckpoints:
-    """Writes the checkpoints of a training run, in the background, as `folder/<step>/`; the latest two are kept.
+class Damaged(InputError):
+    """A checkpoint that is incomplete or cannot be read."""
 
-    A checkpoint takes its final name only when it is whole, so a process killed while saving leaves the one before
-    intact. The first save clears away what such a process left behind: one writer at a time.
+
+class RunCheckpoints:
+    """Writes the checkpoints of a training run, in the background, as `folder/<step>/`.
+
+    The latest two are kept, and the one of the lowest validation loss. A checkpoint takes its final name only when it
+    is whole, so a process killed while saving leaves those before intact. The first save clears away what such a
+    process left behind: one writer at a time.
     """
 
     def __init__(self, folder: Path | str):
+        self._folder = Path(folder).absolute()
+        self._pending: tuple[int, Any] | None = None
+        self._open()
+
+    def _open(self) -> None:
+        policies = _orbax().training.preservation_policies
         context = _orbax().Context()
         # Else each device saves a slice of every replicated array, and slicing compiles a program for each shape.
         context.array.saving.use_replica_parallel = False
+        best = policies.BestN(
+            get_metric_fn=lambda metrics: metrics["validation_loss"],
+            reverse=True,  # the last of the sorted is kept
+            n=1,
+            keep_checkpoints_without_metrics=False,
+        )
         self._checkpointer = _orbax().training.Checkpointer(
-            Path(folder).absolute(),
+            self._folder,
             context=context,
-            preservation_policy=_orbax().training.preservation_policies.LatestN(KEPT),
+            preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(KEPT), best]),
             cleanup_tmp_directories=True,
         )
 
@@ -54,35 +75,107 @@ class RunCheckpoints:
     def __exit__(self, *_: object) -> None:
         self._checkpointer.close()
 
-    def save(self, step: int, state: Any) -> None:
+    def save(self, step: int, state: Any, validation_loss: float | None = None) -> None:
         """Copies `state` (a pytree of arrays) off the devices, then writes it while the caller goes on.
 
-        Waits for the save before it. `state` may be donated as soon as this returns.
+        Waits for the save before it. `state` may be donated as soon as this returns. A disk that is full, or fails, is
+        reported, and the next save tries again.
         """
-        # Forced: the default policy silently skips a save while another runs.
-        self._checkpointer.save_async(step, state, force=True)
+        self.wait()
+        metrics = None if validation_loss is None else {"validation_loss": validation_loss}
+        try:
+            # Forced: the default policy silently skips a save while another runs.
+            self._pending = step, self._checkpointer.save_async(step, state, force=True, metrics=metrics)
+        except (OSError, ValueError) as error:
+            self._failed(step, error)
+
+    def wait(self) -> bool:
+        """Waits for the save under way; returns whether the last one succeeded."""
+        if self._pending is None:
+            return False
+        step, saving = self._pending
+        try:
+            saving.result()
+        except (OSError, ValueError) as error:
+            self._failed(step, error)
+            return False
+        return True
+
+    def _failed(self, step: int, error: Exception) -> None:
+        if not isinstance(error, OSError) and "os_error_code" not in str(error):
+            raise error  # no fault of the disk
+        terminal.note(f"{self._folder}: step {step} not saved ({_reason(error)}); the training goes on")
+        self._pending = None
+        with contextlib.suppress(OSError, ValueError):
+            self._checkpointer.close()
+        self._open()  # clears away what was written, and forgets the error
 
 
-def latest_step(folder: Path | str) -> int | None:
-    """The step of the newest whole checkpoint in `folder`; None where there is none."""
-    return max(_steps(Path(folder)), default=None)
+def _reason(error: Exception) -> str:
+    """What the system said, out of the many words of TensorStore."""
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    return os.strerror(int(code[1])) if code else getattr(error, "strerror", None) or str(error).splitlines()[0]
+
+
+def steps(folder: Path | str) -> list[int]:
+    """The steps of the whole checkpoints in `folder`, in order."""
+    # Orbax gives a checkpoint its plain name last: anything else here is unfinished.
+    folder = Path(folder)
+    return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()) if folder.is_dir() else []
+
+
+def newest_whole(folder: Path | str, abstract: Any) -> int:
+    """The step of the newest checkpoint that can be read; 0 where there is none.
+
+    Those that cannot are reported, and set aside in `damaged/` beside `folder`.
+
+    Raises:
+      InputError: none can be read though there are some, or the newest holds another tree than `abstract`.
+    """
+    folder = Path(folder).absolute()
+    found = steps(folder)
+    for step in reversed(found):
+        try:
+            check(folder, step, abstract)
+            return step
+        except Damaged as error:
+            aside = folder.parent / "damaged" / f"{step}-{uuid.uuid4().hex[:8]}"
+            aside.parent.mkdir(exist_ok=True)
+            (folder / str(step)).rename(aside)
+            terminal.note(f"{error}; it was moved to {aside}")
+    if found:
+        raise InputError(
+            f"{folder}: none of the checkpoints of steps {found} can be read; run it again to begin from step 0"
+        )
+    return 0
+
+
+def check(folder: Path | str, step: int, abstract: Any) -> None:
+    """Reads the whole checkpoint of `step`.
+
+    Raises:
+      Damaged: it cannot be read.
+      InputError: it holds another tree than `abstract`.
+    """
+    _read(Path(folder).absolute() / str(step), abstract, "", kept=False)
 
 
 def restore(folder: Path | str, step: int, abstract: Any) -> Any:
-    """Reads the checkpoint of `step`, bit for bit.
+    """Reads the checkpoint of `step`, which `check` found whole, bit for bit.
 
-    Args:
-      folder: as given to `RunCheckpoints`.
-      abstract: the pytree to fill: arrays or `jax.ShapeDtypeStruct`s. A leaf goes to its sharding, or to the first
-          local device where it has none, whatever devices wrote it.
+    `abstract` is the pytree to fill: arrays or `jax.ShapeDtypeStruct`s. A leaf goes to its sharding, or to the first
+    local device where it has none, whatever devices wrote it.
+    """
+    return _orbax().load(Path(folder).absolute() / str(step), jax.tree.map(_target, abstract))
+
+
+def restore_ema(folder: Path | str, step: int, abstract: Any) -> Any:
+    """Reads the EMA alone of the checkpoint of `step`; `abstract` is that of the parameters.
 
     Raises:
-      InputError: the checkpoint is damaged, or holds another tree.
+      InputError: it is damaged, or holds other leaves or shapes.
     """
-    checkpoint = Path(folder).absolute() / str(step)
-    before = max((other for other in _steps(checkpoint.parent) if other < step), default=0)
-    _read(checkpoint, abstract, f"delete this folder to go on from step {before}", kept=False)
-    return _orbax().load(checkpoint, jax.tree.map(_target, abstract))
+    return _read(Path(folder).absolute() / str(step), abstract, "take another checkpoint", within="ema.")
 
 
 def save_model(folder: Path | str, params: Any, config: dict[str, Any], card: str, dtype: str = "float32") -> None:
@@ -143,8 +236,7 @@ def load_params(folder: Path | str, abstract: Any) -> Any:
       InputError: the files are damaged, or hold other leaves or shapes than the config makes.
     """
     # Read without Orbax, whose import and own look at the files would double the time to a first frame.
-    arrays = _read(Path(folder).absolute() / "params", abstract, "copy the model again", kept=True)
-    return jax.tree.map_with_path(lambda path, leaf: jnp.asarray(arrays[_name(path)], leaf.dtype), abstract)
+    return _read(Path(folder).absolute() / "params", abstract, "copy the model again")
 
 
 def read_config(file: Path, remedy: str) -> dict[str, Any]:
@@ -168,11 +260,6 @@ def _with_tuples(value: Any) -> Any:
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
-def _steps(folder: Path) -> list[int]:
-    # Orbax gives a checkpoint its plain name last: anything else here is unfinished.
-    return [int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()] if folder.is_dir() else []
-
-
 def _cast(path: tuple[Any, ...], leaf: Any, dtype: str) -> jax.Array:
     with np.errstate(over="ignore"):
         cast = np.asarray(leaf).astype(dtype)
@@ -181,36 +268,38 @@ def _cast(path: tuple[Any, ...], leaf: Any, dtype: str) -> jax.Array:
     return jnp.asarray(cast)
 
 
-def _read(checkpoint: Path, abstract: Any, remedy: str, kept: bool) -> dict[str, np.ndarray]:
-    """Reads every array once, and compares; returns them by name where they are to be kept, else none."""
+def _read(checkpoint: Path, abstract: Any, remedy: str, within: str = "", kept: bool = True) -> Any:
+    """Reads every array whose name begins with `within`, compares, and returns them as `abstract` has them, if kept."""
     try:
         for file in (checkpoint / "_CHECKPOINT_METADATA", checkpoint / STATE / "_METADATA"):
             json.loads(file.read_text(encoding="utf-8"))
         shapes, arrays = {}, {}
-        for name, array in _arrays(checkpoint / STATE):
+        for name, array in _arrays(checkpoint / STATE, within):
             shapes[name] = array.shape
             if kept:
                 arrays[name] = array
     except (OSError, ValueError) as error:
-        raise InputError(f"{checkpoint}: incomplete or damaged; {remedy}") from error
+        raise Damaged(f"{checkpoint}: incomplete or damaged" + (f"; {remedy}" if remedy else "")) from error
     expected = {_name(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(abstract)}
     if misfit := _misfit(shapes, expected):
         raise InputError(f"{checkpoint}: does not fit the config, {misfit}; use it with the config it was written with")
-    return arrays
+    if kept:
+        return jax.tree.map_with_path(lambda path, leaf: jnp.asarray(arrays[_name(path)], leaf.dtype), abstract)
 
 
-def _arrays(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Every array with its name. Damage is a ValueError, as all of TensorStore's errors are."""
+def _arrays(folder: Path, within: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Every array with its name, less `within`. Damage is a ValueError, as all of TensorStore's errors are."""
     store = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder}/"}}
     context = tensorstore.Context()  # shared, so that the table of contents is read once
     keys = tensorstore.KvStore.open(store, context=context).result().list().result()
     names = [key.decode().removesuffix("/zarr.json") for key in keys if key.endswith(b"/zarr.json")]
+    names = [name for name in names if name.startswith(within)]
     if not names:
         raise ValueError("no arrays")
     specs = [{"driver": "zarr3", "kvstore": {**store, "path": name}} for name in names]
     opening = [tensorstore.open(spec, context=context, open=True) for spec in specs]
     for name, opened in zip(names, opening, strict=True):
-        yield name, opened.result().read().result()
+        yield name.removeprefix(within), opened.result().read().result()
 
 
 def _misfit(stored: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]) -> str | None:

@@ -48,6 +48,7 @@ class DenoiserConfig:
         take: the low-res frame, warped, then reaches the output without squeezing through the channels (see
         `Denoiser.velocity`). It starts from where the low-res frame is laid.
       dtype: of the computation, "float32" or "bfloat16". Parameters, norms' statistics, softmax and loss stay float32.
+      remat: whether a training computes the UNet's blocks again on the way back rather than keep their activations.
     """
 
     resolution: int = 192
@@ -67,6 +68,7 @@ class DenoiserConfig:
     gate_std: float = 0.0
     warp_low: bool = False
     dtype: str = "float32"
+    remat: bool = False
 
     def __post_init__(self):
         for field, choices in CHOICES.items():
@@ -103,6 +105,7 @@ class DenoiserConfig:
             res_blocks=self.res_blocks,
             attention_levels=self.attention_levels,
             token_width=self.expression_channels[-1] if self.expression != "concat" else 0,
+            remat=self.remat,
         )
 
 

@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import UInt8
 
-from facenhance_jax import build, checkpoints, recurrence
+from facenhance_jax import build, checkpoints, recurrence, runs
 from facenhance_jax.compile_cache import keep_compiled_programs
 from facenhance_jax.denoiser import Denoiser
 from facenhance_jax.errors import InputError
@@ -38,7 +38,7 @@ class Enhancer:
 
     @classmethod
     def load(cls, path: Path | str | None = None) -> "Enhancer":
-        """Loads a released model's folder, or the model in the package where no path is given.
+        """Loads a released model's folder, a training run's (its newest checkpoint), or the model in the package.
 
         Compiled programs are kept in the user's cache folder, so that the next process starts at once.
 
@@ -47,6 +47,9 @@ class Enhancer:
         """
         keep_compiled_programs()
         path = PACKAGED_MODEL if path is None else Path(path)
+        if runs.is_run(path):
+            config, _, params = runs.read_ema(path)
+            return cls(build.denoiser(ml_collections.ConfigDict(config)), params)
         denoiser = build.denoiser(ml_collections.ConfigDict(checkpoints.load_config(path)))
         return cls(denoiser, checkpoints.load_params(path, denoiser.abstract_params()))
 

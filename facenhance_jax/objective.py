@@ -2,44 +2,47 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from facenhance_jax import diffusion
 from facenhance_jax.denoiser import Conditions, Denoiser
 from facenhance_jax.pixels import to_signal
+
+LEVELS = 4  # of noise, for the log: the quarters of 1..T
 
 
 def loss(
     params: dict,
     batch: dict,
     key: PRNGKeyArray,
-    indices: Int[Array, " b"],
     *,
     denoiser: Denoiser,
     weighting: str,
-) -> Float[Array, ""]:
-    """The mean squared error of the batch, in float32.
+) -> tuple[Float[Array, ""], dict[str, Float[Array, " levels"]]]:
+    """The mean squared error of the batch, in float32; and its sum and count over the examples of each noise level.
 
     Args:
       params: the denoiser's.
-      batch: high, previous, identity [b, 192, 192, 3] and low [b, 64, 64, 3] frames, uint8; and place [b, 3], where
-        `place_low` asks for it.
+      batch: high, previous, identity [b, 192, 192, 3] and low [b, 64, 64, 3] frames, uint8; index [b], each example's
+        place in the global batch; and place [b, 3], where `place_low` asks for it. An example's eps, z and t are
+        functions of (key, index), so the loss does not depend on how many devices share the batch.
       key: of this training step.
-      indices: each example's place in the global batch. Its eps, z and t are functions of (key, index), so the loss
-        does not depend on how many devices share the batch.
       denoiser: gives the velocity.
       weighting: "x_prev", ||x_{t-1} - xhat_{t-1}||^2 (equation 5), or "velocity", the same divided by
         sin(phi_t - phi_{t-1})^2, which is ||v - vhat||^2 exactly.
     """
     high, previous, identity, low = (to_signal(batch[name]) for name in ("high", "previous", "identity", "low"))
-    noise, z, timestep = jax.vmap(lambda index: _draw(key, index, high.shape[1:], denoiser.schedule.timesteps))(indices)
+    total = denoiser.schedule.timesteps
+    noise, z, timestep = jax.vmap(lambda index: _draw(key, index, high.shape[1:], total))(batch["index"])
     clean = denoiser.to_target(high, identity)
     expression = denoiser.encode(params, low, batch.get("place"))
     phi = denoiser.phi(timestep)
     conditions = Conditions(identity, denoiser.noised_previous(previous, z), expression)
     predicted = denoiser.velocity(params, diffusion.diffuse(clean, noise, phi), timestep, conditions)
     error = jnp.mean((diffusion.velocity(clean, noise, phi) - predicted) ** 2, axis=(1, 2, 3))
-    return jnp.mean(error * jnp.sin(denoiser.delta(timestep)) ** 2 if weighting == "x_prev" else error)
+    error *= jnp.sin(denoiser.delta(timestep)) ** 2 if weighting == "x_prev" else 1.0
+    level = jax.nn.one_hot((timestep - 1) * LEVELS // total, LEVELS)
+    return jnp.mean(error), {"level_loss": (error[:, None] * level).sum(axis=0), "level_count": level.sum(axis=0)}
 
 
 def _draw(key, index, shape, timesteps):

@@ -1,6 +1,7 @@
 """What a training carries from step to step, and one step of it."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -8,8 +9,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, UInt32
 
-LossFn = Callable[..., Float[Array, ""]]
-"""(params, batch, key, indices int [b]) -> the mean loss of the batch."""
+LossFn = Callable[..., tuple[Float[Array, ""], dict]]
+"""(params, batch, key) -> the mean loss of the batch, and sums over its examples by name, for the log."""
 
 
 class TrainState(NamedTuple):
@@ -56,18 +57,21 @@ def train_step(
     loss_fn: LossFn,
     optimizer: optax.GradientTransformation,
     ema_decay: float,
+    accumulate: int = 1,
     axis: str | None = None,
 ) -> tuple[TrainState, dict]:
     """One step of Algorithm 1, pure. `batch` is this device's share where `axis` names a mapped axis, else all of it.
 
-    A loss or gradient that is not finite updates nothing but the counters. Metrics: loss, grad_norm, skipped.
+    With `accumulate` > 1 the batch goes through the network in that many parts, one after the other, and there is still
+    one update, of the parameters as of the EMA. A loss or gradient that is not finite updates nothing but the counters.
+    Metrics: loss, grad_norm, param_norm, skipped, and the loss's own sums.
     """
-    size = batch["high"].shape[0]
-    first = jax.lax.axis_index(axis) * size if axis else 0
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key, impl="threefry2x32"), state.step)
-    value, gradients = jax.value_and_grad(loss_fn)(state.params, batch, key, first + jnp.arange(size))
+    gradient = partial(jax.value_and_grad(loss_fn, has_aux=True), state.params, key=key)
+    (value, sums), gradients = _accumulated(gradient, batch, accumulate)
     if axis:
         value, gradients = jax.lax.pmean((value, gradients), axis)
+        sums = jax.lax.psum(sums, axis)
     norm = optax.tree.norm(gradients)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
@@ -80,4 +84,24 @@ def train_step(
     )
     skipped = state.skipped + (1 - finite.astype(jnp.int32))
     new_state = TrainState(state.step + 1, params, ema, opt_state, state.key, skipped)
-    return new_state, {"loss": value, "grad_norm": norm, "skipped": skipped}
+    metrics = {"loss": value, "grad_norm": norm, "param_norm": optax.tree.norm(params), "skipped": skipped}
+    return new_state, metrics | sums
+
+
+def _accumulated(gradient: Callable, batch: dict, parts: int) -> tuple:
+    """((mean loss, sums), mean gradient) of a batch in equal parts, one part's activations in memory at a time."""
+    if parts == 1:
+        return gradient(batch)
+    # Part a holds the rows a, a + parts, ...: rows that lie on one device stay there.
+    split = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0), batch)
+
+    def add(total, part):
+        return jax.tree.map(jnp.add, total, gradient(part)), None
+
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(gradient, _first(split)))
+    ((value, sums), gradients), _ = jax.lax.scan(add, zeros, split)
+    return (value / parts, sums), jax.tree.map(lambda x: x / parts, gradients)
+
+
+def _first(tree: dict) -> dict:
+    return jax.tree.map(lambda x: x[0], tree)

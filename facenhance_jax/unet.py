@@ -29,6 +29,7 @@ class UNetConfig:
       res_blocks: residual blocks a level on the way down; one more on the way up.
       attention_levels: the levels (from 0) whose blocks attend to the image and the expression.
       token_width: channels of an expression token; 0 where there are none.
+      remat: whether the gradient computes each block again rather than keep its activations.
     """
 
     resolution: int = 192
@@ -41,6 +42,7 @@ class UNetConfig:
     res_blocks: int = 1
     attention_levels: tuple[int, ...] = (4,)
     token_width: int = 512
+    remat: bool = False
 
     def __post_init__(self):
         if self.base < GROUPS or self.base % GROUPS:
@@ -125,11 +127,15 @@ class Attention(nnx.Module):
 class Stage(nnx.Module):
     """One residual block and, at the attending levels, the attention after it."""
 
-    def __init__(self, block: ResBlock, attention: Attention | None = None):
+    def __init__(self, block: ResBlock, attention: Attention | None = None, *, remat: bool = False):
         self.block = block
         self.attention = attention
+        self.remat = remat
 
     def __call__(self, x, embedding, tokens):
+        return (jax.checkpoint(self._apply) if self.remat else self._apply)(x, embedding, tokens)
+
+    def _apply(self, x, embedding, tokens):
         x = self.block(x, embedding)
         return x if self.attention is None else self.attention(x, tokens)
 
@@ -148,7 +154,8 @@ class UNet(nnx.Module):
         def stage(inputs, outputs, level=None, resample=""):
             attends = level in config.attention_levels
             attention = Attention(outputs, config.token_width, dtype=dtype, rngs=rngs) if attends else None
-            return Stage(ResBlock(inputs, outputs, width, resample=resample, dtype=dtype, rngs=rngs), attention)
+            block = ResBlock(inputs, outputs, width, resample=resample, dtype=dtype, rngs=rngs)
+            return Stage(block, attention, remat=config.remat)
 
         channels, skips = base, [base]
         last_level = len(config.multipliers) - 1

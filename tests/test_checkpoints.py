@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -93,15 +94,15 @@ def model_copy(saved_model, tmp_path) -> Path:
 
 
 def test_a_run_comes_back_bit_for_bit_and_keeps_the_latest_two(saved_run):
-    assert checkpoints.latest_step(saved_run) == 10  # as numbers: "4" > "10" as text
+    assert checkpoints.steps(saved_run) == [4, 10]  # as numbers: "4" > "10" as text
     assert sorted(entry.name for entry in saved_run.iterdir()) == ["10", "4"]
     for step in (4, 10):
         assert_same(checkpoints.restore(saved_run, step, abstract_state()), make_state(step))
 
 
-def test_there_is_no_latest_step_in_a_folder_that_is_new_or_empty(tmp_path):
-    assert checkpoints.latest_step(tmp_path / "none") is None
-    assert checkpoints.latest_step(tmp_path) is None
+def test_there_are_no_steps_in_a_folder_that_is_new_or_empty(tmp_path):
+    assert checkpoints.steps(tmp_path / "none") == checkpoints.steps(tmp_path) == []
+    assert checkpoints.newest_whole(tmp_path / "none", abstract_state()) == 0
 
 
 def test_a_state_on_four_devices_comes_back_on_one_and_the_other_way_round(tmp_path):
@@ -148,7 +149,7 @@ def test_a_process_killed_while_saving_leaves_the_checkpoint_before(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
     killed = subprocess.run([sys.executable, "-c", KILLED, str(folder)], env=environment, timeout=120)
     assert killed.returncode == -signal.SIGKILL
-    assert len(list(folder.glob("2.*tmp*"))) == 1 and checkpoints.latest_step(folder) == 1
+    assert len(list(folder.glob("2.*tmp*"))) == 1 and checkpoints.steps(folder) == [1]
     restored = checkpoints.restore(folder, 1, {"x": jax.ShapeDtypeStruct((4096, 4096), jnp.float32)})
     np.testing.assert_array_equal(restored["x"], np.random.default_rng(1).random((4096, 4096), np.float32))
     with checkpoints.RunCheckpoints(folder) as run:  # the next save clears away what was left behind
@@ -156,16 +157,72 @@ def test_a_process_killed_while_saving_leaves_the_checkpoint_before(tmp_path):
     assert sorted(entry.name for entry in folder.iterdir()) == ["1", "3"]
 
 
-def test_a_damaged_checkpoint_is_one_line_that_says_how_to_go_on(run_copy, capfd):
-    file = biggest_file(run_copy / "10")
+def test_the_best_by_validation_is_kept_beside_the_latest_two(tmp_path):
+    with checkpoints.RunCheckpoints(tmp_path) as run:
+        for step, loss in ((1, 0.9), (2, 0.5), (3, 0.7), (4, None), (5, None)):
+            run.save(step, {"x": jnp.full(2, step)}, loss)
+    assert checkpoints.steps(tmp_path) == [2, 4, 5]
+
+
+def test_the_ema_alone_comes_back_bit_for_bit(tmp_path):
+    state = {"params": make_params(1), "ema": make_params(2), "em": jnp.zeros(3)}
+    with checkpoints.RunCheckpoints(tmp_path) as run:
+        run.save(7, state)
+    assert_same(checkpoints.restore_ema(tmp_path, 7, jax.eval_shape(make_params)), make_params(2))
+
+
+def cut_short(checkpoint: Path) -> None:
+    file = biggest_file(checkpoint)
     os.truncate(file, file.stat().st_size // 2)
-    with pytest.raises(InputError) as error:
-        checkpoints.restore(run_copy, 10, abstract_state())
-    assert one_line(error) == f"{run_copy}/10: incomplete or damaged; delete this folder to go on from step 4"
-    assert capfd.readouterr() == ("", "")
-    shutil.rmtree(run_copy / "10")
-    assert checkpoints.latest_step(run_copy) == 4
+
+
+def test_a_damaged_newest_checkpoint_is_set_aside_and_the_one_before_taken(run_copy, capfd):
+    cut_short(run_copy / "10")
+    assert checkpoints.newest_whole(run_copy, abstract_state()) == 4
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith(f"facenhance: note: {run_copy}/10: incomplete or damaged; it was moved to {run_copy.parent}")
+    assert checkpoints.steps(run_copy) == [4]
+    (aside,) = (run_copy.parent / "damaged").iterdir()
+    assert biggest_file(aside).stat().st_size > 0
     assert_same(checkpoints.restore(run_copy, 4, abstract_state()), make_state(4))
+
+
+def test_if_none_can_be_read_it_says_so_before_a_run_begins_anew(run_copy):
+    for step in (4, 10):
+        cut_short(run_copy / str(step))
+    with pytest.raises(InputError, match="none of the checkpoints of steps .4, 10. can be read; run it again to begin"):
+        checkpoints.newest_whole(run_copy, abstract_state())
+    assert checkpoints.newest_whole(run_copy, abstract_state()) == 0
+
+
+def test_a_checkpoint_of_another_network_is_no_damage(run_copy):
+    with pytest.raises(InputError, match="10: does not fit the config, key is not stored|10: does not fit the config"):
+        checkpoints.newest_whole(run_copy, {"params": make_params()})
+    assert checkpoints.steps(run_copy) == [4, 10]
+
+
+def test_a_full_disk_is_reported_and_the_next_save_tries_again(tmp_path, capfd):
+    """No file may grow beyond 1 MB for a while: to who writes, a disk that is full."""
+    state = {"x": np.random.default_rng(0).random((1024, 1024), np.float32)}
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with checkpoints.RunCheckpoints(tmp_path) as run:
+        run.save(1, {"x": jnp.ones(2)})
+        assert run.wait()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1]))
+        try:
+            run.save(2, state)
+            assert not run.wait()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert checkpoints.steps(tmp_path) == [1]
+        assert capfd.readouterr().err == (
+            f"facenhance: note: {tmp_path}: step 2 not saved (File too large); the training goes on\n"
+        )
+        run.save(3, state)
+        assert run.wait()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["1", "3"]
+    np.testing.assert_array_equal(checkpoints.restore(tmp_path, 3, state)["x"], state["x"])
 
 
 # ---- a released model ------------------------------------------------------------------------------------------------

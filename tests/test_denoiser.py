@@ -28,11 +28,11 @@ def random_batch(size=2, seed=0):
     rng = np.random.default_rng(seed)
     sides = dict(high=32, previous=32, identity=32, low=16)
     images = {name: rng.integers(0, 256, (size, side, side, 3), dtype=np.uint8) for name, side in sides.items()}
-    return images | {"place": PLACES[:size]}
+    return images | {"place": PLACES[:size], "index": np.arange(size, dtype=np.int32)}
 
 
 def velocity_of(denoiser, params, batch, timestep):
-    images = {name: to_signal(pixels) for name, pixels in batch.items() if name != "place"}
+    images = {name: to_signal(pixels) for name, pixels in batch.items() if pixels.dtype == np.uint8}
     expression = denoiser.encode(params, images["low"], jnp.asarray(batch["place"]))
     conditions = Conditions(images["identity"], images["previous"], expression)
     return denoiser.velocity(params, images["high"], jnp.full(len(batch["high"]), timestep), conditions)

@@ -35,7 +35,8 @@ def oracle(**fields):
 def random_batch(size=4, seed=0):
     rng = np.random.default_rng(seed)
     sides = dict(high=32, previous=32, identity=32, low=16)
-    return {name: rng.integers(0, 256, (size, side, side, 3), dtype=np.uint8) for name, side in sides.items()}
+    images = {name: rng.integers(0, 256, (size, side, side, 3), dtype=np.uint8) for name, side in sides.items()}
+    return images | {"index": np.arange(size, dtype=np.int32)}
 
 
 KEY = jax.random.key(3)
@@ -43,10 +44,9 @@ KEY = jax.random.key(3)
 
 def test_the_loss_of_a_zero_velocity_is_the_velocitys_own_power():
     """E||v||^2 = cos^2 E||eps||^2 + sin^2 E||x_0||^2, which is 1 where x_0 = 1; over many pixels, to a percent."""
-    batch = {name: np.full_like(pixels, 255) for name, pixels in random_batch(64).items()}
-    value = objective.loss(
-        {"factor": 0.0}, batch, KEY, jnp.arange(64), denoiser=oracle(target="frame"), weighting="velocity"
-    )
+    batch = {name: np.full_like(pixels, 255) for name, pixels in random_batch(64).items() if name != "index"}
+    batch["index"] = np.arange(64)
+    value, _ = objective.loss({"factor": 0.0}, batch, KEY, denoiser=oracle(target="frame"), weighting="velocity")
     assert abs(float(value) - 1.0) < 0.01
 
 
@@ -55,7 +55,7 @@ def test_the_papers_weighting_is_sin_squared_delta():
     denoiser = Oracle(DenoiserConfig(resolution=32, low_size=16), Schedule(np.array([0.0, 0.3])))
     by = {
         weighting: float(
-            objective.loss({"factor": 0.5}, random_batch(), KEY, jnp.arange(4), denoiser=denoiser, weighting=weighting)
+            objective.loss({"factor": 0.5}, random_batch(), KEY, denoiser=denoiser, weighting=weighting)[0]
         )
         for weighting in ("velocity", "x_prev")
     }
@@ -68,14 +68,26 @@ def test_x_prev_form_and_its_weighting_are_the_papers_mse():
     config.model.update(prediction="x_prev", target="frame", gate_std=0.0, warp_low=False)
     config.schedule.timesteps = 50
     denoiser = build.denoiser(config)
-    batch, indices = random_batch(), jnp.arange(4)
-    value = objective.loss(denoiser.init(0), batch, KEY, indices, denoiser=denoiser, weighting="x_prev")
+    batch = random_batch()
+    value, _ = objective.loss(denoiser.init(0), batch, KEY, denoiser=denoiser, weighting="x_prev")
     expected = []
     for index in range(4):
         noise, _, t = objective._draw(KEY, index, (32, 32, 3), 50)
         phi = SCHEDULE.phi[int(t) - 1]
         expected.append(((np.cos(phi) * to_signal(batch["high"][index]) + np.sin(phi) * noise) ** 2).mean())
     np.testing.assert_allclose(value, np.mean(expected), rtol=1e-5)
+
+
+def test_the_sums_by_noise_level_are_the_loss():
+    """Each example belongs to the quarter of 1..T that its timestep is in, and their errors add up to the mean."""
+    batch = random_batch(16)
+    value, sums = objective.loss({"factor": 0.5}, batch, KEY, denoiser=oracle(), weighting="velocity")
+    np.testing.assert_allclose(sums["level_loss"].sum() / 16, value, rtol=1e-6)
+    timesteps = np.array([int(objective._draw(KEY, index, (1,), 50)[2]) for index in range(16)])
+    np.testing.assert_array_equal(sums["level_count"], np.bincount((timesteps - 1) * 4 // 50, minlength=4))
+    alone = {name: value[timesteps > 38] for name, value in batch.items()}
+    last, _ = objective.loss({"factor": 0.5}, alone, KEY, denoiser=oracle(), weighting="velocity")
+    np.testing.assert_allclose(sums["level_loss"][3] / sums["level_count"][3], last, rtol=1e-6)
 
 
 def test_timesteps_are_uniform_from_1_to_T():
@@ -97,8 +109,8 @@ def tiny_training(loss_fn, rate=0.1, decay=0.9):
     return start, functools.partial(state.train_step, loss_fn=loss_fn, optimizer=optimizer, ema_decay=decay)
 
 
-def half_square(params, batch, key, indices):
-    return 0.5 * (params["w"] ** 2).sum() * batch["high"].mean()
+def half_square(params, batch, key):
+    return 0.5 * (params["w"] ** 2).sum() * batch["high"].mean(), {"rows": jnp.float32(len(batch["high"]))}
 
 
 def test_a_step_and_its_average_in_closed_form():
@@ -108,6 +120,7 @@ def test_a_step_and_its_average_in_closed_form():
     np.testing.assert_allclose(after.params["w"], [0.9, 1.8], rtol=1e-6)
     np.testing.assert_allclose(after.ema["w"], [0.91, 1.82], rtol=1e-6)  # at step 0 the decay is 1 / 10
     np.testing.assert_allclose(metrics["grad_norm"], np.sqrt(5), rtol=1e-6)
+    np.testing.assert_allclose(metrics["param_norm"], np.sqrt(0.81 + 3.24), rtol=1e-6)
     assert (int(after.step), int(after.skipped)) == (1, 0)
     again, _ = step(after, batch)
     decay = 2 / 11
@@ -125,6 +138,31 @@ def test_what_is_not_finite_updates_nothing_but_the_counters():
     np.testing.assert_array_equal(after.params["w"], start.params["w"])
     np.testing.assert_array_equal(after.ema["w"], start.ema["w"])
     assert (int(after.step), int(after.skipped)) == (1, 1)
+
+
+def test_a_batch_in_parts_is_one_update_with_the_mean_of_the_parts():
+    """Loss sum(w^2)/2 times the rows' mean: of rows 1, 2, 3, 4 in two parts, each part every other row."""
+    start, step = tiny_training(half_square)
+    batch = {"high": jnp.arange(1.0, 5.0)[:, None]}
+    whole, metrics = step(start, batch)
+    parts, parts_metrics = step(start, batch, accumulate=2)
+    np.testing.assert_allclose(parts.params["w"], [1 - 0.1 * 2.5, 2 - 0.2 * 2.5], rtol=1e-6)
+    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+    assert int(parts.step) == 1 and float(parts_metrics["rows"]) == float(metrics["rows"]) == 4
+
+
+def test_accumulation_and_remat_change_no_number_of_the_network():
+    config = smoke.get_config()
+    begin, batch = build.initial_state(config), random_batch()
+    plain, metrics = jax.jit(build.train_step(config))(begin, batch)
+    config.train.accumulate = 2
+    config.model.remat = True
+    saving, saving_metrics = jax.jit(build.train_step(config))(begin, batch)
+    np.testing.assert_allclose(saving_metrics["loss"], metrics["loss"], rtol=1e-5)
+    np.testing.assert_allclose(saving_metrics["level_loss"], metrics["level_loss"], rtol=1e-5)
+    for one, other in zip(*(jax.tree.leaves(s.opt_state[1][0].mu) for s in (plain, saving)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-7)
 
 
 def test_a_shared_batch_gives_the_whole_batchs_step():
@@ -168,7 +206,10 @@ def test_without_a_clip_adam_stands_alone():
         ("train", "loss_weighting", "snr", "config.train.loss_weighting must be"),
         ("train", "decay", "step", "config.train.decay must be"),
         ("run", "steps", 0, "config.run: steps must be at least 1"),
-        ("run", "parallel", "fsdp", "config.run: parallel must be pmap or jit"),
+        ("train", "accumulate", 0, "config.train.accumulate must be at least 1"),
+        ("run", "parallel", "tpu", "config.run: parallel must be one of jit, fsdp, pmap"),
+        ("run", "save_minutes", -1.0, "config.run: save_minutes must be 0 or more"),
+        ("run", "profile_steps", (3, 2), "config.run: profile_steps must be .first, last."),
     ],
 )
 def test_a_wrong_value_in_a_config_is_one_line(section, field, value, message):

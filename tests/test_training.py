@@ -1,97 +1,43 @@
-"""The training loop on a model of one small matrix: exact resumption, equal wrappers, and what lies in the folder."""
+"""The training loop on a model of one small matrix: exact resumption, what it tells, what it survives."""
 
 import itertools
-import json
 import os
 import signal
 import struct
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
-import optax
 import pytest
+import small_run
 from PIL import Image
+from small_run import (
+    assert_same,
+    final_state,
+    initial_state,
+    logged,
+    make_batch,
+    make_config,
+    numbered,
+    raising,
+    train_step,
+)
 from tensorboardX.proto import event_pb2
 
-from facenhance_jax import build, checkpoints, state, training
+from facenhance_jax import build, checkpoints, runlog, runs, training, validation
 from facenhance_jax.errors import InputError
+from facenhance_jax.metrics.frames import psnr, ssim
 
 ROOT = Path(__file__).parent.parent
-OPTIMIZER = optax.adam(1e-2)
-
-
-def make_config(**run) -> ml_collections.ConfigDict:
-    run = dict(steps=6, log_every=1, sample_every=100, save_every=100, parallel="jit") | run
-    return ml_collections.ConfigDict(
-        dict(run=run, train=dict(seed=3, batch_size=8, start_from=""), model=dict(multipliers=(1, 2)))
-    )
-
-
-def loss(params, batch, key, indices):
-    """Linear regression of `low` from `high`, with noise that is a function of (key, index)."""
-    noise = jax.vmap(lambda index: jax.random.normal(jax.random.fold_in(key, index), (12,)))(indices)
-    pixels = batch["high"].reshape(len(indices), 12) / 255.0 + 0.1 * noise
-    return jnp.mean((pixels @ params["kernel"] - batch["low"].reshape(len(indices), 12) / 255.0) ** 2)
-
-
-def initial_state(config) -> state.TrainState:
-    kernel = jax.random.normal(jax.random.key(config.train.seed), (12, 12))
-    return state.initial_state({"kernel": kernel}, OPTIMIZER, config.train.seed)
-
-
-def train_step(config, axis=None):
-    return partial(state.train_step, loss_fn=loss, optimizer=OPTIMIZER, ema_decay=0.9, axis=axis)
-
-
-def make_batch(step: int, size: int) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(step)
-    return {name: rng.integers(0, 256, (size, 2, 2, 3), dtype=np.uint8) for name in ("high", "low")}
-
-
-def batches(config, start_step=0):
-    return (make_batch(step, config.train.batch_size) for step in itertools.count(start_step))
-
-
-def sample_grid(config):
-    return lambda params, batch: np.concatenate([batch["high"][0], batch["low"][0]], axis=1)
 
 
 @pytest.fixture(autouse=True)
 def small_model(monkeypatch):
-    """Everything that a config makes, but for `run_settings`, is this file's own."""
-    for function in (initial_state, train_step, batches, sample_grid):
-        monkeypatch.setattr(build, function.__name__, function)
-
-
-def final_state(workdir: Path, config) -> state.TrainState:
-    folder = workdir / "checkpoints"
-    abstract = jax.eval_shape(lambda: initial_state(config))
-    return checkpoints.restore(folder, checkpoints.latest_step(folder), abstract)
-
-
-def assert_same(actual, expected):
-    assert jax.tree.structure(actual) == jax.tree.structure(expected)
-    jax.tree.map(np.testing.assert_array_equal, actual, expected)
-
-
-def logged(workdir: Path) -> list[dict]:
-    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-
-
-def raising(error):
-    """A `sample_grid` that does not get to draw."""
-
-    def picture(params, batch):
-        error()
-        return np.zeros((2, 2, 3), np.uint8)
-
-    return lambda config: picture
+    small_run.use(monkeypatch)
 
 
 # ---- the loop --------------------------------------------------------------------------------------------------------
@@ -105,7 +51,7 @@ def test_six_steps_are_the_plain_step_six_times(tmp_path, parallel, capfd):
     expected = initial_state(config)
     losses = []
     for step in range(6):
-        expected, metrics = jax.jit(train_step(config))(expected, make_batch(step, 8))
+        expected, metrics = jax.jit(train_step(config))(expected, numbered(make_batch(step, 8)))
         losses.append(float(metrics["loss"]))
     actual = final_state(tmp_path / "run", config)
     assert int(actual.step) == 6
@@ -122,10 +68,10 @@ def test_stopped_by_a_signal_and_started_again_it_ends_bit_for_bit_the_same(
     config = make_config(parallel=parallel, sample_every=3)
     training.train(config, tmp_path / "straight")
     with monkeypatch.context() as patch:
-        patch.setattr(build, "sample_grid", raising(lambda: signal.raise_signal(number)))
+        patch.setattr(training.Pictures, "draw", raising(lambda: signal.raise_signal(number)))
         training.train(config, tmp_path / "stopped")
     assert f"step 3 of 6, stopped by {number.name}; run it again to go on" in capfd.readouterr().out
-    assert checkpoints.latest_step(tmp_path / "stopped" / "checkpoints") == 3
+    assert checkpoints.steps(tmp_path / "stopped" / "checkpoints") == [3]
     training.train(config, tmp_path / "stopped")
     assert_same(final_state(tmp_path / "stopped", config), final_state(tmp_path / "straight", config))
     assert [line["step"] for line in logged(tmp_path / "stopped")] == [1, 2, 3, 4, 5, 6]
@@ -140,7 +86,7 @@ def test_steps_lost_in_a_crash_are_done_again_and_logged_once(tmp_path, monkeypa
         raise RuntimeError("crash")
 
     with monkeypatch.context() as patch:
-        patch.setattr(build, "sample_grid", raising(crash))
+        patch.setattr(training.Pictures, "draw", raising(crash))
         with pytest.raises(RuntimeError, match="crash"):
             training.train(config, tmp_path)
     assert [line["step"] for line in logged(tmp_path)] == [1, 2, 3, 4]
@@ -171,41 +117,6 @@ def test_a_second_signal_acts_as_it_did_before():
         signal.signal(signal.SIGTERM, before)
 
 
-# ---- devices ---------------------------------------------------------------------------------------------------------
-
-
-def test_pmap_and_jit_give_the_same_numbers_on_four_devices():
-    config = make_config()
-    ends = []
-    for parallel in ("pmap", "jit"):
-        device = training.data_parallel(partial(train_step, config), parallel)
-        run = jax.jit(lambda: initial_state(make_config()), out_shardings=device.replicated)()
-        for step in range(5):
-            run, metrics = device.update(run, device.place(make_batch(step, 8)))
-        assert all(len(leaf.devices()) == 4 for leaf in jax.tree.leaves(run))
-        ends.append((run, metrics))
-    for one, other in zip(jax.tree.leaves(ends[0]), jax.tree.leaves(ends[1]), strict=True):
-        assert one.shape == other.shape
-        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
-
-
-def test_a_batch_is_split_in_order_over_the_devices():
-    batch = make_batch(0, 8)
-    for parallel, shape in (("pmap", (4, 2, 2, 2, 3)), ("jit", (8, 2, 2, 3))):
-        placed = training.data_parallel(partial(train_step, make_config()), parallel).place(batch)
-        assert placed["high"].shape == shape
-        for device, shard in enumerate(placed["high"].addressable_shards):
-            mine = batch["high"][2 * device : 2 * device + 2]
-            np.testing.assert_array_equal(np.asarray(shard.data).reshape(mine.shape), mine)
-
-
-def test_batches_are_placed_two_ahead_and_none_is_lost():
-    placed = []
-    feed = training.ahead((placed.append(n) or n for n in range(6)), depth=2)
-    assert (next(feed), placed) == (0, [0, 1, 2])
-    assert (list(feed), placed) == ([1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5])
-
-
 # ---- the folder ------------------------------------------------------------------------------------------------------
 
 
@@ -219,13 +130,29 @@ def test_another_config_is_refused_by_the_names_of_its_fields(tmp_path):
         f"{tmp_path}/config.json: begun with other values of model.multipliers, run.steps; "
         "give those or another --workdir"
     )
-    assert json.loads((tmp_path / "config.json").read_text())["run"]["steps"] == 6
+    assert checkpoints.read_config(tmp_path / "config.json", "")["run"]["steps"] == 6
+
+
+def test_what_does_not_change_the_network_may_change_if_asked(tmp_path, capfd):
+    training.train(make_config(steps=3), tmp_path)
+    longer = make_config(steps=6)
+    longer.train.learning_rate = 0.5
+    with pytest.raises(InputError, match="run.steps, train.learning_rate; give .* or --allow_config_change"):
+        training.train(longer, tmp_path)
+    training.train(longer, tmp_path, allow_config_change=True)
+    assert "going on with other values of run.steps, train.learning_rate" in capfd.readouterr().err
+    assert checkpoints.read_config(tmp_path / "config.json", "")["run"]["steps"] == 6
+    assert int(final_state(tmp_path, longer).step) == 6
+    longer.model.multipliers = (1, 3)
+    longer.run.steps = 7
+    with pytest.raises(InputError, match="other values of model.multipliers; give those or another --workdir$"):
+        training.train(longer, tmp_path, allow_config_change=True)
 
 
 def test_a_batch_that_does_not_split_is_refused_before_anything_is_written(tmp_path):
     config = make_config()
     config.train.batch_size = 6
-    with pytest.raises(InputError, match="config.train.batch_size: 6 examples do not split over 4 devices"):
+    with pytest.raises(InputError, match="config.train.batch_size: 6 examples of this process do not split into 4"):
         training.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -240,7 +167,7 @@ def test_only_the_steps_asked_for_are_logged_and_what_is_not_finite_is_null(tmp_
     def broken(config, axis=None):
         def step(run, batch):
             run, metrics = train_step(config, axis)(run, batch)
-            return run, metrics | {"loss": jnp.where(run.step == 4, jnp.nan, metrics["loss"])}
+            return run, metrics | {"loss": jnp.where(run.step <= 4, jnp.nan, metrics["loss"])}
 
         return step
 
@@ -249,8 +176,89 @@ def test_only_the_steps_asked_for_are_logged_and_what_is_not_finite_is_null(tmp_
     lines = logged(tmp_path)
     assert [line["step"] for line in lines] == [4, 6]  # every fourth, and the last
     assert lines[0]["loss"] is None and lines[1]["loss"] > 0
-    assert set(lines[0]) == {"step", "loss", "grad_norm", "skipped", "steps_per_second", "examples_per_second"}
+    norms, rates = {"grad_norm", "param_norm"}, {"learning_rate", "steps_per_second", "examples_per_second"}
+    levels = {"loss_noise1of2", "loss_noise2of2"}
+    assert set(lines[1]) == {"step", "loss", "skipped"} | norms | rates | levels
+    assert lines[1]["learning_rate"] == pytest.approx(1e-2)
     assert lines[0]["examples_per_second"] == pytest.approx(8 * lines[0]["steps_per_second"])
+
+
+def test_a_line_is_the_mean_of_the_steps_since_the_last(tmp_path):
+    """Losses and those of each noise level are averaged; here a level is the first or second half of each batch."""
+    training.train(make_config(), tmp_path / "each")
+    training.train(make_config(log_every=3), tmp_path / "third")
+    each = logged(tmp_path / "each")
+    for line, steps in zip(logged(tmp_path / "third"), (each[:3], each[3:]), strict=True):
+        for name in ("loss", "loss_noise1of2", "loss_noise2of2"):
+            assert line[name] == pytest.approx(np.mean([step[name] for step in steps]))
+        assert line["loss"] == pytest.approx((line["loss_noise1of2"] + line["loss_noise2of2"]) / 2)
+
+
+def test_a_validation_scores_samples_and_the_copied_photo_and_names_the_best(tmp_path, monkeypatch):
+    """Samples are the low-res frames here: their scores are known without a network."""
+    large = {name: np.repeat(np.repeat(value, 8, 1), 8, 2) for name, value in make_batch(9, 8).items()}
+    monkeypatch.setattr(build, "validation_batches", lambda config: [large])
+    losses = iter([0.3, 0.2, 0.4])
+    monkeypatch.setattr(build, "validation_loss", lambda config: lambda params, batch: params["kernel"][0, 0] * 0)
+    monkeypatch.setattr(validation.Validation, "score", scored := spy(validation.Validation.score, losses))
+    training.train(make_config(validate_every=2, save_every=100), tmp_path)
+    lines = [line for line in logged(tmp_path) if "validation_loss" in line]
+    assert [line["step"] for line in lines] == [2, 4, 6]
+    assert lines[0]["validation_psnr"] == pytest.approx(psnr(large["low"], large["high"]).mean())
+    assert lines[0]["validation_psnr_copied"] == pytest.approx(psnr(large["identity"], large["high"]).mean())
+    assert lines[0]["validation_ssim_copied"] == pytest.approx(ssim(large["identity"], large["high"]).mean())
+    assert lines[2] == {"step": 6} | {f"validation_{name}": value for name, value in scored.last.items()}
+    assert checkpoints.steps(tmp_path / "checkpoints") == [4, 6]
+    assert [runs.read_ema(tmp_path, which)[1] for which in ("newest", "best")] == [6, 4]
+
+
+def spy(score, losses):
+    """`Validation.score` with the losses given here."""
+
+    def scored(self, params):
+        scored.last = score(self, params) | {"loss": next(losses)}
+        return scored.last
+
+    return scored
+
+
+def test_what_is_never_finite_stops_the_run_and_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(runlog, "MAX_SKIPPED", 3)
+
+    def broken(config, axis=None):
+        step = train_step(config, axis)
+        return lambda run, batch: step(run, batch | {"high": batch["high"] * jnp.where(run.step < 4, 1.0, jnp.nan)})
+
+    monkeypatch.setattr(build, "train_step", broken)
+    with pytest.raises(InputError, match="not finite for 3 steps in a row, up to step 7: nothing was learned"):
+        training.train(make_config(steps=50), tmp_path)
+    (step,) = checkpoints.steps(tmp_path / "checkpoints")
+    end = final_state(tmp_path, make_config())
+    assert int(end.step) == step <= 9 and int(end.skipped) == step - 4
+    training.train(make_config(steps=4), tmp_path / "good")
+    good = final_state(tmp_path / "good", make_config())
+    assert_same((end.params, end.ema, end.opt_state), (good.params, good.ema, good.opt_state))
+
+
+def test_a_checkpoint_is_also_due_by_the_clock(tmp_path, monkeypatch):
+    clock = itertools.count(0, 60)  # a minute passes whenever it is asked
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    saved = []
+    monkeypatch.setattr(checkpoints.RunCheckpoints, "save", lambda self, step, state, loss: saved.append(step))
+    monkeypatch.setattr(checkpoints.RunCheckpoints, "wait", lambda self: True)
+    training.train(make_config(save_minutes=2.5), tmp_path)
+    assert saved == [3, 6]
+
+
+def test_a_trace_is_written_of_the_steps_asked_for(tmp_path):
+    training.train(make_config(profile_steps=(2, 4)), tmp_path)
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
+
+
+def test_the_environment_is_written_beside_the_config(tmp_path):
+    training.train(make_config(), tmp_path)
+    found = checkpoints.read_config(tmp_path / "environment.json", "")
+    assert found["packages"]["jax"] == jax.__version__ and found["devices"] == "4 x cpu" and found["processes"] == 1
 
 
 def test_pictures_show_the_first_batch_at_every_due_step(tmp_path):
@@ -258,7 +266,8 @@ def test_pictures_show_the_first_batch_at_every_due_step(tmp_path):
     files = sorted(file.name for file in (tmp_path / "samples").iterdir())
     assert files == ["00000002.png", "00000004.png", "00000006.png"]
     batch = make_batch(0, 8)
-    expected = np.concatenate([batch["high"][0], batch["low"][0]], axis=1)
+    rows = [batch[name] for name in ("identity", "low", "previous", "low", "high")]  # what is sampled here is `low`
+    expected = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
     for file in files:
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "samples" / file)), expected)
 
@@ -276,32 +285,6 @@ def test_tensorboard_gets_the_same_scalars_and_the_pictures(tmp_path):
         for name in set(line) - {"step"}:
             assert values[name, line["step"]].simple_value == pytest.approx(line[name])
     assert [step for name, step in values if name == "samples"] == [3, 6]
-
-
-# ---- release ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_release_is_the_average_of_the_newest_checkpoint_with_its_config(tmp_path):
-    config = make_config()
-    config.data = dict(directory="/somewhere")
-    training.train(config, tmp_path / "run")
-    assert training.export_model(tmp_path / "run", tmp_path / "model", "# A card") == 6
-    expected = {name: config.to_dict()[name] for name in ("model", "run", "train")}
-    del expected["train"]["start_from"]  # as little as `data` a matter of the model
-    assert checkpoints.load_config(tmp_path / "model") == expected
-    end = final_state(tmp_path / "run", config)
-    loaded = checkpoints.load_params(tmp_path / "model", end.ema)
-    assert_same(loaded, end.ema)
-    assert np.abs(np.asarray(loaded["kernel"] - end.params["kernel"])).max() > 0
-    assert (tmp_path / "model" / "card.md").read_text() == "# A card"
-
-
-def test_what_cannot_be_released_is_one_line(tmp_path):
-    with pytest.raises(InputError, match="not a training run .it has no config.json.; give the --workdir"):
-        training.export_model(tmp_path, tmp_path / "model")
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(InputError, match="no checkpoint yet; train until run.save_every first"):
-        training.export_model(tmp_path, tmp_path / "model")
 
 
 # ---- the command -----------------------------------------------------------------------------------------------------
@@ -327,5 +310,5 @@ def test_a_bad_value_in_the_config_is_one_line_and_status_2(tmp_path):
     command = [sys.executable, "launch/train.py", *flags]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=os.environ | {})
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "facenhance: config.run: parallel must be pmap or jit, not 'tpu'\n"
+    assert done.stderr == "facenhance: config.run: parallel must be one of jit, fsdp, pmap, not 'tpu'\n"
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,32 @@
+"""What the devices can do, by their makers' data sheets."""
+
+import jax
+
+# Dense bfloat16 FLOP/s of one device as JAX counts them (published figures); float16 where there is no bfloat16.
+_PEAKS = {
+    "H200": 989e12,
+    "H100 PCIe": 756e12,
+    "H100": 989e12,
+    "A100": 312e12,
+    "A10G": 70e12,
+    "L40S": 362e12,
+    "L4": 121e12,
+    "V100": 125e12,
+    "T4": 65e12,
+    "RTX 4090": 165e12,
+    "RTX 3090": 71e12,
+    "TPU v6 lite": 918e12,
+    "TPU v5p": 459e12,
+    "TPU v5 lite": 197e12,
+    "TPU v4": 275e12,
+}
+
+
+def peak_flops(device: jax.Device) -> float | None:
+    """FLOP/s of a device at most, in half precision; None where it is not known, as for every CPU."""
+    return next((peak for name, peak in _PEAKS.items() if name in device.device_kind), None)
+
+
+def peak_memory(device: jax.Device) -> int | None:
+    """The most bytes in use on a device so far; None where it does not say."""
+    return (device.memory_stats() or {}).get("peak_bytes_in_use")

@@ -1,0 +1,125 @@
+"""The folder of a training run: what lies where in it, and what may change when it goes on."""
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+
+from facenhance_jax import build, checkpoints, runlog, terminal
+from facenhance_jax.errors import InputError
+from facenhance_jax.media.writing import replacing
+
+CHECKPOINTS = "checkpoints"
+CONFIG = "config.json"
+ENVIRONMENT = "environment.json"
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets", "numpy")
+
+# What may change in a run that goes on: the network, its optimizer's state and its randomness stay what they are.
+_CHANGEABLE = (
+    "run.",
+    "data.",
+    "model.remat",
+    "model.dtype",
+    "train.accumulate",
+    "train.batch_size",
+    "train.decay",
+    "train.ema_decay",
+    "train.learning_rate",
+    "train.start_from",
+    "train.warmup_steps",
+)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether this is the folder of a training run, and no released model's."""
+    return (folder / CONFIG).is_file() and (folder / CHECKPOINTS).is_dir()
+
+
+def check_config(workdir: Path, config: ml_collections.ConfigDict, allow_change: bool) -> None:
+    """Raises InputError where the run in `workdir` was begun with other values; the message names the fields.
+
+    With `allow_change` only where one of them may not change in a run that goes on.
+    """
+    file = workdir / CONFIG
+    if workdir.exists() and not workdir.is_dir():
+        raise InputError(f"{workdir}: is a file; give a folder as --workdir")
+    if not file.exists():
+        return
+    old = dict(_flat(checkpoints.read_config(file, "choose another --workdir")))
+    new = dict(_flat(config.to_dict()))
+    fields = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+    fixed = [name for name in fields if not name.startswith(_CHANGEABLE)]
+    if allow_change and not fixed:
+        if fields:
+            terminal.note(f"{file}: going on with other values of {', '.join(fields)}")
+        return
+    if fields:
+        remedy = "give those or another --workdir" + ("" if fixed else ", or --allow_config_change")
+        named = fixed if allow_change else fields
+        raise InputError(f"{file}: begun with other values of {', '.join(named)}; {remedy}")
+
+
+def write_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
+    """Writes the resolved config, and what it is run with."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        for name, values in ((CONFIG, config.to_dict()), (ENVIRONMENT, environment())):
+            with replacing(workdir / name) as part:
+                part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{workdir}: cannot be written to ({error.strerror}); choose another --workdir") from error
+
+
+def environment() -> dict[str, Any]:
+    """The versions of Python, of the packages and of this code, and the devices."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        revision = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        revision = None  # installed, or no git
+    return {
+        "python": sys.version.split()[0],
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "revision": revision,
+        "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "processes": jax.process_count(),
+    }
+
+
+def read_ema(workdir: Path, which: str = "newest") -> tuple[dict[str, Any], int, Any]:
+    """The config of a run, and the step and the EMA of its newest checkpoint, or of the best by validation loss.
+
+    Raises:
+      InputError: `workdir` holds no run or no such checkpoint, or the checkpoint is damaged.
+    """
+    if not (workdir / CONFIG).is_file():
+        raise InputError(f"{workdir}: not a training run (it has no {CONFIG}); give the --workdir of launch/train.py")
+    config = checkpoints.read_config(workdir / CONFIG, "write it again from the run's config")
+    steps = checkpoints.steps(workdir / CHECKPOINTS)
+    if not steps:
+        raise InputError(f"{workdir}: no checkpoint yet; train until run.save_every first")
+    step = max(steps)
+    if which == "best":
+        lines = [line for line in runlog.read_lines(workdir) if "validation_loss" in line]
+        loss = {line["step"]: line["validation_loss"] for line in lines}
+        scored = [step for step in steps if loss.get(step) is not None]
+        if not scored:
+            raise InputError(f"{workdir}: no checkpoint with a validation (run.validate_every); take the newest")
+        step = min(scored, key=loss.__getitem__)
+    params = build.denoiser(ml_collections.ConfigDict(config)).abstract_params()
+    return config, step, checkpoints.restore_ema(workdir / CHECKPOINTS, step, params)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """("train.seed", "0"), ...: each value as JSON, in which a tuple and a list are one."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, json.dumps(value)
