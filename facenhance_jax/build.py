@@ -139,11 +139,14 @@ def train_step(config: ml_collections.ConfigDict, axis: str | None = None) -> Ca
     )
 
 
-def step_flops(config: ml_collections.ConfigDict, abstract_state: Any, batch: dict) -> float:
-    """FLOPs of one update of the whole batch, by the program's own count before it is optimised."""
+def step_flops(config: ml_collections.ConfigDict, abstract_state: Any, batch: dict) -> float | None:
+    """FLOPs of one update of the whole batch, by the program's own count; None where the backend gives none.
+
+    Counted before it is compiled: afterwards, a GPU's convolutions are calls that are not counted.
+    """
     abstract = jax.eval_shape(lambda: batch)
-    lowered = jax.jit(train_step(config)).lower(abstract_state, abstract)
-    return lowered.cost_analysis()["flops"] * config.train.accumulate  # the count takes a loop's body once
+    cost = jax.jit(train_step(config)).lower(abstract_state, abstract).cost_analysis()
+    return cost["flops"] * config.train.accumulate if cost else None  # the count takes a loop's body once
 
 
 def validation_loss(config: ml_collections.ConfigDict) -> Callable[[dict, dict], Float[Array, ""]]:

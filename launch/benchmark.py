@@ -1,10 +1,16 @@
 """Measures speed and memory, as ratios within one run: `python launch/benchmark.py [--what=NAME]`.
 
+train     a training step beside PyTorch's, where it is installed: ms, samples/s, share of the device's peak, memory
+sample    clips one by one and abreast: ms a network call, frames/s, share of the device's peak, memory
+wgrad     a convolution's weight gradient, XLA's own beside a sum of matrix products
 enhance   ms a network call, frames/s at 4 and 8 steps, and the network's share of the time
 start     how long a first and a second process take to the first frames (the second finds compiled programs)
 memory    the peak of `.stream` over 64 and over 640 frames
 draw      drawn people's frames/s on one core
 data      training samples/s, beside those of a loop that only decodes the same images
+prepare   frames/s of preparing photographs of MUG's size, and of only decoding them; the peak memory
+extract   frames/s of finding a face in a video, following it and cutting it out, on one core
+metrics   ms I3D takes for a clip, beside PyTorch's, where it is installed, and the peak of a comparison by FVD
 """
 
 import argparse
@@ -15,14 +21,21 @@ CHECKOUT = str(Path(__file__).resolve().parent.parent)
 if CHECKOUT not in sys.path:
     sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
 
-from benchmarks import data, inference  # noqa: E402
+from benchmarks import data, gradient, inference, metrics, preparing, sample, train  # noqa: E402
 
 TABLES = {
+    # First, while this process holds no device: each row of theirs is measured in another.
+    "train": train.train,
+    "sample": sample.sample,
+    "wgrad": gradient.wgrad,
     "enhance": inference.enhance,
     "start": inference.start,
     "memory": inference.memory,
     "draw": data.draw,
     "data": data.data,
+    "prepare": preparing.prepare,
+    "extract": preparing.extract,
+    "metrics": metrics.metrics,
 }
 
 
