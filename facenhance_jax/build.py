@@ -140,13 +140,18 @@ def train_step(config: ml_collections.ConfigDict, axis: str | None = None) -> Ca
 
 
 def step_flops(config: ml_collections.ConfigDict, abstract_state: Any, batch: dict) -> float | None:
-    """FLOPs of one update of the whole batch, by the program's own count; None where the backend gives none.
+    """FLOPs of one update of the whole batch, by the program's own count; None where JAX may not use the CPU.
 
-    Counted before it is compiled: afterwards, a GPU's convolutions are calls that are not counted.
+    Counted for the CPU before it is compiled: what a GPU's compiler makes of convolutions is left out of its count.
     """
+    try:
+        cpu = jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        return None
     abstract = jax.eval_shape(lambda: batch)
-    cost = jax.jit(train_step(config)).lower(abstract_state, abstract).cost_analysis()
-    return cost["flops"] * config.train.accumulate if cost else None  # the count takes a loop's body once
+    with jax.default_device(cpu):
+        cost = jax.jit(train_step(config)).lower(abstract_state, abstract).cost_analysis()
+    return cost["flops"] * config.train.accumulate  # the count takes a loop's body once
 
 
 def validation_loss(config: ml_collections.ConfigDict) -> Callable[[dict, dict], Float[Array, ""]]:

@@ -40,14 +40,6 @@ def open_split(split: str) -> Sequence[Record]:
     return clip_dataset.source(_DATA.value, split)
 
 
-def read(records: Sequence[Record], index: int) -> Record:
-    try:
-        return records[index]
-    except (RuntimeError, OSError) as error:  # what array_record raises where a file is cut short or gone
-        why = str(error).split(":")[0]
-        raise InputError(f"{_DATA.value}: record {index} cannot be read ({why}); prepare the data set anew") from error
-
-
 def chosen(clips: int, count: int) -> list[int]:
     """Places of up to `count` clips, one from each part of a split.
 
@@ -90,7 +82,7 @@ def counts(records: Sequence[Record]) -> dict[str, Any]:
     """What is in a split; every record is read."""
     subjects, expressions = set(), Counter()
     sizes: dict[str, Counter] = {"high": Counter(), "low": Counter(), "identity": Counter()}
-    for record in (read(records, index) for index in range(len(records))):
+    for record in records:
         subjects.add(words(record, "subject"))
         expressions[words(record, "expression")] += 1
         for field, found in sizes.items():
@@ -115,7 +107,7 @@ def sheet() -> None:
         records = open_split(split)
         summary[split] = counts(records)
         for index in chosen(len(records), _ROWS.value):
-            rows += clip_rows(split, read(records, index))
+            rows += clip_rows(split, records[index])
     with replacing(output.with_suffix(".json")) as part:
         part.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
         write_png(output, strip(rows))

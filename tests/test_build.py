@@ -38,3 +38,17 @@ def test_a_training_starts_from_a_released_model_without_the_newest_layers(tmp_p
     np.testing.assert_array_equal(begun.ema["unet"]["entrance"]["kernel"], released["unet"]["entrance"]["kernel"])
     np.testing.assert_array_equal(begun.params["unet"]["extra"]["bias"], fresh.params["unet"]["extra"]["bias"])
     assert int(begun.step) == 0
+
+
+def test_the_flops_of_a_step_are_three_times_the_forward_passes():
+    """A gradient costs two more passes; counted alike in parts and with other batches. The optimizer's are few."""
+    config = smoke.get_config()
+    abstract = jax.eval_shape(lambda: build.initial_state(config))
+    sides = dict(high=32, previous=32, identity=32, low=16)
+    batch = {name: np.zeros((4, side, side, 3), np.uint8) for name, side in sides.items()}
+    batch |= {"index": np.arange(4, dtype=np.int32), "place": np.zeros((4, 3), np.float32)}
+    step = build.step_flops(config, abstract, batch)
+    forward = jax.jit(build.validation_loss(config)).lower(abstract.params, batch).cost_analysis()["flops"]
+    assert 2.6 < step / forward < 3.4
+    config.train.accumulate = 2
+    assert build.step_flops(config, abstract, batch) == pytest.approx(step, rel=0.15)

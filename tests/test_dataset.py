@@ -57,7 +57,7 @@ def plain(record: dict) -> dict:
 def test_the_data_set_gives_back_the_records_split_by_subject(tree, tmp_path, monkeypatch):
     # Were a split gathered in memory first, this would send it through TensorFlow, which is not there.
     monkeypatch.setattr(shuffle, "MAX_MEM_BUFFER_SIZE", 0)
-    monkeypatch.setattr(clip_dataset, "_CLIPS_PER_SHARD", 1)
+    monkeypatch.setattr(clip_dataset, "_FRAMES_PER_SHARD", 2)
     report = build(tree, tmp_path / "out")
     assert report.folder.parents[2] == tmp_path / "out" and report.skipped == {}
     assert report.subjects == {"train": ["001", "003"], "test": ["002"]}
@@ -70,7 +70,11 @@ def test_the_data_set_gives_back_the_records_split_by_subject(tree, tmp_path, mo
         assert [plain(record) for record in source(tmp_path / "out", split)] == expected
     assert len(source(tmp_path / "out", "all")) == 4
     elsewhere = tfds.builder_from_directory(report.folder).as_data_source("test")
-    assert plain(elsewhere[1]) == expected[1]
+    second = expected[1]  # a clip of three frames
+    frames = [elsewhere[n] for n in range(3, 6)]
+    assert [(frame["high"], frame["low"]) for frame in frames] == list(zip(second["high"], second["low"], strict=True))
+    assert [frame["identity"] for frame in frames] == [second["identity"], b"", b""]
+    assert {frame["take"].decode() for frame in frames} == {second["take"]} and len(elsewhere) == 6
 
 
 def test_beam_writes_the_same_bytes(tree, tmp_path):
@@ -82,13 +86,13 @@ def test_beam_writes_the_same_bytes(tree, tmp_path):
     for split in ("train", "test"):
         left, right = (source(tmp_path / name, split) for name in ("here", "beam"))
         assert [plain(record) for record in left] == [plain(record) for record in right]
-        assert [left.data_source[n] for n in range(len(left))] == [right.data_source[n] for n in range(len(right))]
+        assert [left.data[n] for n in range(3 * len(left))] == [right.data[n] for n in range(3 * len(right))]
     assert beamed.skipped == here.skipped and "not a readable image" in here.skipped["003/session0/anger/take000"]
     assert (beamed.counts, beamed.expressions) == (here.counts, here.expressions)
     assert not (beamed.folder / "notes").exists()
 
 
-def test_a_data_set_is_never_mixed_with_another(tree, tmp_path):
+def test_a_data_set_is_never_mixed_with_another(tree, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="no such data set; make it"):
         source(tmp_path / "out", "train")
     one = build(tree, tmp_path / "out", frames=1)
@@ -100,6 +104,9 @@ def test_a_data_set_is_never_mixed_with_another(tree, tmp_path):
     with pytest.raises(InputError, match="holds 2 data sets; give one of"):
         source(tmp_path / "out", "train")
     assert len(source(two.folder, "train")[0]["high"]) == 2
+    monkeypatch.setattr(clip_dataset, "VERSION", "3.0.0")
+    with pytest.raises(InputError, match="is of version 2.0.0, not 3.0.0; remove it and prepare it anew"):
+        source(two.folder, "train")
 
 
 def test_a_split_that_cannot_be_filled_leaves_nothing(tree, tmp_path):

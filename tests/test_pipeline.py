@@ -253,7 +253,7 @@ def config(monkeypatch):
     monkeypatch.setattr(clip_dataset, "source", lambda directory, split: SOURCE)
     config = smoke.get_config()
     config.train.batch_size, config.train.seed = 4, 3
-    config.model.update(resolution=12, place_low=False)
+    config.model.update(resolution=12, low_size=6, place_low=False)
     return config
 
 
@@ -301,7 +301,5 @@ def test_a_data_set_that_does_not_fit_the_config_is_refused(config):
     with pytest.raises(InputError, match="does not say where faces are, as model.place_low asks; prepare it anew"):
         build.batches(config)
     config.model.resolution = 24
-    with pytest.raises(
-        InputError, match="frames of 12 pixels, but config.model.resolution is 24; prepare it with that"
-    ):
+    with pytest.raises(InputError, match="frames of 12 pixels, but config.model.resolution is 24; make them equal"):
         build.batches(config)

@@ -164,7 +164,7 @@ def test_of_two_faces_the_larger_is_taken_and_followed_when_it_shrinks(drawn, ot
 def test_a_face_that_jumps_is_found_again_by_a_search_of_the_whole_frame(drawn, other, searched):
     (frames, points), (neighbour, _) = drawn, other
     canvas = np.full((460, 800, 3), 90, np.uint8)
-    places = [(1.05, 50, 0), (0.9, 260, 20), (0.9, 264, 23)]
+    places = [(1.05, 50, 0), (0.9, 158, 20), (0.9, 162, 23)]  # by 0.9 of her face's width
     theirs = [(0.8, 0, 270), (1.2, 0, 190), (1.2, 0, 190)]  # from the second on the neighbour is larger, but further
     clip = [put(frames[0], *hers, put(neighbour, *his, canvas)) for hers, his in zip(places, theirs, strict=True)]
     track = tracking.track(clip, "clip")
@@ -172,6 +172,17 @@ def test_a_face_that_jumps_is_found_again_by_a_search_of_the_whole_frame(drawn, 
     assert off(track.landmarks, np.stack([moved(points[0], *place) for place in places])).max() < 8  # percent
     wide = [width for _, width in searched]  # whole, near in vain, whole, near; 800 are searched at 640
     assert [width > 221 for width in wide] == [True, False, True, False] and wide[0] == wide[2] == 640
+
+
+def test_when_her_face_is_gone_the_neighbours_is_not_taken(drawn, other):
+    (frames, points), (neighbour, _) = drawn, other
+    canvas = put(neighbour, 1.2, 260, 0, np.full((280, 560, 3), 90, np.uint8))
+    hers = put(frames[0], 1.0, 2, 2, put(neighbour, 0.8, 260, 0, np.full((280, 560, 3), 90, np.uint8)))
+    track = tracking.track([hers, canvas, canvas, hers], "clip")
+    assert (track.faces, track.missing) == (2, (1, 2))
+    assert off(track.landmarks, moved(points[0], 1.0, 2, 2)).max() < 8  # percent
+    with pytest.raises(InputError, match="no face in frames 1 to 6 "):
+        tracking.track([hers, *[canvas] * 6, hers], "clip")
 
 
 def test_after_the_first_frame_only_a_small_part_is_searched(drawn, searched):

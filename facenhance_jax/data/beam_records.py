@@ -9,13 +9,14 @@ from typing import Any
 import apache_beam as beam
 
 from facenhance_jax.data.records import Job, Recipe, attempt
+from facenhance_jax.data.stored import entries
 
-_RECORDS_PER_CLIP = 1_000_000  # more than one clip can have: record k of clip n has the key n * this + k
+_FRAMES_PER_CLIP = 1_000_000  # more than are kept of one: frame k of what is kept of clip n has the key n * this + k
 NOTES, MADE = "notes", "records"
 
 
 def make(jobs: Sequence[Job], recipe: Recipe, notes: str) -> beam.PTransform:
-    """A transform from nothing to (key, record), the keys in the order of the jobs.
+    """A transform from nothing to (key, entry), the keys in the order of the jobs and of their frames.
 
     What happened to each clip is written to text files that begin with `notes`, a line of JSON each; see `read_notes`.
     """
@@ -58,5 +59,5 @@ def _attempt(numbered: tuple[int, Job], recipe: Recipe) -> Iterator[Any]:
     records, counts = result
     note = {"expression": job.clip.expression, "records": len(records), "counts": counts}
     yield beam.pvalue.TaggedOutput(NOTES, json.dumps(note))
-    for k, record in enumerate(records):
-        yield number * _RECORDS_PER_CLIP + k, record
+    for k, entry in enumerate(entry for record in records for entry in entries(record)):
+        yield number * _FRAMES_PER_CLIP + k, entry

@@ -21,11 +21,12 @@ from facenhance_jax import terminal
 from facenhance_jax.data import layout
 from facenhance_jax.data.records import WORDS, Job, Recipe, attempt
 from facenhance_jax.data.splits import split_subjects
+from facenhance_jax.data.stored import Clips, entries
 from facenhance_jax.errors import InputError
 
 TRACKS = "tracks"  # folder in the output for landmarks that we searched for
-VERSION = tfds.core.Version("1.0.0")
-_CLIPS_PER_SHARD = 128  # about 60 MB at 32 frames of 192 px
+VERSION = tfds.core.Version("2.0.0")
+_FRAMES_PER_SHARD = 4096  # about 80 MB at 192 px
 
 
 @dataclasses.dataclass
@@ -87,15 +88,16 @@ class ClipConfig(tfds.core.BuilderConfig):
 
 
 class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """TFDS builder: splits "train" and "test" share no subject.
+    """TFDS builder: splits "train" and "test" share no subject. An example is a frame of a clip; see `stored`.
 
     With `beam` it writes with Apache Beam (the extra [beam]), on the runner of TFDS's DownloadConfig.
     """
 
     VERSION = VERSION
-    RELEASE_NOTES = {"1.0.0": "First version."}
+    RELEASE_NOTES = {"1.0.0": "First version.", "2.0.0": "An example is a frame, no longer a clip."}
     BUILDER_CONFIGS = [ClipConfig()]
     EXPRESSIONS: Sequence[str] = ()  # what is learnt; () for whatever is there
+    AROUND_FACE = False  # see `records.Recipe`
     DESCRIPTION = ""
     HOMEPAGE = ""
 
@@ -133,23 +135,19 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def recipe(self, root: Path) -> Recipe:
         """How this data set's records are made."""
         config, tracks = self.builder_config, Path(self.data_dir_root).absolute() / TRACKS / self.name
-        return Recipe(str(root), config.frames, config.resolution, config.part, config.openface, str(tracks))
+        shape = (config.frames, config.resolution, config.part)
+        return Recipe(str(root), *shape, config.openface, str(tracks), self.AROUND_FACE)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        words = {word: tfds.features.Text() for word in WORDS}
         # TFDS's own image features decode with TensorFlow; Text passes bytes through.
-        images = {
-            "high": tfds.features.Sequence(tfds.features.Text()),
-            "low": tfds.features.Sequence(tfds.features.Text()),
-            "identity": tfds.features.Text(),
-            "place": tfds.features.Text(),
-        }
+        fields = ("high", "low", "identity", "place", *WORDS)
         return tfds.core.DatasetInfo(
             builder=self,
             description=self.DESCRIPTION,
-            features=tfds.features.FeaturesDict(images | words),
+            features=tfds.features.FeaturesDict({field: tfds.features.Text() for field in fields}),
             homepage=self.HOMEPAGE,
             disable_shuffling=True,
+            metadata=tfds.core.MetadataDict(frames=self.builder_config.frames),
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
@@ -175,12 +173,12 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         # This one streams.
         root = Path(dl_manager.manual_dir)
         info, jobs = self._info(), self.jobs(root)
-        writer = tfds.core.SequentialWriter(info, _CLIPS_PER_SHARD, file_format="array_record")
+        writer = tfds.core.SequentialWriter(info, _FRAMES_PER_SHARD, file_format="array_record")
         writer.initialize_splits(list(jobs))
         for name, split_jobs in jobs.items():
             written = 0
             for record in self._made(split_jobs, self.recipe(root), name):
-                writer.add_examples({name: [record]})
+                writer.add_examples({name: list(entries(record))})
                 written += 1
             if not written:
                 raise InputError(f"{root}: no clip of the {name} split could be used; {_reasons(self.report.skipped)}")
@@ -248,11 +246,11 @@ def prepare(
     return builder.report
 
 
-def source(directory: Path | str, split: str) -> Sequence[dict[str, Any]]:
+def source(directory: Path | str, split: str) -> Clips:
     """The records of a prepared data set, by index; `split` is "train", "test" or "all".
 
     `directory` is the folder that was given as output, or any below it that holds one data set only.
-    Raises InputError when it holds none, or several.
+    Raises InputError when it holds none, several, or one that an earlier version of this package wrote.
     """
     found = sorted(path.parent for path in Path(directory).glob("**/dataset_info.json"))
     found = [path for path in found if not any(part.startswith("incomplete.") for part in path.parts)]
@@ -260,7 +258,11 @@ def source(directory: Path | str, split: str) -> Sequence[dict[str, Any]]:
         raise InputError(f"{directory}: no such data set; make it with launch/prepare.py")
     if len(found) > 1:
         raise InputError(f"{directory}: holds {len(found)} data sets; give one of {', '.join(map(str, found))}")
-    return tfds.builder_from_directory(found[0]).as_data_source(split)
+    builder = tfds.builder_from_directory(found[0])
+    if builder.version != VERSION:
+        raise InputError(f"{found[0]}: is of version {builder.version}, not {VERSION}; remove it and prepare it anew")
+    data = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+    return Clips(data, builder.info.metadata["frames"], directory)
 
 
 def _beam_settings(runner: str, options: Sequence[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
+from facenhance_jax.data import framing
 from facenhance_jax.errors import InputError
 
 # The points that expressions hardly move: cheeks, bridge and base of the nose, eye corners and lower lids (from 0).
@@ -91,7 +92,7 @@ def _warp(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     if shrink > 2:
         height, width = frame.shape[:2]
         small = max(1, round(width / shrink)), max(1, round(height / shrink))
-        frame = cv2.resize(frame, small, interpolation=cv2.INTER_AREA)
+        frame = framing.shrink(frame, small[1], small[0])
         step = np.array([width / small[0], height / small[1]])
         # x = step * (x' + 0.5) - 0.5: pixel centres of the shrunk frame, seen in the frame.
         matrix = np.column_stack([matrix[:, :2] * step, matrix[:, 2] + matrix[:, :2] @ (step / 2 - 0.5)])

@@ -12,6 +12,7 @@ class Folder(ClipDataset):
 
     DESCRIPTION = "People's own clips of faces, with aligned low-resolution faces."
     BUILDER_CONFIGS = [ClipConfig(part="windows")]
+    AROUND_FACE = True
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"manual_dir is a folder of your own that holds {layout.OWN_LAYOUT}."
 
     def read(self, root: Path) -> layout.Tree:

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
 from facenhance_jax import media, pixels
-from facenhance_jax.data import faces, gaps, layout, openface, tracking
+from facenhance_jax.data import faces, framing, gaps, layout, openface, tracking
 from facenhance_jax.errors import InputError
 from facenhance_jax.media.writing import replacing
 from facenhance_jax.registration import find_face
@@ -28,6 +28,21 @@ WORDS = ("subject", "session", "expression", "take")
 Record = dict[str, Any]
 LowFrame = Callable[[int, UInt8[np.ndarray, "h w 3"]], UInt8[np.ndarray, "l l 3"]]
 """(frame's number, the frame) -> its low-res face."""
+
+
+class Faces(NamedTuple):
+    """What is known of the face in a clip of `length` frames.
+
+    Attributes:
+      low_frame: gives its low-res frames.
+      filled: {frame without a face: the frame to keep instead}.
+      landmarks: of every frame, not finite where unknown; None where there are none at all.
+    """
+
+    length: int
+    low_frame: LowFrame
+    filled: dict[int, int]
+    landmarks: Float[np.ndarray, "n 68 2"] | None
 
 
 class Job(NamedTuple):
@@ -48,6 +63,7 @@ class Recipe:
       part: "onset", "full" or "windows" of a clip; see `layout.positions`.
       openface: the folder of OpenFace's output, laid out as the tree is; "" where there is none.
       tracks: the folder in which found landmarks are kept, so that no clip is searched twice; "" for none.
+      around_face: whether a square around the face is kept where the middle one does not frame it; see `framing`.
     """
 
     root: str
@@ -56,6 +72,7 @@ class Recipe:
     part: str = "onset"
     openface: str = ""
     tracks: str = ""
+    around_face: bool = False
 
     def __post_init__(self) -> None:
         for field in ("frames", "resolution"):
@@ -83,14 +100,21 @@ def clip_records(clip: layout.Clip, identity: Path, recipe: Recipe) -> tuple[lis
     which cannot be, the nearest frame with a face is kept instead. Both count as filled; at most five in a row are.
 
     Frames that already have the right size keep their bytes; others become JPEG at quality 95.
-    Raises InputError, which names the file, for what cannot be used.
+    Raises InputError, which names the file, for what cannot be used. What is not needed is not read: a broken image
+    that is neither kept nor searched for a face goes unnoticed.
     """
-    length, low_frame, filled = _faces_of(clip, recipe)
+    length, low_frame, filled, landmarks = _faces_of(clip, recipe)
     places = layout.positions(length, recipe.frames, recipe.part)
     wanted = {at for record in places for at in record}
     stand_in = {at: filled.get(at, at) for at in wanted}
-    pairs = dict(_pairs(clip, set(stand_in.values()), low_frame, recipe.resolution))
-    photo = _photo(identity, recipe.resolution)
+    square = None
+    if recipe.around_face and landmarks is not None:
+        first = media.open_clip(clip.frames[0])
+        square = framing.around(landmarks, first.height, first.width)
+    pairs = dict(_pairs(clip, set(stand_in.values()), low_frame, recipe.resolution, square))
+    if recipe.around_face and identity != clip.frames[0]:
+        square = _photo_square(identity)
+    photo = _photo(identity, recipe.resolution, square)
     records = []
     for number, record in enumerate(places):
         kept = [pairs[stand_in[at]] for at in record]
@@ -103,27 +127,28 @@ def clip_records(clip: layout.Clip, identity: Path, recipe: Recipe) -> tuple[lis
     return records, Counter(counts, repeated=sum(len(record) - len(set(record)) for record in places))
 
 
-def _faces_of(clip: layout.Clip, recipe: Recipe) -> tuple[int, LowFrame, dict[int, int]]:
-    """The clip's length, its low-res frames, and {frame without a face: the frame to keep instead}."""
+def _faces_of(clip: layout.Clip, recipe: Recipe) -> Faces:
+    """By the landmarks beside the clip, else by OpenFace's output, else by our own search."""
     if clip.landmarks is not None:
         landmarks = read_landmarks(clip.landmarks, _length(clip))
-        return len(landmarks), _cut_by(landmarks), {}
+        return Faces(len(landmarks), _cut_by(landmarks), {}, landmarks)
     report = openface.find(clip, recipe.root, recipe.openface) if recipe.openface else None
     if report is None:
         landmarks, missing = _tracked(clip, recipe.tracks)
-        return len(landmarks), _cut_by(landmarks), {at: at for at in missing}
+        return Faces(len(landmarks), _cut_by(landmarks), {at: at for at in missing}, landmarks)
     output = openface.read(report, _length(clip))
     length = len(output.success)
     if output.aligned:
         low_frames = {at: low for at in range(length) if (low := output.low_frame(at, LOW_SIZE)) is not None}
         found = np.array([at in low_frames for at in range(length)])
         gaps.check(np.flatnonzero(~found).tolist(), length, report)
-        return length, lambda at, _: low_frames[at], gaps.nearest(found)
+        return Faces(length, lambda at, _: low_frames[at], gaps.nearest(found), output.landmarks)
     if output.landmarks is None:
         raise InputError(f"{report}: has neither the points x_0 ... y_67 nor a folder of aligned faces beside it")
     missing = np.flatnonzero(~output.success).tolist()
     gaps.check(missing, length, report)
-    return length, _cut_by(gaps.fill(output.landmarks)), {at: at for at in missing}
+    landmarks = gaps.fill(output.landmarks)
+    return Faces(length, _cut_by(landmarks), {at: at for at in missing}, landmarks)
 
 
 def _cut_by(landmarks: Shaped[np.ndarray, "n 68 2"]) -> LowFrame:
@@ -171,7 +196,7 @@ def _frames(clip: layout.Clip) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
 
 
 def _pairs(
-    clip: layout.Clip, wanted: set[int], low_frame: LowFrame, resolution: int
+    clip: layout.Clip, wanted: set[int], low_frame: LowFrame, resolution: int, square: framing.Square | None
 ) -> Iterator[tuple[int, tuple[bytes, bytes]]]:
     """(number, (encoded frame, encoded low-res face)) of the wanted frames; one decoded frame at a time."""
     if clip.is_video:
@@ -185,15 +210,30 @@ def _pairs(
             low = low_frame(at, frame)
         except InputError as error:
             raise InputError(f"{clip.frames[0] if clip.is_video else clip.frames[at]}: {error}") from error
-        yield at, (_encode_high(data, frame, resolution), _encode(low, ".png"))
+        yield at, (_encode_high(data, frame, resolution, square), _encode(low, ".png"))
 
 
-def _photo(identity: Path, resolution: int) -> bytes:
-    """The encoded photo: an image file, or the first frame of a video."""
+def _photo(identity: Path, resolution: int, square: framing.Square | None) -> bytes:
+    data, photo = _read_photo(identity)
+    return _encode_high(data, photo, resolution, square)
+
+
+def _read_photo(identity: Path) -> tuple[bytes, UInt8[np.ndarray, "h w 3"]]:
+    """An image file's bytes and pixels, or no bytes and a video's first frame."""
     if layout.Clip("", "", "", "", (identity,)).is_video:
-        return _encode_high(b"", next(iter(media.open_clip(identity))), resolution)
+        return b"", next(iter(media.open_clip(identity)))
     data = identity.read_bytes()
-    return _encode_high(data, layout.decode(data, identity), resolution)
+    return data, layout.decode(data, identity)
+
+
+def _photo_square(identity: Path) -> framing.Square | None:
+    """The square around the face of a photo of its own; None, the middle, where none is found or dlib is not here."""
+    _, photo = _read_photo(identity)
+    try:
+        found = tracking.track([photo], identity)
+    except InputError:
+        return None
+    return framing.around(found.landmarks, *photo.shape[:2])
 
 
 def _place(low: bytes, photo: bytes) -> str:
@@ -202,10 +242,17 @@ def _place(low: bytes, photo: bytes) -> str:
     return f"{left:.3f} {top:.3f} {side:.3f}"
 
 
-def _encode_high(data: bytes, frame: UInt8[np.ndarray, "h w 3"], resolution: int) -> bytes:
-    if data and frame.shape[:2] == (resolution, resolution):
+def _encode_high(
+    data: bytes, frame: UInt8[np.ndarray, "h w 3"], resolution: int, square: framing.Square | None
+) -> bytes:
+    height, width, _ = frame.shape
+    square = square or framing.middle(height, width)
+    if data and (height, width, square.side) == (resolution, resolution, resolution):
         return data
-    return _encode(pixels.resize(pixels.centre_square(frame), resolution), ".jpg")
+    part = square.cut(frame)
+    shrinks = square.side > resolution
+    kept = framing.shrink(part, resolution, resolution) if shrinks else pixels.resize(part, resolution)
+    return _encode(kept, ".jpg")
 
 
 def _encode(image: UInt8[np.ndarray, "h w 3"], suffix: str) -> bytes:

@@ -4,7 +4,6 @@ The detector is dlib's HOG one (Dalal & Triggs, 2005), the predictor its 68 iBUG
 come with the extra [faces]; dlib is imported only when a clip is tracked.
 """
 
-import importlib.util
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,11 +14,12 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
+from facenhance_jax import dlib_models
 from facenhance_jax.data import faces, gaps
-from facenhance_jax.errors import InputError
 
 NEAR_FACE = 100  # pixels: how wide the last face is made for the search around it; the detector's window is 80
 NEAR_REACH = 2.2  # side of that search, in widths of the last face
+JUMP = 1.0  # widths of the last face: a face farther from its place is somebody else's
 SEARCHED = (640, 1280)  # pixels: the longer side at which a whole frame is searched, and searched again if in vain
 SMALL_FRAME = 160  # pixels, the shorter side; smaller frames are enlarged to twice that before they are searched
 LARGEST_ZOOM = 4  # more adds no detail
@@ -29,7 +29,7 @@ PREDICTED_FACE = 320  # pixels: how wide a face is made before its points are pr
 BOX_CENTRE, BOX_SIDE = np.array([31.5, 33.0]), 60.0  # the detector's usual box in the coordinates of faces.mean_shape()
 CENTRED = np.zeros((1, 2))
 NUDGES = 0.03 * np.array([(0, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)])  # face widths
-_MODELS, _POINTS = "face_recognition_models", "shape_predictor_68_face_landmarks.dat"
+_POINTS = "shape_predictor_68_face_landmarks.dat"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ def track(frames: Iterable[UInt8[np.ndarray, "h w 3"]], name: str | Path) -> Tra
     """Follows one face through a clip: the largest of the first frame with a face, then the one nearest its last place.
 
     Takes RGB frames one at a time and keeps none. A face is searched for around its last place, and in the whole frame
-    only where that fails; it has to be about 1/16 of the frame's longer side wide. Up to 5 frames in a row without a
+    only where that fails; it has to be about 1/16 of the frame's longer side wide. A face more than its own width from
+    the last place is another person's, and the frame has none. Up to 5 frames in a row without a
     face are interpolated, linearly in time; before the first and after the last known one, that one is repeated.
 
     `name` is the clip's, for messages. Raises InputError without dlib or its models, without frames, if no frame shows
@@ -75,6 +76,10 @@ class _Box(NamedTuple):
         x, y = matrix[:, :2] @ BOX_CENTRE + matrix[:, 2]
         return cls(float(x), float(y), BOX_SIDE * float(np.hypot(*matrix[:, 0])))
 
+    def distance(self, other: "_Box") -> float:
+        """Pixels between the centres."""
+        return float(np.hypot(self.x - other.x, self.y - other.y))
+
 
 class _Follower:
     def __init__(self):
@@ -86,12 +91,11 @@ class _Follower:
         """The points of the face that is followed, or None where no face is seen."""
         last = self._last
         boxes = (last and self._search_near(frame, last)) or self._search_whole(frame)
+        if last:
+            boxes = [box for box in boxes if box.distance(last) <= JUMP * last.side]
         if not boxes:
             return None
-        if last:
-            box = min(boxes, key=lambda box: np.hypot(box.x - last.x, box.y - last.y))
-        else:
-            box = max(boxes, key=lambda box: box.side)
+        box = min(boxes, key=last.distance) if last else max(boxes, key=lambda box: box.side)
         self._last = _Box.of(self._points(frame, box, CENTRED))
         return self._points(frame, self._last, NUDGES)
 
@@ -164,14 +168,6 @@ class _View:
 @lru_cache(maxsize=1)
 def _dlib_models() -> tuple[Callable, Callable]:
     """dlib's face detector and 68-point predictor, read once: half a second each."""
-    try:
-        import dlib
-    except ImportError:
-        dlib = None
-    # The package's own code asks for a setuptools of old when imported; only its file is of use.
-    package = importlib.util.find_spec(_MODELS)
-    if dlib is None or package is None:
-        absent = "dlib" if dlib is None else _MODELS
-        raise InputError(f'finding a face needs {absent}, which is not here; pip install "facenhance-jax[faces]"')
-    points = Path(package.submodule_search_locations[0]) / "models" / _POINTS
+    dlib = dlib_models.library("finding a face")
+    points = dlib_models.model_file("finding a face", _POINTS)
     return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(points))
