@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import UInt8
 
-from facenhance_jax import build, checkpoints, recurrence, runs
+from facenhance_jax import build, checkpoints, recurrence
 from facenhance_jax.compile_cache import keep_compiled_programs
 from facenhance_jax.denoiser import Denoiser
 from facenhance_jax.errors import InputError
@@ -47,7 +47,9 @@ class Enhancer:
         """
         keep_compiled_programs()
         path = PACKAGED_MODEL if path is None else Path(path)
-        if runs.is_run(path):
+        if (path / "checkpoints").is_dir():
+            from facenhance_jax import runs  # not before: a released model needs no log
+
             config, _, params = runs.read_ema(path)
             return cls(build.denoiser(ml_collections.ConfigDict(config)), params)
         denoiser = build.denoiser(ml_collections.ConfigDict(checkpoints.load_config(path)))

@@ -36,11 +36,6 @@ _CHANGEABLE = (
 )
 
 
-def is_run(folder: Path) -> bool:
-    """Whether this is the folder of a training run, and no released model's."""
-    return (folder / CONFIG).is_file() and (folder / CHECKPOINTS).is_dir()
-
-
 def check_config(workdir: Path, config: ml_collections.ConfigDict, allow_change: bool) -> None:
     """Raises InputError where the run in `workdir` was begun with other values; the message names the fields.
 
