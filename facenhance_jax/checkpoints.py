@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -49,6 +50,7 @@ class RunCheckpoints:
     def __init__(self, folder: Path | str):
         self._folder = Path(folder).absolute()
         self._pending: tuple[int, Any] | None = None
+        self._failures = False
         self._open()
 
     def _open(self) -> None:
@@ -74,6 +76,7 @@ class RunCheckpoints:
 
     def __exit__(self, *_: object) -> None:
         self._checkpointer.close()
+        self._make_room()
 
     def save(self, step: int, state: Any, validation_loss: float | None = None) -> None:
         """Copies `state` (a pytree of arrays) off the devices, then writes it while the caller goes on.
@@ -82,6 +85,7 @@ class RunCheckpoints:
         reported, and the next save tries again.
         """
         self.wait()
+        self._make_room()
         metrics = None if validation_loss is None else {"validation_loss": validation_loss}
         try:
             # Forced: the default policy silently skips a save while another runs.
@@ -101,6 +105,13 @@ class RunCheckpoints:
             return False
         return True
 
+    def _make_room(self) -> None:
+        """Removes what failed saves left: no save is under way, though one that failed wrote on for a moment."""
+        if self._failures:
+            for unfinished in self._folder.glob("*.orbax-checkpoint-tmp"):
+                shutil.rmtree(unfinished, ignore_errors=True)
+        self._failures = False
+
     def _failed(self, step: int, error: Exception) -> None:
         if not isinstance(error, OSError) and "os_error_code" not in str(error):
             raise error  # no fault of the disk
@@ -108,7 +119,8 @@ class RunCheckpoints:
         self._pending = None
         with contextlib.suppress(OSError, ValueError):
             self._checkpointer.close()
-        self._open()  # clears away what was written, and forgets the error
+        self._open()
+        self._failures = True
 
 
 def _reason(error: Exception) -> str:
