@@ -1,6 +1,6 @@
-"""Releases a model: `python launch/export.py --workdir=DIR --output=model [--card=card.md] [--dtype=float16]`.
+"""Releases a model: `python launch/export.py --workdir=DIR --output=model [--checkpoint=best] [--dtype=float16]`.
 
-Writes the moving average of the parameters in the newest checkpoint of launch/train.py's DIR, with its config.
+Writes the moving average of the parameters in a checkpoint of launch/train.py's DIR, with its config and a card.
 """
 
 import sys
@@ -17,7 +17,8 @@ from facenhance_jax.errors import InputError  # noqa: E402
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the training run", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "folder to write, new or empty", required=True)
-_CARD = flags.DEFINE_string("card", None, "the model card, a Markdown file; without it a line that names the step")
+_CARD = flags.DEFINE_string("card", None, "the model card, a Markdown file; without it one made of the run's records")
+_CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", ["newest", "best"], "best has the lowest validation loss")
 _DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "float16"], "of the arrays on disk")
 
 
@@ -30,7 +31,7 @@ def export() -> str:
             card = Path(_CARD.value).read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             raise InputError(f"{_CARD.value}: not readable ({error}); give a Markdown file as --card") from error
-    step = training.export_model(Path(_WORKDIR.value).absolute(), output, card, _DTYPE.value)
+    step = training.export_model(Path(_WORKDIR.value).absolute(), output, card, _DTYPE.value, _CHECKPOINT.value)
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     return f"{output}: step {step}, {size / 1e6:.1f} MB"
 
