@@ -1,4 +1,7 @@
-"""How near enhanced frames come to the real ones, beside the two baselines that belong in every table."""
+"""How near enhanced frames come to the real ones, beside the two baselines that belong in every table.
+
+This is the short way, for one clip; `results` is the long one: every metric, and the folder of launch/evaluate.py.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,29 +1,39 @@
-"""Scores a released model on drawn people it has not seen: python launch/evaluate.py --model DIR --output FILE.json."""
+"""Scores a model on clips it has not seen: python launch/evaluate.py --output=DIR [--model=DIR] [--data=DIR].
 
-import dataclasses
-import json
+`--data` is what launch/prepare.py wrote, or drawn: people drawn for that alone. `--steps=1,2,4,8` gives a curve.
+`--generated=DIR --layout=NAME` takes a generator's clips for the low-res frames and scores them before and after.
+DIR gets results.json, clips.csv, tables.md and the frames of a few clips (see `facenhance_jax.results`); run again, it
+goes on.
+"""
+
 import sys
 from pathlib import Path
 
-from absl import app, flags
-from tqdm import tqdm
+from absl import app, flags, logging
 
 CHECKOUT = str(Path(__file__).resolve().parent.parent)
 if CHECKOUT not in sys.path:
     sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
 
-from facenhance_jax import evaluation, terminal  # noqa: E402
-from facenhance_jax.data.layout import EXPRESSIONS  # noqa: E402
+from facenhance_jax import clip_sets, evaluation, results, scores, tables, terminal, ways  # noqa: E402
 from facenhance_jax.enhancer import Enhancer  # noqa: E402
 from facenhance_jax.errors import InputError  # noqa: E402
-from facenhance_jax.media.writing import check_output, replacing  # noqa: E402
+from facenhance_jax.media.writing import replacing  # noqa: E402
 
 HELD_OUT = f"{evaluation.HELD_OUT[0]}-{evaluation.HELD_OUT[-1]}"
-_MODEL = flags.DEFINE_string("model", "package", "folder of a released model; package takes the one in the package")
+_MODEL = flags.DEFINE_string("model", "package", "a released model, a training run, or package for the packaged one")
+_DATA = flags.DEFINE_string("data", "drawn", "a prepared data set's folder, or drawn")
+_SPLIT = flags.DEFINE_string("split", "test", "of the data set: train, test or all")
 _SUBJECTS = flags.DEFINE_string("subjects", HELD_OUT, "ids of the subjects to draw, first-last")
-_FRAMES = flags.DEFINE_integer("frames", 24, "frames a clip", lower_bound=1)
-_STEPS = flags.DEFINE_integer("steps", 8, "steps of the sampler", lower_bound=1)
-_OUTPUT = flags.DEFINE_string("output", None, "the .json file to write", required=True)
+_FRAMES = flags.DEFINE_integer("frames", 24, "frames of a drawn clip", lower_bound=1)
+_GENERATED = flags.DEFINE_string("generated", "", "folder of a generator's clips, in place of the low-res frames")
+_LAYOUT = flags.DEFINE_string("layout", "folder", "of --generated: videogan, imaginator, motiongan, fevgan or folder")
+_CLIPS = flags.DEFINE_integer("clips", 0, "take so many, spread evenly; 0 for all", lower_bound=0)
+_STEPS = flags.DEFINE_list("steps", ["8"], "steps of the sampler; several give a curve")
+_SEED = flags.DEFINE_integer("seed", 0, "of the noise")
+_METRICS = flags.DEFINE_list("metrics", [], f"of {', '.join(scores.GROUPS)}; without it, all that can be computed")
+_BATCH = flags.DEFINE_integer("batch", 4, "clips enhanced at once", lower_bound=1)
+_OUTPUT = flags.DEFINE_string("output", None, "folder to write, or one that is to go on", required=True)
 
 
 def subjects(text: str) -> range:
@@ -34,33 +44,55 @@ def subjects(text: str) -> range:
     return range(int(first), int(last or first) + 1)
 
 
+def steps() -> list[int]:
+    """The numbers of steps, each once."""
+    for text in _STEPS.value:
+        if not text.strip().isdecimal():
+            raise InputError(f"--steps {','.join(_STEPS.value)}: not whole numbers; write them like 1,2,4,8")
+    return list(dict.fromkeys(map(int, _STEPS.value)))
+
+
+def clip_set(model: Enhancer) -> clip_sets.ClipSet:
+    """The clips that the flags ask for."""
+    data = None if _DATA.value == "drawn" else clip_sets.Prepared(_DATA.value, _SPLIT.value)
+    if _GENERATED.value:
+        clips = clip_sets.Generated(_GENERATED.value, _LAYOUT.value, model.size, data)
+    else:
+        drawn = {"frames": _FRAMES.value, "size": model.size, "low_size": model.low_size}
+        clips = data or clip_sets.Drawn(subjects(_SUBJECTS.value), **drawn)
+    return clip_sets.Spread(clips, _CLIPS.value) if _CLIPS.value else clips
+
+
 def evaluate() -> None:
-    """Six expressions of each subject; the table printed, and every clip's numbers written with their mean."""
-    people = subjects(_SUBJECTS.value)
-    check_output(_OUTPUT.value, (".json",))
-    enhancer = Enhancer.load(None if _MODEL.value == "package" else _MODEL.value)
-    size = {"frames": _FRAMES.value, "size": enhancer.size, "low_size": enhancer.low_size}
-    clips = {}
-    for subject, expression in tqdm([(s, e) for s in people for e in EXPRESSIONS], unit="clip"):
-        name = f"{subject}/{expression}"
-        clip = evaluation.draw(subject, expression, **size)
-        enhanced = enhancer.enhance(clip.low, clip.identity, steps=_STEPS.value)
-        clips[name] = evaluation.compare(enhanced, clip.real, clip.identity, clip.low, clip.face)
-    mean = evaluation.average(clips.values())
-    write({"model": _MODEL.value, "steps": _STEPS.value, **size}, mean, clips)
-    print(f"{len(clips)} drawn clips of {_FRAMES.value} frames, {_STEPS.value} steps\n\n{evaluation.table(mean)}")
+    """Everything that the flags ask for, on disk and on the terminal."""
+    output, counts = Path(_OUTPUT.value), steps()
+    subjects(_SUBJECTS.value)
+    if output.suffix:
+        raise InputError(f"{output}: --output is a folder; give a name without a suffix")
+    model = Enhancer.load(None if _MODEL.value == "package" else _MODEL.value)
+    options = {"batch": _BATCH.value, "seed": _SEED.value}
+    made = [ways.Enhanced(model.denoiser, model.params, count, **options) for count in counts]
+    shown = made[counts.index(8) if 8 in counts else -1].key
+    clips = clip_set(model)
+    scorer = scores.Scorer(clips.frames, clips.size, _METRICS.value)
 
+    def results_of(clips, made, folder):
+        return results.Evaluation(folder, clips, scorer, made, batch=_BATCH.value, shown=shown).run()
 
-def write(setting: dict, mean: list, clips: dict) -> None:
-    def plain(rows):
-        return [dataclasses.asdict(row) for row in rows]
-
-    result = {**setting, "mean": plain(mean), "clips": {name: plain(rows) for name, rows in clips.items()}}
-    with replacing(_OUTPUT.value) as part:
-        part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    found = results_of(clips, [*made, ways.PhotoCopied(), ways.Upsampled()], output)
+    if _GENERATED.value:
+        before = results_of(clip_sets.Before(clips), [ways.Upsampled()], output / "before")
+        paper = tables.before_after(before, found, _LAYOUT.value)
+    else:
+        paper = tables.against_published(found)
+    with replacing(output / "tables.md") as part:
+        parts = [tables.everything(found), paper, *tables.notes(found)]
+        part.write_text("\n".join(parts) + "\n", encoding="utf-8")
+    print(f"{tables.text(found)}\n\n{paper}\n{output / 'results.json'}")
 
 
 def main(_: list[str]) -> None:
+    logging.set_verbosity(logging.ERROR)  # TFDS warns of what is not its own
     with terminal.refusing():
         evaluate()
 

@@ -24,7 +24,10 @@ FLOORS = {
     4.2: "runlog validation",
     4.4: "runs",
     4.6: "card",
-    5.0: "training evaluation enhancer extraction",
+    5.0: "training evaluation enhancer extraction tables",
+    5.2: "clip_sets",
+    5.3: "ways scores",
+    5.4: "results",
     6.0: "demonstration",
     6.5: "cli",
 }

@@ -1,0 +1,249 @@
+"""The clips that a model is judged on: drawn people, a prepared data set's, or what a light generator wrote.
+
+A set is a sequence of `TestClip`s that are made when they are asked for and not kept; `describe()` says what is in it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from facenhance_jax import evaluation
+from facenhance_jax.data import clip_dataset, faces, generated, layout, standins
+from facenhance_jax.errors import InputError
+from facenhance_jax.pixels import resize
+
+DRAWN_AT = 192  # pixels: smaller drawn clips are drawn so and made smaller, as the drawn training sets are
+
+
+@dataclass(frozen=True)
+class TestClip:
+    """What the enhancer gets (low, identity), what it should give (real), and where the face is in that."""
+
+    __test__ = False  # no test of pytest's
+
+    subject: str
+    expression: str
+    take: str  # may be ""
+    real: UInt8[np.ndarray, "n h w 3"]
+    identity: UInt8[np.ndarray, "h w 3"]
+    low: UInt8[np.ndarray, "n l l 3"]
+    face: Bool[np.ndarray, "n h w"]
+    real_low: UInt8[np.ndarray, "n l l 3"] | None = None  # the real clip's low-res frames, where `low` is a generator's
+
+    @property
+    def name(self) -> str:
+        """For example "9001/happiness"."""
+        return "/".join(filter(None, (self.subject, self.expression, self.take)))
+
+
+@runtime_checkable
+class ClipSet(Protocol):
+    """Clips of one length and size."""
+
+    frames: int
+    size: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> TestClip: ...
+
+    def describe(self) -> dict[str, Any]:
+        """What the set is, for the record."""
+        ...
+
+
+class Drawn:
+    """Each subject's first take of the six expressions, subject by subject; the face is the exact landmarks' hull."""
+
+    def __init__(self, subjects: Sequence[int], *, frames: int, size: int, low_size: int):
+        self.clips = [(subject, expression) for subject in subjects for expression in layout.EXPRESSIONS]
+        self.frames, self.size, self.low_size = frames, size, low_size
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> TestClip:
+        return self.draw(*self.clips[index])
+
+    def draw(self, subject: int, expression: str) -> TestClip:
+        sizes = {"size": max(self.size, DRAWN_AT), "low_size": self.low_size}
+        clip = evaluation.draw(subject, expression, frames=self.frames, **sizes)
+        real, identity = (np.stack([resize(image, self.size) for image in of]) for of in (clip.real, [clip.identity]))
+        return TestClip(str(subject), expression, "", real, identity[0], clip.low, _resized(clip.face, self.size))
+
+    def describe(self) -> dict[str, Any]:
+        subjects = sorted({subject for subject, _ in self.clips})
+        return {
+            "data": "drawn (synthetic) faces",
+            "subjects": f"{subjects[0]}-{subjects[-1]}" if subjects else "",
+            "face": "convex hull of the drawn landmarks",
+            "stride": 1,
+        }
+
+
+class Prepared:
+    """The clips of a split of a data set that launch/prepare.py wrote, with all their frames.
+
+    The face is the convex hull of the mean face's landmarks, laid on the record's `place`, the same in every frame: the
+    records hold no landmarks, and a region that is searched for would depend on what is installed.
+    Raises InputError where there is no such data set, or it does not say where faces are.
+    """
+
+    def __init__(self, directory: Path | str, split: str = "test"):
+        self.directory, self.split = str(directory), split
+        self.records = clip_dataset.source(directory, split)
+        if not len(self.records):
+            raise InputError(f"{directory}: no clips in split {split}; prepare a data set that has some")
+        if "place" not in self.records[0]:
+            raise InputError(f"{directory}: does not say where faces are; prepare it anew")
+        self.frames = len(self.records[0]["high"])
+        self.size = layout.decode(self.records[0]["identity"], directory).shape[0]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> TestClip:
+        record = self.records[index]
+        subject, session, expression, take = self.words(index)
+        name = f"{self.directory}, record {index}"
+        real, low = (np.stack([layout.decode(data, name) for data in record[field]]) for field in ("high", "low"))
+        identity = layout.decode(record["identity"], name)
+        face = np.broadcast_to(_placed_face(record["place"].decode(), self.size), real.shape[:3])
+        return TestClip(subject, expression, "/".join(filter(None, (session, take))), real, identity, low, face)
+
+    def words(self, index: int) -> tuple[str, str, str, str]:
+        """A record's subject, session, expression and take."""
+        record = self.records[index]
+        subject, session, expression, take = (record[w].decode() for w in ("subject", "session", "expression", "take"))
+        return subject, session, expression, take
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "data": f"{Path(self.directory).name}, split {self.split}",
+            "face": "convex hull of the mean face's landmarks on the record's place",
+            "stride": "as prepared",
+        }
+
+
+class Generated:
+    """A generator's clips in place of the low-res frames, each beside the real clip of its subject and expression.
+
+    Without a data set these are drawn, as long as the first generated clip. Of several takes of a person's expression
+    the one of the generated clip's name counts, else the first. Raises InputError for a clip without a pair, and, when
+    it is asked for, for one that is not as long as its pair.
+    """
+
+    def __init__(self, directory: Path | str, layout_name: str, model_size: int, data: Prepared | None = None):
+        self.directory, self.layout, self.data = Path(directory), layout_name, data
+        self.made = generated.read_generated(directory, layout_name)
+        self.size = data.size if data else model_size
+        self.frames = data.frames if data else len(self.made[0].frames())
+        pairs = dict(_takes(data)) if data else {}
+        self.pairs = [self._pair(clip, pairs) for clip in self.made]
+
+    def _pair(self, clip: generated.GeneratedClip, pairs: dict) -> Any:
+        """Where the real clip is: a record's index, or who is to be drawn."""
+        if self.data is None:
+            if not clip.subject.isdecimal() or clip.expression not in layout.EXPRESSIONS:
+                raise InputError(
+                    f"{clip.file}: {clip.name} is no drawn person; give the data set it was generated from as --data"
+                )
+            return int(clip.subject), clip.expression
+        takes = pairs.get((clip.subject, clip.expression), {})
+        if not takes:
+            raise InputError(
+                f"{clip.file}: {self.data.directory} has no {clip.subject}/{clip.expression} in its split "
+                f"{self.data.split}; leave it out, or give another data set or split"
+            )
+        return takes.get(clip.take, next(iter(takes.values())))
+
+    def __len__(self) -> int:
+        return len(self.made)
+
+    def __getitem__(self, index: int) -> TestClip:
+        clip, pair = self.made[index], self.pairs[index]
+        low = clip.frames()
+        if len(low) != self.frames:
+            raise InputError(f"{clip.file}: {len(low)} frames, but its pair has {self.frames}; cut them alike")
+        if self.data is None:
+            real = Drawn([], frames=self.frames, size=self.size, low_size=low.shape[1]).draw(*pair)
+        else:
+            real = self.data[pair]
+        return replace(real, take=clip.take, low=low, real_low=real.low)
+
+    def describe(self) -> dict[str, Any]:
+        real = self.data or Drawn([], frames=self.frames, size=self.size, low_size=generated.SIDE)
+        drawn = standins.are_stand_ins(self.directory)
+        source = f"{self.layout}{' (drawn stand-in: that system made none of it)' if drawn else ''}"
+        return {**real.describe(), "generated": self.directory.name, "generator": source, "stand_in": drawn}
+
+
+class Before:
+    """Generated clips before they are enhanced, against the real clips as their generator should have made them.
+
+    Both are 64x64, aligned faces on black, and brought to the enhanced clips' size for all metrics (bicubic): `real` is
+    the real low-res frames, `face` where these are not black.
+    """
+
+    def __init__(self, clips: ClipSet):
+        """`clips`: generated ones, or some of them."""
+        self.clips, self.frames, self.size = clips, clips.frames, clips.size
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> TestClip:
+        clip = self.clips[index]
+        real = np.stack([resize(frame, self.size) for frame in clip.real_low])
+        face = _resized(clip.real_low.any(axis=-1), self.size)
+        return replace(clip, real=real, face=face)
+
+    def describe(self) -> dict[str, Any]:
+        about = {"against": "the real low-res frames, enlarged alike", "face": "where those are not black"}
+        return {**self.clips.describe(), **about}
+
+
+class Spread:
+    """`count` clips of a set, spread evenly over it."""
+
+    def __init__(self, clips: ClipSet, count: int):
+        self.clips, self.frames, self.size = clips, clips.frames, clips.size
+        self.chosen = np.linspace(0, len(clips) - 1, min(count, len(clips))).round().astype(int).tolist()
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, index: int) -> TestClip:
+        return self.clips[self.chosen[index]]
+
+    def describe(self) -> dict[str, Any]:
+        return {**self.clips.describe(), "of": len(self.clips)}
+
+
+def _takes(data: Prepared) -> Iterator[tuple[tuple[str, str], dict[str, int]]]:
+    """((subject, expression), {take: record}) of a data set."""
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    for index in range(len(data)):
+        subject, _, expression, take = data.words(index)
+        found.setdefault((subject, expression), {}).setdefault(take, index)
+    yield from found.items()
+
+
+def _placed_face(place: str, size: int) -> Bool[np.ndarray, "1 s s"]:
+    """The mean face on the square "left top side" of a photo, pixels."""
+    left, top, side = map(float, place.split())
+    points = (faces.mean_shape() + 0.5) * (side / 64) - 0.5 + [left, top]  # pixel centres are at halves here
+    return evaluation.face_mask(points[None], size)
+
+
+def _resized(masks: Bool[np.ndarray, "n h h"], size: int) -> Bool[np.ndarray, "n s s"]:
+    """True where more than half of a pixel's area was."""
+    if masks.shape[1] == size:
+        return masks
+    how = cv2.INTER_AREA if masks.shape[1] > size else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(mask.astype(np.float32), (size, size), interpolation=how) > 0.5 for mask in masks])

@@ -1,0 +1,224 @@
+"""What one clip scores: every metric of made frames against the real ones, or why one of them has no value.
+
+A metric that cannot be computed is absent with its reason; it is never a zero or a NaN.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64, UInt8
+
+from facenhance_jax import dlib_models
+from facenhance_jax.clip_sets import TestClip
+from facenhance_jax.data import tracking
+from facenhance_jax.errors import InputError
+from facenhance_jax.metrics import fvd, i3d, identity, landmarks, motion
+from facenhance_jax.metrics.frames import psnr, ssim
+
+GROUPS = {  # what can be chosen -> what is then computed of each clip
+    "psnr": ("psnr", "face_psnr"),
+    "ssim": ("ssim", "face_ssim"),
+    "temporal": ("temporal",),
+    "colour": ("colour_shift", "background_drift"),
+    "acd": ("acd",),  # and acd_i, faceless
+    "expression": ("expression",),  # and those of its parts
+    "fvd": (),  # a set's, not a clip's
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a number is called and read: `best` is "high" or "low", `digits` those behind the point."""
+
+    label: str
+    unit: str
+    best: str
+    digits: int
+
+
+METRICS = {
+    "psnr": Metric("PSNR", "dB, mean over frames, at most 100", "high", 2),
+    "ssim": Metric("SSIM", "", "high", 4),
+    "face_psnr": Metric("face PSNR", "dB, within the face", "high", 2),
+    "face_ssim": Metric("face SSIM", "within the face", "high", 4),
+    "fvd": Metric("FVD", "", "low", 1),
+    "fvd_half": Metric("FVD/2", "of half of the clips to the other half's real ones", "low", 1),
+    "acd": Metric("ACD", "L2 of dlib's features, consecutive frames", "low", 3),
+    "acd_i": Metric("ACD-I", "L2 of dlib's features, frame to photo", "low", 3),
+    "faceless": Metric("no face", "share of the frames in which none was found", "low", 3),
+    "temporal": Metric("flicker", "grey levels", "low", 2),
+    "colour_shift": Metric("colour", "grey levels, within the face", "low", 2),
+    "background_drift": Metric("background", "grey levels, outside the face", "low", 2),
+    "expression": Metric("landmarks", "percent of the eye distance, 68 points", "low", 2),
+    "expression_mouth": Metric("mouth", "percent of the eye distance", "low", 2),
+    "expression_brows": Metric("brows", "percent of the eye distance", "low", 2),
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """A clip's numbers by metric, {group: why it has none}, and I3D's logits where FVD is computed."""
+
+    numbers: dict[str, float] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    features: list[float] | None = None
+
+
+@dataclass(frozen=True)
+class Real:
+    """What is known of a real clip: its own score (ACD and FVD's features), and what made ones are held against."""
+
+    score: Score
+    photo: Float64[np.ndarray, "128"] | None
+    points: Float[np.ndarray, "n 68 2"] | None
+
+
+class Scorer:
+    """Computes the chosen groups of metrics; those that cannot be computed at all are in `absent` with the reason.
+
+    Without `groups` all are computed that can be. Raises InputError for a group that is asked for by name and does not
+    exist, or cannot be computed: a missing extra, or clips that are too short.
+    """
+
+    def __init__(self, frames: int, size: int, groups: Sequence[str] | None = None):
+        for group in groups or ():
+            if group not in GROUPS:
+                raise InputError(f"metrics: {group} is none of {', '.join(GROUPS)}")
+        self.frames, self.size, self.absent, self._active = frames, size, {}, []
+        self._i3d: dict[str, i3d.Unit] = {}
+        for group in GROUPS:
+            if groups and group not in groups:
+                self.absent[group] = "not asked for"
+                continue
+            try:
+                self._prepare(group)
+            except InputError as error:
+                if groups:
+                    raise
+                self.absent[group] = str(error)
+            else:
+                self._active.append(group)
+
+    def _prepare(self, group: str) -> None:
+        if group in ("temporal", "acd") and self.frames < 2:
+            raise InputError(f"{group}: clips of one frame; consecutive ones are compared: give at least 2")
+        if group == "acd":
+            identity.extractor()
+        if group == "expression":
+            dlib_models.library("finding a face")
+            dlib_models.model_file("finding a face", "shape_predictor_68_face_landmarks.dat")
+        if group == "fvd":
+            fvd.Protocol(self.frames, self.size)
+            self._i3d = i3d.load()
+
+    def describe(self) -> dict[str, Any]:
+        """Which metrics, and what computed those that depend on an extractor."""
+        about: dict[str, Any] = {group: {} for group in self._active}
+        if "acd" in about:
+            made_by = identity.extractor()
+            about["acd"] = {"extractor": made_by.name, "weights": made_by.weights, "weights_sha256": made_by.sha256}
+        if "expression" in about:
+            about["expression"] = {"extractor": "dlib's 68 points (their training data exclude commercial use)"}
+        if "fvd" in about:
+            about["fvd"] = {k: v for k, v in fvd.Protocol(self.frames, self.size).describe(0).items() if k != "n"}
+        return about
+
+    def real(self, clip: TestClip) -> Real:
+        """Looks at the real side of a clip, once for all the ways of making it."""
+        numbers, absent, photo, points = {}, {}, None, None
+        if "acd" in self._active:
+            try:
+                photo = identity.describe_photo(clip.identity, f"{clip.name}, photo")
+                numbers |= _identity(clip.real, photo, clip.name)
+            except InputError as error:
+                absent["acd"] = str(error)
+        if "expression" in self._active:
+            try:
+                points = _points(clip.real, f"{clip.name}, real frames")
+            except InputError as error:
+                absent["expression"] = str(error)
+        return Real(Score(numbers, absent, self._features(clip.real, clip.name)), photo, points)
+
+    def made(self, frames: UInt8[np.ndarray, "n h w 3"], clip: TestClip, real: Real) -> Score:
+        """Scores made frames. Raises InputError where their size or number is not the real ones'."""
+        if frames.shape != clip.real.shape:
+            raise InputError(f"{clip.name}: made frames are {frames.shape[:3]}, real ones {clip.real.shape[:3]}")
+        compute: dict[str, Callable[[], dict[str, float]]] = {
+            "psnr": lambda: {"psnr": float(psnr(frames, clip.real).mean())},
+            "ssim": lambda: {"ssim": float(ssim(frames, clip.real).mean())},
+            "face_psnr": lambda: {"face_psnr": float(psnr(frames, clip.real, _face(clip)).mean())},
+            "face_ssim": lambda: {"face_ssim": float(ssim(frames, clip.real, _face(clip)).mean())},
+            "temporal": lambda: {"temporal": motion.temporal(frames, clip.real)},
+            "colour_shift": lambda: {"colour_shift": motion.colour_shift(frames, clip.real, clip.face)},
+            "background_drift": lambda: {"background_drift": motion.background_drift(frames, clip.real, clip.face)},
+            "acd": lambda: _identity(frames, _known(real.photo, real, "acd"), clip.name),
+            "expression": lambda: _expression(frames, _known(real.points, real, "expression"), clip.name),
+        }
+        numbers, absent = {}, {}
+        for name in (name for group in self._active for name in GROUPS[group]):
+            try:
+                numbers |= compute[name]()
+            except InputError as error:
+                absent[name] = str(error)
+                if isinstance(error, identity.NoFaceError):
+                    numbers["faceless"] = 1.0
+        return Score(numbers, absent, self._features(frames, clip.name))
+
+    def _features(self, frames: UInt8[np.ndarray, "n h w 3"], name: str) -> list[float] | None:
+        if "fvd" not in self._active:
+            return None
+        clip = fvd.Protocol(self.frames, self.size).cut(frames, name)
+        return fvd.features(self._i3d, clip[None])[0].tolist()
+
+
+def distances(
+    made: Float32[np.ndarray, "n d"], real: Float32[np.ndarray, "n d"]
+) -> tuple[dict[str, float], dict[str, str]]:
+    """FVD of a set of clips, and fvd_half, that of half of them to the other half's real ones (see `fvd.halves`).
+
+    For the real clips themselves it is fvd_half alone: FVD's floor at half of n. What there are too few clips for is in
+    the second dictionary, with the reason.
+    """
+    numbers, absent = {}, {}
+    sets = {} if made is real else {"fvd": (made, real)}
+    for name, (first, second) in {**sets, "fvd_half": (fvd.halves(made)[1], fvd.halves(real)[0])}.items():
+        try:
+            numbers[name] = fvd.frechet_distance(first, second)
+        except InputError as error:
+            absent[name] = str(error)
+    return numbers, absent
+
+
+def _face(clip: TestClip) -> np.ndarray:
+    """Where the face is. Raises InputError for a frame without it, but for the border that SSIM leaves out."""
+    seen = clip.face[:, 5:-5, 5:-5].any(axis=(1, 2))
+    if not seen.all():
+        raise InputError(f"{clip.name}: the face lies outside frame {int(seen.argmin())}; find it anew")
+    return clip.face
+
+
+def _known(value: Any, real: Real, group: str) -> Any:
+    if value is None:
+        raise InputError(real.score.absent[group])
+    return value
+
+
+def _identity(frames: np.ndarray, photo: Float64[np.ndarray, "128"], name: str) -> dict[str, float]:
+    found = identity.compare(identity.describe(frames, name), photo, name)
+    return {"acd": found.acd, "acd_i": found.acd_i, "faceless": found.missing_share}
+
+
+def _expression(frames: np.ndarray, real: Float[np.ndarray, "n 68 2"], name: str) -> dict[str, float]:
+    error = landmarks.expression_error(_points(frames, name), real)
+    return {"expression": error.face, "expression_mouth": error.mouth, "expression_brows": error.brows}
+
+
+def _points(frames: UInt8[np.ndarray, "n h w 3"], name: str) -> Float[np.ndarray, "n 68 2"]:
+    """Landmarks of each frame, NaN where none were found; a clip that stands still is searched once."""
+    still = bool((frames == frames[:1]).all())
+    track = tracking.track(frames[:1] if still else frames, name)
+    points = track.landmarks.copy()
+    points[list(track.missing)] = np.nan
+    return np.repeat(points, len(frames), axis=0) if still else points

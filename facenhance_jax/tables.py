@@ -1,0 +1,149 @@
+"""An evaluation's results (see `results`) as tables: for a terminal, and as Markdown beside the paper's own numbers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+BLOCKS = (
+    ("psnr", "ssim", "face_psnr", "face_ssim", "fvd", "fvd_half"),
+    ("acd", "acd_i", "faceless", "temporal", "colour_shift", "background_drift"),
+    ("expression", "expression_mouth", "expression_brows", "seconds_per_frame"),
+)
+PAPER = ("fvd", "psnr", "ssim", "acd", "acd_i")  # the paper's columns
+Published = tuple[str, ...]  # as printed there, in that order; "" where there is none
+
+# Published numbers, of FacEnhance on MUG's test set: from the paper, not measured here.
+TABLE1: dict[str, tuple[str, Published, Published]] = {  # by layout: the system's name, before and after
+    "videogan": ("VideoGAN", ("712.55", "22.30", ".83", ".09", ".73"), ("91.31", "30.88", ".94", ".01", ".09")),
+    "imaginator": ("ImaGINator", ("2205.26", "20.29", ".85", ".08", ".29"), ("111.99", "30.27", ".93", ".01", ".05")),
+    "motiongan": ("MotionGAN", ("654.98", "23.96", ".89", ".011", ".29"), ("167.01", "31.08", ".95", ".010", ".11")),
+    "fevgan": ("FEV-GAN", ("452.46", "24.02", ".88", ".09", ".23"), ("85.74", "31.08", ".93", ".01", ".09")),
+}
+TABLE2: tuple[tuple[str, str, Published], ...] = (  # system, clips, numbers
+    ("ImaGINator", "32 x 192", ("415.53", "22.32", ".88", ".08", ".17")),
+    ("VDM", "16 x 64", ("108.02", "", "", "", "")),
+    ("LDM", "40 x 128", ("126.28", "", "", "", "")),
+    ("LFDM", "40 x 128", ("117.24", "22.94", ".79", ".04", ".20")),
+    ("FacEnhance", "32 x 192", ("95.38", "30.88", ".94", ".01", ".07")),
+)
+TABLE3: tuple[tuple[str, Published], ...] = (
+    ("without E_exp", ("110.13", "30.97", ".93", ".01", ".08")),
+    ("without the previous frame", ("126.60", "31.55", ".94", ".01", ".06")),
+    ("without noise on it", ("721.03", "22.35", ".72", ".01", ".10")),
+    ("full", ("95.38", "30.88", ".94", ".01", ".07")),
+)
+
+
+def text(results: Mapping[str, Any]) -> str:
+    """All numbers for a person at a terminal; "-" where there is none, with the reasons at the end."""
+    lines, rows = [], results["rows"]
+    width = max(len(_label(row)) for row in rows)
+    for block in BLOCKS:
+        names = [name for name in block if any(name in row for row in rows)]
+        if names:
+            heads = "".join(f"{_head(results, name):>12}" for name in names)
+            lines += [f"{'':{width}}{heads}"]
+            for row in rows:
+                cells = "".join(f"{_cell(results, row, name):>12}" for name in names)
+                lines.append(f"{_label(row):{width}}{cells}".rstrip())
+            lines.append("")
+    return "\n".join([*lines, *notes(results)])
+
+
+def notes(results: Mapping[str, Any]) -> list[str]:
+    """What the numbers are of, and why some are missing."""
+    settings = results["settings"]
+    size = f"{settings['size']} x {settings['size']}"
+    lines = [f"{settings['n']} clips of {settings['frames']} frames, {size}: {settings['data']}."]
+    if "generator" in settings:
+        lines.append(f"Low-res frames: {settings['generator']}.")
+    if "fvd" in results["extractors"]:
+        lines.append(
+            f"FVD: n {settings['n']}, {settings['frames']} frames, {size}, stride {settings['stride']}; FVD/2: half of "
+            "the clips to the other half's real ones, whose own is the floor. Only equal n, frames and size compare."
+        )
+    if "acd" in results["extractors"]:
+        lines.append(f"ACD, ACD-I: {results['extractors']['acd']['extractor']}.")
+    lines += [f"{group} not computed: {why}." for group, why in results["absent"].items() if why != "not asked for"]
+    for row in results["rows"]:
+        lines += [f"{_label(row)}: {name} in {count} of {row['n']} clips." for name, count in row["clips"].items()]
+        lines += [f"{_label(row)}: no {name} in some or all: {why}." for name, why in row["absent"].items()]
+    return lines
+
+
+def everything(results: Mapping[str, Any]) -> str:
+    """All numbers of all ways, as Markdown."""
+    names = [name for block in BLOCKS for name in block if any(name in row for row in results["rows"])]
+    rows = [[_label(row), *(_cell(results, row, name) for name in names)] for row in results["rows"]]
+    return _markdown(["", *(_head(results, name) for name in names)], rows)
+
+
+def before_after(before: Mapping[str, Any], after: Mapping[str, Any], layout: str) -> str:
+    """Table 1: a generator's frames before and after they are enhanced, and the paper's numbers for that system.
+
+    `before` is an evaluation of `clip_sets.Before`: 64x64, against the real low-res frames, both enlarged (bicubic).
+    """
+    rows = []
+    if layout in TABLE1:
+        system, *published = TABLE1[layout]
+        for when, clips, numbers in zip(("before", "after"), ("32 x 64", "32 x 192"), published, strict=True):
+            rows.append([f"{system}, {when}", clips, "MUG, published", *numbers])
+    settings = after["settings"]
+    name = f"drawn stand-in for {layout}" if settings["stand_in"] else layout
+    for results, when in ((before, "before"), (after, "after")):
+        for row in results["rows"]:
+            if row["key"] == "upsampled" if results is before else row["steps"]:
+                steps = f", {row['steps']} steps" if row["steps"] else ""
+                clips = f"{_clips(results, row)}{', enlarged from 64' if results is before else ''}"
+                about = [f"{name}, {when}{steps}", clips, f"{settings['data']}, ours"]
+                rows.append([*about, *_paper_cells(results, row)])
+    return _markdown(["", "frames x size", "data", *_paper_heads()], rows)
+
+
+def against_published(results: Mapping[str, Any]) -> str:
+    """Table 2: the paper's, on MUG, and ours, each with frames and size."""
+    return _beside([[name, clips, "MUG, published", *numbers] for name, clips, numbers in TABLE2], results)
+
+
+def ablations(results: Mapping[str, Any]) -> str:
+    """Table 3: the paper's, on MUG, and ours."""
+    return _beside([[name, "32 x 192", "MUG, published", *numbers] for name, numbers in TABLE3], results)
+
+
+def _beside(published: list[list[str]], results: Mapping[str, Any]) -> str:
+    rows = list(published)
+    for row in results["rows"]:
+        about = [_label(row), _clips(results, row), f"{results['settings']['data']}, ours"]
+        rows.append([*about, *_paper_cells(results, row)])
+    return _markdown(["", "frames x size", "data", *_paper_heads()], rows)
+
+
+def _clips(results: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    return f"{results['settings']['frames']} x {results['settings']['size']}, n {row['n']}"
+
+
+def _paper_heads() -> list[str]:
+    return ["FVD", "PSNR", "SSIM", "ACD", "ACD-I"]
+
+
+def _paper_cells(results: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+    return [_cell(results, row, name) for name in PAPER]
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    return row["way"] if row["steps"] is None else f"{row['way']}, {row['steps']} step{'s' * (row['steps'] > 1)}"
+
+
+def _head(results: Mapping[str, Any], name: str) -> str:
+    return "s a frame" if name == "seconds_per_frame" else results["metrics"][name]["label"]
+
+
+def _cell(results: Mapping[str, Any], row: Mapping[str, Any], name: str) -> str:
+    if name not in row:
+        return "-"
+    digits = 3 if name == "seconds_per_frame" else results["metrics"][name]["digits"]
+    return f"{row[name]:.{digits}f}"
+
+
+def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+    return "\n".join("| " + " | ".join(cell or " " for cell in line) + " |" for line in lines) + "\n"

@@ -1,0 +1,130 @@
+"""Ways of making the frames of a clip: the model, and the two baselines that belong in every table.
+
+A way takes a batch of clips of one length and gives each one's frames.
+"""
+
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import numpy as np
+from jaxtyping import UInt8
+
+from facenhance_jax import build, recurrence
+from facenhance_jax.clip_sets import TestClip
+from facenhance_jax.denoiser import Denoiser
+from facenhance_jax.errors import InputError
+from facenhance_jax.pixels import resize, to_signal
+from facenhance_jax.registration import find_face
+
+Made = UInt8[np.ndarray, "b n h w 3"]
+
+
+@runtime_checkable
+class Way(Protocol):
+    """Attributes: `name` for a person, `key` for files, `steps` of the sampler (None where there is none)."""
+
+    name: str
+    key: str
+    steps: int | None
+
+    def describe(self) -> dict[str, Any]:
+        """What the frames depend on beside the clip."""
+        ...
+
+    def __call__(self, clips: Sequence[TestClip]) -> tuple[Made, float]:
+        """The frames of a batch, and the seconds that making them took."""
+        ...
+
+
+class PhotoCopied:
+    """The identity photo as every frame."""
+
+    name, key, steps = "photo copied", "photo", None
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+    def __call__(self, clips: Sequence[TestClip]) -> tuple[Made, float]:
+        return np.stack([np.broadcast_to(clip.identity, clip.real.shape) for clip in clips]), 0.0
+
+
+class Upsampled:
+    """The low-res frames, brought to the real ones' size as `pixels.resize` does: bicubic."""
+
+    name, key, steps = "low-res upsampled", "upsampled", None
+
+    def describe(self) -> dict[str, Any]:
+        return {"resize": "bicubic"}
+
+    def __call__(self, clips: Sequence[TestClip]) -> tuple[Made, float]:
+        return np.stack([np.stack([resize(frame, clip.real.shape[1]) for frame in clip.low]) for clip in clips]), 0.0
+
+
+class Enhanced:
+    """A model's frames, for all clips of a batch at once.
+
+    The noise is each clip's own as `Enhancer` draws it, a function of (seed, frame); so the frames are its frames, but
+    for sums that are added up in another order: single pixels differ by a grey level.
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        params: dict,
+        steps: int,
+        *,
+        batch: int,
+        seed: int = 0,
+        name: str = "enhanced",
+        key: str = "",
+    ):
+        """`batch`: clips that are enhanced at once. Raises InputError for steps that the model cannot take."""
+        self.denoiser, self.params, self.steps, self.batch, self.seed = denoiser, params, steps, batch, seed
+        self.name, self.key = name, key or f"enhanced-{steps}"
+        chunk = functools.partial(recurrence.enhance_chunk, denoiser=denoiser, plan=build.plan(denoiser, steps))
+        # A batch axis of 1 within, as `Enhancer` has it: the noise of a whole batch would be other noise.
+        each = jax.vmap(lambda *clip: chunk(*clip)[1], in_axes=(None, 0, 0, 0, None, None, None, 0))
+        self._jitted, self._programs = jax.jit(each), {}
+
+    def describe(self) -> dict[str, Any]:
+        return {"model": fingerprint(self.denoiser, self.params), "steps": self.steps, "seed": self.seed}
+
+    def __call__(self, clips: Sequence[TestClip]) -> tuple[Made, float]:
+        filled = [*clips, *[clips[-1]] * (self.batch - len(clips))]  # one shape, so one program
+        low, identity = np.stack([clip.low for clip in filled])[:, :, None], np.stack([c.identity for c in filled])
+        self._check(low, identity)
+        place = np.stack([find_face(clip.low[0], clip.identity) for clip in filled])[:, None]
+        photo = identity[:, None]
+        previous = np.asarray(jax.jit(jax.vmap(to_signal))(photo))
+        first, count, key = np.int32(0), np.int32(low.shape[1]), jax.random.key(self.seed)
+        arguments = (self.params, low, photo, previous, first, count, key, place)
+        if low.shape not in self._programs:
+            self._programs[low.shape] = self._jitted.lower(*arguments).compile()
+        start = time.perf_counter()
+        made = np.asarray(self._programs[low.shape](*arguments))[: len(clips), :, 0]
+        return made, (time.perf_counter() - start) * len(clips) / self.batch
+
+    def _check(self, low: np.ndarray, identity: np.ndarray) -> None:
+        config = self.denoiser.config
+        for what, side, wanted in (
+            ("photos", identity.shape[1], config.resolution),
+            ("low-res frames", low.shape[-2], config.low_size),
+        ):
+            if side != wanted:
+                raise InputError(f"the {what} are {side} pixels wide, but the model takes {wanted}; give its own size")
+
+
+def fingerprint(denoiser: Denoiser, params: dict) -> str:
+    """The SHA-256 of a model's config, schedule and parameters."""
+    digest = hashlib.sha256(json.dumps(asdict(denoiser.config), sort_keys=True).encode())
+    digest.update(np.asarray(denoiser.schedule.phi, np.float64).tobytes())
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        digest.update(jax.tree_util.keystr(path).encode())
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()
