@@ -2,7 +2,8 @@
 
 Velocity form on the residual, with squares of 4x4 pixels folded into channels, sized for two CPU cores.
 Data: `python launch/prepare.py --draw=320 --root=TREE --output=data/drawn --frames=8`.
-Training: `python launch/train.py --config=configs/demo.py --workdir=DIR`.
+Training: `python launch/train.py --config=configs/demo.py --workdir=DIR`: 3,600 steps, 52 minutes on two CPU cores
+(measured once, other programs running beside it), 3 GB of memory (estimated).
 """
 
 import ml_collections

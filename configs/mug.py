@@ -1,15 +1,66 @@
 """Training on the MUG database: `python launch/train.py --config=configs/mug.py[:variant] --workdir=DIR`.
 
-Variants: none (velocity form on the residual, full resolution, bf16) and `paper` (the paper to the letter).
-Prepare the data first with `python launch/prepare.py`, and point `--config.data.directory` at it.
-The paper trained for 140 h on one Titan V (published); no time of our own has been measured for these two yet.
+Data: `python launch/prepare.py --root=MUG --output=data/mug`, or where `--config.data.directory` says; for hd512 with
+`--resolution=512 --output=data/mug512`. Several variants go together, the later over the earlier: `:paper,no_noise`.
+
+| variant | what it is | steps | GPU memory | one H100 |
+|---|---|---|---|---|
+| (none) | velocity form on the residual, bfloat16 | 500,000 | 29 GB | 4 h |
+| paper | the paper to the letter: 400 epochs, batch 4; 140 h on a Titan V (published) | 2,000,000 | 13 GB | 9 h |
+| no_expression, no_previous, no_noise | the ablations of its Table 3 | 500,000 | 29 GB | 4 h |
+| fast | squares of 4x4 pixels folded into channels, for samplers of few steps | 500,000 | 5 GB | 1 h |
+| hd512 | frames of 512x512, of the same low-res clips | 500,000 | 15 GB | 9 h |
+
+Memory and hours are computed, not measured: 20 bytes for each parameter and the activations that the gradient keeps;
+FLOPs as XLA counts them, at 40 % of the peak (495e12 FLOP/s in paper's float32, else 989e12), and 36 bytes of traffic
+for each parameter, at 3.35e12 bytes/s. Validation, pictures and the pipeline come on top. Formulas: launch/README.md.
 """
 
 import ml_collections
 
+VARIANTS = {
+    "paper": {
+        "model.prediction": "x_prev",
+        "model.target": "frame",
+        "model.residual_scale": 1.0,  # not used by target = frame
+        "model.dtype": "float32",
+        "data.flip": False,
+        "data.jitter": 0.0,
+        "data.degrade": 0.0,
+        "train.batch_size": 4,
+        "train.learning_rate": 2e-5,
+        "train.warmup_steps": 0,
+        "train.gradient_clip": 0.0,
+        "train.loss_weighting": "x_prev",
+        "run.steps": 2_000_000,  # 400 epochs of its 20,000 samples, four at a time
+        "run.parallel": "pmap",
+    },
+    "no_expression": {"model.expression": "concat"},
+    "no_previous": {"model.previous": "none"},
+    "no_noise": {"model.previous": "clean"},
+    "fast": {
+        "model.patch": 4,
+        "model.multipliers": (1, 2, 4),  # 48x48, 24x24, 12x12
+        "model.attention_levels": (2,),  # 12x12, as in the paper
+        # As configs/demo.py has them: what patches leave too few channels for goes past the UNet.
+        "model.expression": "both",
+        "model.place_low": True,
+        "model.warp_low": True,
+        "model.gate_std": 0.2,
+        "train.learning_rate": 2e-4,
+    },
+    "hd512": {
+        "model.resolution": 512,
+        "model.patch": 2,  # the UNet's first level is 256x256, and 8x8 its last
+        "model.attention_levels": (4,),  # 16x16
+        "model.remat": True,
+        "data.directory": "data/mug512",
+    },
+}
+
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
-    """The config of a variant; every field is listed here, and there are no others."""
+    """The config of a variant, or of several ("paper,no_noise"); every field is listed here, there are no others."""
     config = ml_collections.ConfigDict()
 
     config.model = ml_collections.ConfigDict()
@@ -70,21 +121,8 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.run.profile_steps = (0, 0)  # first and last step of a trace for TensorBoard and Perfetto; (0, 0) for none
     config.run.parallel = "jit"  # jit (over a mesh of all devices), fsdp (the same, the state split over them) or pmap
 
-    if variant == "paper":
-        config.model.prediction = "x_prev"
-        config.model.target = "frame"
-        config.model.residual_scale = 1.0  # not used by target = frame
-        config.model.dtype = "float32"
-        config.data.flip = False
-        config.data.jitter = 0.0
-        config.data.degrade = 0.0
-        config.train.batch_size = 4
-        config.train.learning_rate = 2e-5
-        config.train.warmup_steps = 0
-        config.train.gradient_clip = 0.0
-        config.train.loss_weighting = "x_prev"
-        config.run.steps = 2_000_000
-        config.run.parallel = "pmap"
-    elif variant:
-        raise ValueError(f"configs/mug.py has no variant {variant!r}; it has: paper")
+    for name in variant.split(",") if variant else ():
+        if name not in VARIANTS:
+            raise ValueError(f"configs/mug.py has no variant {name!r}; it has: {', '.join(VARIANTS)}")
+        config.update_from_flattened_dict(VARIANTS[name])
     return config

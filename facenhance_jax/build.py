@@ -58,6 +58,40 @@ class RunSettings:
             raise ValueError(f"parallel must be one of {', '.join(parallel.WAYS)}, not {self.parallel!r}")
 
 
+@dataclass(frozen=True)
+class TrainSettings:
+    """How the parameters are moved; configs/mug.py says what each field is."""
+
+    seed: int
+    start_from: str
+    batch_size: int
+    accumulate: int
+    learning_rate: float
+    warmup_steps: int
+    decay: str
+    gradient_clip: float
+    ema_decay: float
+    loss_weighting: str
+
+    def __post_init__(self):
+        at_least = {"batch_size": 1, "accumulate": 1, "warmup_steps": 0, "gradient_clip": 0, "learning_rate": 0}
+        for field, least in at_least.items():
+            if not getattr(self, field) >= least:
+                raise ValueError(f"{field} must be at least {least}, not {getattr(self, field)}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay must be from 0 to below 1, not {self.ema_decay}")
+        for field, choices in {"decay": ("none", "cosine"), "loss_weighting": ("x_prev", "velocity")}.items():
+            if getattr(self, field) not in choices:
+                raise ValueError(f"{field} must be {' or '.join(choices)}, not {getattr(self, field)!r}")
+
+
+def train_settings(config: ml_collections.ConfigDict) -> TrainSettings:
+    """Raises InputError where a value is wrong, as does every function here."""
+    return _checked("train", lambda: TrainSettings(**config.train))
+
+
 def run_settings(config: ml_collections.ConfigDict) -> RunSettings:
     """Raises InputError where a value is wrong, as does every function here."""
     return _checked("run", lambda: RunSettings(**config.run))
@@ -72,16 +106,14 @@ def denoiser(config: ml_collections.ConfigDict) -> Denoiser:
 
 def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
     """Adam, behind a clip of the gradient's global norm unless gradient_clip is 0, at `learning_rate`'s rate."""
-    clip = config.train.gradient_clip
+    clip = train_settings(config).gradient_clip
     adam = optax.adam(learning_rate(config))
     return optax.chain(optax.clip_by_global_norm(clip), adam) if clip else adam
 
 
 def learning_rate(config: ml_collections.ConfigDict) -> optax.Schedule:
     """The rate of each step: a linear warm-up, then constant or, if asked for, a cosine down to 0 at the last step."""
-    train, steps = config.train, config.run.steps
-    if train.decay not in ("none", "cosine"):
-        raise InputError(f"config.train.decay must be none or cosine, not {train.decay!r}")
+    train, steps = train_settings(config), config.run.steps
     peak, warmup, cosine = train.learning_rate, max(train.warmup_steps, 1), train.decay == "cosine"
 
     def rate(step):
@@ -125,16 +157,13 @@ def _shape(leaf: jax.Array | None) -> tuple[int, ...] | None:
 
 def train_step(config: ml_collections.ConfigDict, axis: str | None = None) -> Callable:
     """`state.train_step` with everything but the state and the batch bound."""
-    if config.train.loss_weighting not in ("x_prev", "velocity"):
-        raise InputError(f"config.train.loss_weighting must be x_prev or velocity, not {config.train.loss_weighting!r}")
-    if config.train.accumulate < 1:
-        raise InputError(f"config.train.accumulate must be at least 1, not {config.train.accumulate}")
+    train = train_settings(config)
     return functools.partial(
         state.train_step,
         loss_fn=_loss(config),
         optimizer=optimizer(config),
-        ema_decay=config.train.ema_decay,
-        accumulate=config.train.accumulate,
+        ema_decay=train.ema_decay,
+        accumulate=train.accumulate,
         axis=axis,
     )
 
@@ -193,7 +222,10 @@ def _batches(config: ml_collections.ConfigDict, split: str, **options: Any) -> I
     # Imported here: who only enhances needs no data set library, and waits for none to load.
     from facenhance_jax.data import clip_dataset, layout, pipeline
 
-    directory, size, processes = config.data.directory, config.train.batch_size, jax.process_count()
+    train, directory, processes = train_settings(config), config.data.directory, jax.process_count()
+    size = train.batch_size
+    if split not in ("train", "test", "all"):
+        raise InputError(f"config.data: a split must be train, test or all, not {split!r}")
     if size % processes:
         raise InputError(
             f"config.train.batch_size: {size} examples do not split over {processes} processes; choose a multiple"
@@ -213,7 +245,7 @@ def _batches(config: ml_collections.ConfigDict, split: str, **options: Any) -> I
     return pipeline.batches(
         clips,
         batch_size=size // processes,
-        seed=config.train.seed,
+        seed=train.seed,
         process=jax.process_index(),
         processes=processes,
         **options,

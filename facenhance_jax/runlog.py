@@ -13,6 +13,7 @@ import numpy as np
 from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 from tqdm import tqdm
 
 from facenhance_jax import hardware, terminal
@@ -141,8 +142,10 @@ class Board:
         self._event(start + 1, session_log=SessionLog(status=SessionLog.START))
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
+        line = Summary()
         for name, value in values.items():
-            self._event(step, summary=summary.scalar(name, value))
+            line.MergeFrom(summary.scalar(name, value))
+        self._event(step, summary=line)  # together: each event is forced to the disk, which takes its time
 
     def picture(self, step: int, name: str, pixels: np.ndarray) -> None:
         self._event(step, summary=summary.image(name, pixels, dataformats="HWC"))

@@ -103,6 +103,7 @@ class _Loop:
         """Whether the last checkpoint is too long ago; asked only now and then, since all processes must agree."""
         if not self.settings.save_minutes or step % self.settings.log_every:
             return False
+        self.log.flush()  # the processes' agreeing must not cross the update under way: both would wait for ever
         return bool(parallel.agreed(time.monotonic() - self.saved_at > 60 * self.settings.save_minutes))
 
     def _save(self, step: int, state: Any, validation_loss: float | None) -> None:

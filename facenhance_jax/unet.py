@@ -47,6 +47,8 @@ class UNetConfig:
     def __post_init__(self):
         if self.base < GROUPS or self.base % GROUPS:
             raise ValueError(f"base must be a positive multiple of {GROUPS}, not {self.base}")
+        if not self.multipliers or min(self.multipliers) < 1:
+            raise ValueError(f"multipliers must be one or more whole numbers from 1 on, not {self.multipliers}")
         if self.patch < 1 or self.resolution % (self.patch * 2 ** (len(self.multipliers) - 1)):
             raise ValueError(
                 f"resolution {self.resolution} must be a multiple of patch x 2^(levels - 1) = "

@@ -25,7 +25,7 @@ _ROOT = flags.DEFINE_string("root", None, "folder of the clips", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "folder to write the data set in", required=True)
 _KIND = flags.DEFINE_enum("kind", "mug", list(BUILDERS), "how the clips are laid out")
 _FRAMES = flags.DEFINE_integer("frames", 32, "frames kept of each clip", lower_bound=1)
-_RESOLUTION = flags.DEFINE_integer("resolution", 192, "side of the kept frames, pixels", lower_bound=16)
+_RESOLUTION = flags.DEFINE_integer("resolution", 192, "side of the kept frames, pixels", lower_bound=32)
 _PART = flags.DEFINE_enum(
     "part", None, layout.PARTS, "which frames: the first half (mug's default), all, or frame after frame (folder's)"
 )

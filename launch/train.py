@@ -1,6 +1,7 @@
 """Trains: `python launch/train.py --config=configs/demo.py --workdir=DIR [--config.train.batch_size=4 ...]`.
 
-Interrupted, or run again, it goes on from the newest checkpoint in DIR.
+Interrupted, or run again, it goes on from the newest checkpoint in DIR. Several processes train together on Slurm, on a
+Cloud TPU slice, or with --coordinator=HOST:PORT --num_processes=N --process_id=I in each; see launch/README.md.
 """
 
 import sys
@@ -17,6 +18,11 @@ _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "configs/NAME.py, or configs/NAME.py:variant", lock_config=True
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run; one that is there goes on", required=True)
+_ALLOW = flags.DEFINE_bool("allow_config_change", False, "go on with other values of what does not change the network")
+_COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where several train together")
+_PROCESSES = flags.DEFINE_integer("num_processes", None, "how many; 1 for this alone, on Slurm and TPU too")
+_PROCESS = flags.DEFINE_integer("process_id", None, "which of them this is, from 0")
+_TIMEOUT = flags.DEFINE_integer("coordinator_timeout", 300, "seconds to wait for the other processes", lower_bound=1)
 flags.mark_flag_as_required("config")
 
 
@@ -35,6 +41,7 @@ def parse(argv: list[str]) -> list[str]:
 def last_line(message: str) -> str:
     """Where ml_collections says what is wrong, behind a traceback or inside a quoted `repr`."""
     line = message.replace("\\n", "\n").strip().splitlines()[-1].strip()
+    line = line.removeprefix("ValueError: ")
     return line.removesuffix("'") if line.count("'") % 2 else line
 
 
@@ -44,14 +51,15 @@ def stop(message: str) -> None:
 
 
 def main(_: list[str]) -> None:
-    logging.set_verbosity(logging.ERROR)  # Orbax reports every file it touches
-    from facenhance_jax import training  # not before: a bad flag should not wait for JAX
+    logging.set_verbosity(logging.FATAL)  # Orbax reports every file it touches, and every error that it also raises
+    from facenhance_jax import distributed, training  # not before: a bad flag should not wait for JAX
     from facenhance_jax.compile_cache import keep_compiled_programs
     from facenhance_jax.errors import InputError
 
     keep_compiled_programs()
     try:
-        training.train(_CONFIG.value, Path(_WORKDIR.value).absolute())
+        distributed.join(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _TIMEOUT.value)
+        training.train(_CONFIG.value, Path(_WORKDIR.value).absolute(), _ALLOW.value)
     except InputError as error:
         stop(str(error))
 

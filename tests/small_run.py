@@ -21,6 +21,7 @@ def make_config(**run) -> ml_collections.ConfigDict:
     defaults = dict(steps=6, log_every=1, sample_every=100, save_every=100, save_minutes=0.0, validate_every=0)
     defaults |= dict(validate_batches=1, profile_steps=(0, 0), parallel="jit")
     train = dict(seed=3, batch_size=8, accumulate=1, start_from="", learning_rate=1e-2, warmup_steps=0, decay="none")
+    train |= dict(gradient_clip=0.0, ema_decay=0.9, loss_weighting="velocity")
     return ml_collections.ConfigDict(dict(run=defaults | run, train=train, model=dict(multipliers=(1, 2))))
 
 

@@ -1,0 +1,80 @@
+"""Every config builds, with as many parameters as it says, and a variant that is not there is one line."""
+
+import importlib
+import math
+from pathlib import Path
+
+import jax
+import pytest
+
+from configs import mug
+from facenhance_jax import build
+
+# The paper's UNet, as tests/test_unet.py has it, and what is added to it.
+UNET = 195_309_955
+TOKENS = 2 * (512 + 1) * 2 * 512 + (512 + 1) * 2 * 512  # keys and values at level 4: once on the way down, twice up
+E_EXP = 4_697_408
+INPUT = 3 * 3 * 3 * 128  # an image more or less at the entrance
+
+
+def parameters(config) -> int:
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(build.denoiser(config).abstract_params()))
+
+
+@pytest.mark.parametrize(
+    ("variant", "count"),
+    [
+        ("", UNET + TOKENS + E_EXP),
+        ("paper", UNET + TOKENS + E_EXP),
+        ("no_expression", UNET + INPUT),
+        ("no_previous", UNET + TOKENS + E_EXP - INPUT),
+        ("no_noise", UNET + TOKENS + E_EXP),
+        ("paper,no_expression", UNET + INPUT),
+        ("fast", 57_013_296),
+        ("hd512", UNET + TOKENS + E_EXP + 3 * 9 * (9 * 128) + 3 * 3 * (9 * 128 + 1)),
+    ],
+)
+def test_the_variants_build_with_the_right_number_of_parameters(variant, count):
+    config = mug.get_config(variant)
+    assert parameters(config) == count
+    build.run_settings(config)
+    build.train_step(config)
+
+
+def test_the_paper_is_to_the_letter():
+    config = mug.get_config("paper")
+    train = {"learning_rate": 2e-5, "batch_size": 4, "ema_decay": 0.9999, "loss_weighting": "x_prev", "decay": "none"}
+    train |= {"warmup_steps": 0, "gradient_clip": 0.0, "accumulate": 1}
+    assert {name: config.train[name] for name in train} == train
+    model = {"prediction": "x_prev", "target": "frame", "previous": "noisy", "expression": "encoder", "patch": 1}
+    assert {name: config.model[name] for name in model} == model
+    assert config.schedule.to_dict() == {"timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02}
+    assert config.run.steps == 400 * 20_000 // config.train.batch_size
+    assert not (config.data.flip or config.data.jitter or config.data.degrade or config.data.any_previous)
+
+
+@pytest.mark.parametrize("variant", ["no_expression", "no_previous", "no_noise"])
+def test_an_ablation_changes_one_thing(variant):
+    ours, whole = (mug.get_config(name).model.to_dict() for name in (variant, ""))
+    assert len([name for name in whole if ours[name] != whole[name]]) == 1
+    both = mug.get_config(f"paper,{variant}")
+    assert both.train == mug.get_config("paper").train and both.model.prediction == "x_prev"
+
+
+@pytest.mark.parametrize("variant", ["papre", "paper,"])
+def test_a_variant_that_is_not_there_is_one_line(variant):
+    with pytest.raises(ValueError) as error:
+        mug.get_config(variant)
+    assert str(error.value) == (
+        f"configs/mug.py has no variant {variant.split(',')[-1]!r}; "
+        "it has: paper, no_expression, no_previous, no_noise, fast, hd512"
+    )
+
+
+@pytest.mark.parametrize("file", sorted(Path(mug.__file__).parent.glob("[a-z]*.py")), ids=lambda file: file.stem)
+def test_every_config_builds_and_says_what_it_needs(file):
+    module = importlib.import_module(f"configs.{file.stem}")
+    config = module.get_config()
+    assert parameters(config) > 0 and build.run_settings(config).steps > 0
+    for word in (f"python launch/train.py --config=configs/{file.name}", "memory", "steps"):
+        assert word in module.__doc__, word
