@@ -14,6 +14,7 @@ OPTIONS = {
     "accumulate 4": {"train.accumulate": 4},
     "remat, accumulate 4": {"model.remat": True, "train.accumulate": 4},
     "state not donated": {},
+    "each step waited for": {},
 }
 BATCH = 4
 
@@ -32,7 +33,7 @@ def options() -> None:
     for name, fields in OPTIONS.items():
         changed = ml_collections.ConfigDict(config.to_dict())
         changed.update_from_flattened_dict(fields)
-        found = apart.measured("options", changed, steps, int(name != "state not donated"))
+        found = apart.measured("options", changed, steps, name)
         if found is None:
             print(f"{name:20s} does not fit into the device's memory", flush=True)
             continue
@@ -41,14 +42,14 @@ def options() -> None:
         print(f"{name:20s} {1000 * time[0]:11.1f} {time[1]:14.2f} {room[0]:47.0f} {room[1]:14.2f}", flush=True)
 
 
-def measure(config: ml_collections.ConfigDict, steps: str, donated: str) -> dict:
+def measure(config: ml_collections.ConfigDict, steps: str, name: str) -> dict:
     """Seconds a step, and the memory that the compiled step asks for beside its arguments."""
     import jax
 
     from facenhance_jax import build
 
     state, placed = build.initial_state(config), jax.device_put(random_batch(config, BATCH))
-    update = jax.jit(build.train_step(config), donate_argnums=0 if int(donated) else ())
+    update = jax.jit(build.train_step(config), donate_argnums=() if name == "state not donated" else 0)
     compiled = update.lower(state, placed).compile()
     plan = compiled.memory_analysis()
 
@@ -56,6 +57,8 @@ def measure(config: ml_collections.ConfigDict, steps: str, donated: str) -> dict
         nonlocal state
         for _ in range(int(steps)):
             state, metrics = compiled(state, placed)
+            if name == "each step waited for":
+                jax.block_until_ready(metrics)
         jax.block_until_ready(metrics)
 
     beside = plan.temp_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
