@@ -73,6 +73,15 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="enhance the clip of a drawn person, with figures")
     demo.add_argument("--output", required=True, help="the folder to write to")
     demo.set_defaults(run=_demo)
+
+    report = commands.add_parser(
+        "report",
+        help="make a page out of an evaluation",
+        description="Writes a page that needs nothing beside itself, and its pictures: strips, errors, charts, tables.",
+    )
+    report.add_argument("folder", help="what launch/evaluate.py wrote")
+    report.add_argument("--output", help="the .html page (default: report.html in the folder)")
+    report.set_defaults(run=_report)
     return parser
 
 
@@ -94,6 +103,13 @@ def _demo(args: argparse.Namespace) -> None:
     from facenhance_jax import demonstration
 
     demonstration.run(Path(args.output))
+
+
+def _report(args: argparse.Namespace) -> None:
+    from facenhance_jax import report
+
+    page, pictures, count = report.write(args.folder, args.output)
+    print(f"wrote {page}, and its pictures: {count} in {pictures}")
 
 
 def _extract(args: argparse.Namespace) -> None:

@@ -25,10 +25,12 @@ FLOORS = {
     4.4: "runs",
     4.6: "card",
     5.0: "training evaluation enhancer extraction tables",
-    5.2: "clip_sets",
+    5.2: "clip_sets report.reading report.charts report.style",
     5.3: "ways scores",
-    5.4: "results",
-    6.0: "demonstration",
+    5.4: "results report.words report.pictures",
+    5.6: "report.gallery",
+    5.8: "report.page",
+    6.0: "demonstration report",
     6.5: "cli",
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}
