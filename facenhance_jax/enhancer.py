@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from facenhance_jax import build, checkpoints, recurrence
-from facenhance_jax.compile_cache import keep_compiled_programs
+from facenhance_jax.compile_cache import keep_compiled_programs, traced
 from facenhance_jax.denoiser import Denoiser
 from facenhance_jax.errors import InputError
 from facenhance_jax.pixels import to_signal
@@ -29,8 +29,10 @@ class Enhancer:
       low_size: side of the low-res frames that go in, pixels.
     """
 
-    def __init__(self, denoiser: Denoiser, params: dict):
+    def __init__(self, denoiser: Denoiser, params: dict, about: str = ""):
+        """`about` tells the denoiser from all others, for its traced programs to be kept; without it they are not."""
         self.denoiser = denoiser
+        self._about = about
         self.params = params
         self.size = denoiser.config.resolution
         self.low_size = denoiser.config.low_size
@@ -51,9 +53,10 @@ class Enhancer:
             from facenhance_jax import runs  # not before: a released model needs no log
 
             config, _, params = runs.read_ema(path)
-            return cls(build.denoiser(ml_collections.ConfigDict(config)), params)
-        denoiser = build.denoiser(ml_collections.ConfigDict(checkpoints.load_config(path)))
-        return cls(denoiser, checkpoints.load_params(path, denoiser.abstract_params()))
+            return cls(build.denoiser(ml_collections.ConfigDict(config)), params, repr(config))
+        config = checkpoints.load_config(path)
+        denoiser = build.denoiser(ml_collections.ConfigDict(config))
+        return cls(denoiser, checkpoints.load_params(path, denoiser.abstract_params()), repr(config))
 
     def enhance(
         self,
@@ -92,11 +95,11 @@ class Enhancer:
         Raises:
           InputError: for steps that the model cannot take, or a photo or frame of another size.
         """
-        program = self._program(steps, solver)
+        build.plan(self.denoiser, steps, solver)  # for its errors, before the first frame is asked for
         self._check("the photo", identity, self.size)
-        return self._chunks(program, iter(frames), np.asarray(identity), seed)
+        return self._chunks(steps, solver, iter(frames), np.asarray(identity), seed)
 
-    def _chunks(self, program, frames, identity, seed):
+    def _chunks(self, steps, solver, frames, identity, seed):
         key = jax.random.key(seed)
         photo = jax.device_put(identity[None])
         previous, first, place = jax.jit(to_signal)(photo), 0, None  # op by op it would compile three programs
@@ -108,16 +111,18 @@ class Enhancer:
             if place is None:  # by the first frame: it is the likest to the photo, where an expression begins
                 place = find_face(low[0, 0], identity)[None]
             count = np.int32(len(chunk))
-            previous, enhanced = program(self.params, low, photo, previous, np.int32(first), count, key, place)
+            arguments = (self.params, low, photo, previous, np.int32(first), count, key, place)
+            previous, enhanced = self._program(steps, solver, arguments)(*arguments)
             yield from np.asarray(enhanced)[: len(chunk), 0]
             first += len(chunk)
 
-    def _program(self, steps: int, solver: str):
+    def _program(self, steps: int, solver: str, arguments: tuple):
         """The compiled recurrence; one for each number of steps, whatever the clip's length."""
         if (steps, solver) not in self._programs:
             plan = build.plan(self.denoiser, steps, solver)
             chunk = functools.partial(recurrence.enhance_chunk, denoiser=self.denoiser, plan=plan)
-            self._programs[steps, solver] = jax.jit(chunk)
+            about = f"{self._about} {steps} {solver}"
+            self._programs[steps, solver] = traced(chunk, arguments, about) if self._about else jax.jit(chunk)
         return self._programs[steps, solver]
 
     @staticmethod

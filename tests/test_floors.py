@@ -7,8 +7,8 @@ PACKAGE = Path(__file__).parents[1] / "facenhance_jax"
 FLOORS = {
     0.0: "facenhance_jax data metrics errors",
     0.2: "pixels terminal hardware dlib_models metrics.weights media.drawing media.pictures",
-    0.4: "compile_cache distributed diffusion checkpoints parallel media.reading media.writing",
-    0.5: "metrics.frames metrics.identity metrics.motion metrics.landmarks metrics.i3d",
+    0.4: "distributed diffusion checkpoints parallel media.reading media.writing",
+    0.5: "compile_cache metrics.frames metrics.identity metrics.motion metrics.landmarks metrics.i3d",
     0.55: "metrics.fvd",
     0.6: "media",
     0.9: "data.stored data.framing",
