@@ -4,6 +4,7 @@ Both are Orbax pytrees. Before Orbax reads one, every array in it is read once w
 what the caller expects: a file cut short is then one error of ours, where Orbax would print thousands of lines.
 """
 
+import collections
 import contextlib
 import json
 import os
@@ -25,6 +26,7 @@ from facenhance_jax import terminal
 from facenhance_jax.errors import InputError
 
 KEPT = 2  # checkpoints of a run: the newest and the one before
+READ_AHEAD = 8  # arrays that are read and unpacked at once
 STATE = "state"  # the folder that Orbax makes for the one pytree of a checkpoint
 
 
@@ -296,7 +298,8 @@ def _read(checkpoint: Path, abstract: Any, remedy: str, within: str = "", kept: 
     if misfit := _misfit(shapes, expected):
         raise InputError(f"{checkpoint}: does not fit the config, {misfit}; use it with the config it was written with")
     if kept:
-        return jax.tree.map_with_path(lambda path, leaf: jnp.asarray(arrays[_name(path)], leaf.dtype), abstract)
+        # Cast on the host: on the device each shape would have its own program.
+        return jax.tree.map_with_path(lambda path, leaf: jnp.asarray(arrays[_name(path)].astype(leaf.dtype)), abstract)
 
 
 def _arrays(folder: Path, within: str) -> Iterator[tuple[str, np.ndarray]]:
@@ -310,8 +313,14 @@ def _arrays(folder: Path, within: str) -> Iterator[tuple[str, np.ndarray]]:
         raise ValueError("no arrays")
     specs = [{"driver": "zarr3", "kvstore": {**store, "path": name}} for name in names]
     opening = [tensorstore.open(spec, context=context, open=True) for spec in specs]
+    reading = collections.deque()
     for name, opened in zip(names, opening, strict=True):
-        yield name.removeprefix(within), opened.result().read().result()
+        reading.append((name.removeprefix(within), opened.result().read()))
+        if len(reading) > READ_AHEAD:
+            name, array = reading.popleft()
+            yield name, array.result()
+    for name, array in reading:
+        yield name, array.result()
 
 
 def _misfit(stored: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]) -> str | None:
