@@ -52,7 +52,6 @@ class RunCheckpoints:
     def __init__(self, folder: Path | str):
         self._folder = Path(folder).absolute()
         self._pending: tuple[int, Any] | None = None
-        self._failures = False
         self._open()
 
     def _open(self) -> None:
@@ -77,8 +76,10 @@ class RunCheckpoints:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._checkpointer.close()
-        self._make_room()
+        if self._checkpointer:
+            self._checkpointer.close()
+        else:
+            self._make_room()
 
     def save(self, step: int, state: Any, validation_loss: float | None = None) -> None:
         """Copies `state` (a pytree of arrays) off the devices, then writes it while the caller goes on.
@@ -87,7 +88,9 @@ class RunCheckpoints:
         reported, and the next save tries again.
         """
         self.wait()
-        self._make_room()
+        if not self._checkpointer:
+            self._make_room()
+            self._open()
         metrics = None if validation_loss is None else {"validation_loss": validation_loss}
         try:
             # Forced: the default policy silently skips a save while another runs.
@@ -108,11 +111,9 @@ class RunCheckpoints:
         return True
 
     def _make_room(self) -> None:
-        """Removes what failed saves left: no save is under way, though one that failed wrote on for a moment."""
-        if self._failures:
-            for unfinished in self._folder.glob("*.orbax-checkpoint-tmp"):
-                shutil.rmtree(unfinished, ignore_errors=True)
-        self._failures = False
+        """Removes what failed saves left, before Orbax looks: the two would be in each other's way."""
+        for unfinished in self._folder.glob("*.orbax-checkpoint-tmp"):
+            shutil.rmtree(unfinished, ignore_errors=True)
 
     def _failed(self, step: int, error: Exception) -> None:
         if not isinstance(error, OSError) and "os_error_code" not in str(error):
@@ -121,8 +122,7 @@ class RunCheckpoints:
         self._pending = None
         with contextlib.suppress(OSError, ValueError):
             self._checkpointer.close()
-        self._open()
-        self._failures = True
+        self._checkpointer = None  # it would raise the same error again; the next save opens another
 
 
 def _reason(error: Exception) -> str:
