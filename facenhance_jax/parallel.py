@@ -101,13 +101,6 @@ def agreed(value: int) -> int:
     return int(multihost_utils.broadcast_one_to_all(np.int64(value)))
 
 
-def any_process(condition: bool) -> bool:
-    """Whether it holds in any process; all must ask."""
-    if jax.process_count() == 1:
-        return condition
-    return bool(multihost_utils.process_allgather(np.asarray(condition)).any())
-
-
 def _sharding(mesh: Mesh, shape: tuple[int, ...]) -> NamedSharding:
     """Splits the longest axis that the devices divide, if the array is large."""
     fitting = [axis for axis, length in enumerate(shape) if length % mesh.size == 0]
