@@ -76,8 +76,9 @@ def test_a_batch_that_does_not_split_is_refused():
         over("jit").place(make_batch(0, 6))
     config = make_config()
     config.train.accumulate = 4
-    with pytest.raises(InputError, match="8 examples of this process do not split into 16 equal parts"):
-        over("pmap", 4, config).place(make_batch(0, 8))
+    for way in ("pmap", "jit"):
+        with pytest.raises(InputError, match="8 examples of this process do not split into 16 equal parts"):
+            over(way, 4, config).place(make_batch(0, 8))
 
 
 def test_a_batch_is_split_in_order_over_the_devices():
