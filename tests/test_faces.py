@@ -1,5 +1,6 @@
 """v_low: alignment against closed forms, and what is black."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -116,6 +117,17 @@ def test_shrinking_averages_instead_of_skipping():
     low = faces.low_frame(frame, move(faces.mean_shape(), motion(6.01, 0, (60, 60))))
     inside = low.any(-1)
     np.testing.assert_allclose(low[inside], 127.5, atol=12)
+
+
+@pytest.mark.parametrize("corner", [(-60, -50), (300, 40), (0, 330), (150, 150)])
+def test_a_large_face_at_the_edge_is_as_in_a_frame_that_repeats_its_edge(corner):
+    """Only the part of the frame that the crop shows is shrunk; the face is 5 times as large as the crop."""
+    rng = np.random.default_rng(0)
+    frame = cv2.resize(rng.integers(0, 256, (9, 9, 3), np.uint8), (500, 460), interpolation=cv2.INTER_CUBIC)
+    points = move(faces.mean_shape(), motion(5, 20, corner))
+    wide = np.pad(frame, ((400, 400), (400, 400), (0, 0)), mode="edge")
+    difference = np.abs(faces.low_frame(frame, points).astype(int) - faces.low_frame(wide, points + 400))
+    assert difference.max() <= 3 and difference.mean() < 0.5
 
 
 def test_landmarks_that_cannot_be_used():

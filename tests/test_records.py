@@ -74,6 +74,22 @@ def test_other_sizes_are_cut_square_and_shrunk_but_low_sees_the_whole_frame(tmp_
     np.testing.assert_array_equal(layout.decode(record["low"][1], "low"), faces.low_frame(source, landmarks))
 
 
+@pytest.mark.parametrize(("side", "face", "halved"), [(260, 260, True), (260, 252, False), (188, 260, False), (262, 260, False)])
+def test_large_photographs_are_decoded_in_half_their_size(tmp_path, monkeypatch, side, face, halved):
+    """At 48 and 64 px from 4 times that on; what comes out is what whole photographs give, but for rounding."""
+    folder = write_clip(tmp_path, "001/anger/take000", size=(side, side // 4 * 4 + 12))
+    np.save(folder / "landmarks.npy", np.stack([faces.mean_shape(face) + n for n in range(LENGTH)]).astype(np.float32))
+    steps, decode = [], layout.decode
+    monkeypatch.setattr(layout, "decode", lambda *args: (steps.append(args[2:]), decode(*args))[1])
+    record = made(tmp_path, "001/session0/anger/take000")
+    assert (steps.count((2,)), steps.count((1,))) == ((3, 0) if halved else (0, 3))
+    monkeypatch.setattr(records, "_step", lambda *_: 1)
+    whole = made(tmp_path, "001/session0/anger/take000")
+    for field in ("high", "low"):
+        difference = np.abs(decoded(record[field]).astype(int) - decoded(whole[field]))
+        assert difference.mean() < 1 and difference.max() <= 8  # `high` went through JPEG once more
+
+
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """The tree with landmarks, and one like it without."""

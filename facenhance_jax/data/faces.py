@@ -16,6 +16,7 @@ RIGID = (*range(1, 5), *range(12, 16), *range(27, 30), *range(31, 37), *range(39
 # Both ends of the jaw and the brows: lifted, so that the mask takes in the forehead.
 BROW_LINE = (0, 16, *range(17, 27))
 BROW_LIFT = 17 / 64
+MARGIN = 3  # pixels of the crop: what bilinear interpolation may ask for beyond its edge, and rounding
 _SHIFT = 4  # fractional bits of cv2's polygon corners
 
 # A frontal face, left half of the picture and midline: pixels from the centre of a 64 px crop.
@@ -77,23 +78,56 @@ def low_frame(
     frame: UInt8[np.ndarray, "h w 3"], landmarks: Shaped[np.ndarray, "68 2"], size: int = 64
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
     """The aligned face on black. Raises InputError for landmarks that give no alignment."""
-    points = np.asarray(landmarks, np.float64)
-    if not np.isfinite(points).all():
-        raise InputError("landmarks: not finite; find the face again or drop the frame")
-    matrix = similarity(points[list(RIGID)], mean_shape(size)[list(RIGID)])
-    aligned = points @ matrix[:, :2].T + matrix[:, 2]
+    matrix = _alignment(landmarks, size)
+    aligned = np.asarray(landmarks, np.float64) @ matrix[:, :2].T + matrix[:, 2]
     mask = face_mask(aligned, size)
     return _warp(frame, matrix, size) * mask[..., None]
 
 
+def shrinking(landmarks: Shaped[np.ndarray, "68 2"], size: int = 64) -> float:
+    """How many times smaller than in its frame the face is in `low_frame`. Raises InputError as that does."""
+    return _shrink(_alignment(landmarks, size))
+
+
+def _alignment(landmarks: Shaped[np.ndarray, "68 2"], size: int) -> Float[np.ndarray, "2 3"]:
+    """The matrix from frame to crop."""
+    points = np.asarray(landmarks, np.float64)
+    if not np.isfinite(points).all():
+        raise InputError("landmarks: not finite; find the face again or drop the frame")
+    return similarity(points[list(RIGID)], mean_shape(size)[list(RIGID)])
+
+
+def _shrink(matrix: Float[np.ndarray, "2 3"]) -> float:
+    return float(1 / np.hypot(matrix[0, 0], matrix[1, 0]))
+
+
 def _warp(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     """Bilinear warp; where it shrinks by more than 2 the frame is first shrunk by area, or pixels would be skipped."""
-    shrink = 1 / np.hypot(matrix[0, 0], matrix[1, 0])
+    shrink = _shrink(matrix)
     if shrink > 2:
+        left, top, right, bottom = _seen(frame, matrix, size, round(MARGIN * shrink))
+        frame, matrix = frame[top:bottom, left:right], _from(matrix, np.array([left, top]), 1.0)
         height, width = frame.shape[:2]
         small = max(1, round(width / shrink)), max(1, round(height / shrink))
         frame = framing.shrink(frame, small[1], small[0])
-        step = np.array([width / small[0], height / small[1]])
-        # x = step * (x' + 0.5) - 0.5: pixel centres of the shrunk frame, seen in the frame.
-        matrix = np.column_stack([matrix[:, :2] * step, matrix[:, 2] + matrix[:, :2] @ (step / 2 - 0.5)])
+        matrix = _from(matrix, np.zeros(2), np.array([width / small[0], height / small[1]]))
     return cv2.warpAffine(frame, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _from(matrix: np.ndarray, corner: np.ndarray, step: np.ndarray | float) -> np.ndarray:
+    """The matrix for a part of the frame from `corner` on, seen in pixels `step` times as large."""
+    # x = corner + step (x' + 0.5) - 0.5: pixel centres of the part, seen in the frame.
+    return np.column_stack([matrix[:, :2] * step, matrix[:, 2] + matrix[:, :2] @ (corner + (step - 1) / 2)])
+
+
+def _seen(frame: np.ndarray, matrix: np.ndarray, size: int, margin: int) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of the part of the frame that the crop shows, and `margin` around it.
+
+    Multiples of 4 as far as the frame goes, so that `framing.shrink` can halve it.
+    """
+    inverse = cv2.invertAffineTransform(matrix)
+    corners = np.array([[0, 0], [0, size], [size, 0], [size, size]]) @ inverse[:, :2].T + inverse[:, 2]
+    far = np.array(frame.shape[1::-1])
+    low = np.clip(corners.min(0) - margin, 0, far - 1).astype(int) // 4 * 4
+    high = np.clip(-((-corners.max(0) - margin) // 4) * 4, low + 1, far).astype(int)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
