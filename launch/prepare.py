@@ -68,6 +68,11 @@ def summary(report: clip_dataset.Report) -> str:
         f"frames    {counts['frames']}, {size}; {counts['repeated']} of them repeats, {counts['filled']} without a "
         "face of their own",
     ]
+    if counts["unframed"]:
+        lines.append(
+            f"photos    {counts['unframed']} clips have a photo in which no face was found, or dlib is not here: its "
+            "middle square was taken"
+        )
     if _KIND.value == "mug":
         lines.append(f"missing   {_missing(report)}")
     lines.append(f"skipped   {len(report.skipped)}, {100 * report.skipped_share:.1f} %")

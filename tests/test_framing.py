@@ -81,7 +81,8 @@ def test_a_photo_of_its_own_is_framed_by_its_own_face(wide, monkeypatch):
     mirrored = (landmarks[1:2, faces.MIRROR] * [-1, 1] + [479, 0]).astype(np.float32)
     monkeypatch.setattr(records.tracking, "track", lambda frames, name: records.tracking.Track(mirrored, (), 1))
     recipe = Recipe(str(root), frames=4, resolution=96, part="windows", around_face=True)
-    (record,), _ = clip_records(clip, layout.own_identity(clip, root), recipe)
+    (record,), counts = clip_records(clip, layout.own_identity(clip, root), recipe)
+    assert not counts["unframed"]
     square = around(mirrored, 160, 480)
     expected = pixels.resize(square.cut(video[1, :, ::-1]), 96)
     assert square.left < 40
@@ -91,8 +92,9 @@ def test_a_photo_of_its_own_is_framed_by_its_own_face(wide, monkeypatch):
         raise records.InputError("no dlib")
 
     monkeypatch.setattr(records.tracking, "track", without_dlib)
-    (record,), _ = clip_records(clip, layout.own_identity(clip, root), recipe)
+    (record,), counts = clip_records(clip, layout.own_identity(clip, root), recipe)
     assert layout.decode(record["identity"], "photo").std() < 3  # the middle of it
+    assert counts["unframed"] == 1
 
 
 @pytest.mark.parametrize("size", [(64, 96), (63, 96), (33, 48)])

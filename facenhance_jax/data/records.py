@@ -96,6 +96,8 @@ def attempt(job: Job, recipe: Recipe) -> tuple[list[Record], Counter] | str:
 def clip_records(clip: layout.Clip, identity: Path, recipe: Recipe) -> tuple[list[Record], Counter]:
     """The records of a clip, and counts: 1 of "clips", its "frames", and of those the "repeated" and the "filled".
 
+    1 of "unframed" too where a square around the face was wanted, and none was found in the person's photo.
+
     The low-res faces come from the landmarks beside the clip, else from OpenFace's output, else from our own search.
     Where no face was found in a frame, landmarks between found ones are interpolated; with OpenFace's aligned images,
     which cannot be, the nearest frame with a face is kept instead. Both count as filled; at most five in a row are.
@@ -115,8 +117,10 @@ def clip_records(clip: layout.Clip, identity: Path, recipe: Recipe) -> tuple[lis
     kept = set(stand_in.values())
     step = 1 if square else _step(clip, None if landmarks is None else landmarks[sorted(kept)], recipe.resolution)
     pairs = dict(_pairs(clip, kept, low_frame, recipe.resolution, square, step))
+    unframed = False
     if recipe.around_face and identity != clip.frames[0]:
         square = _photo_square(identity)
+        unframed = square is None
     photo = _photo(identity, recipe.resolution, square)
     records = []
     for number, record in enumerate(places):
@@ -127,6 +131,8 @@ def clip_records(clip: layout.Clip, identity: Path, recipe: Recipe) -> tuple[lis
             words["take"] += f"-{number:03d}"
         records.append(images | words)
     counts = {"clips": 1, "frames": sum(map(len, places)), "filled": sum(at in filled for at in wanted)}
+    if unframed:
+        counts["unframed"] = 1
     return records, Counter(counts, repeated=sum(len(record) - len(set(record)) for record in places))
 
 

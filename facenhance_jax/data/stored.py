@@ -13,7 +13,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 from facenhance_jax.errors import InputError
 
 PER_FRAME = ("high", "low")
-Entry = Mapping[str, Any]
+Entry = Mapping[str, Any]  # of a field to a tf.train.Feature; taking the bytes out waits until they are asked for
 
 
 @runtime_checkable
@@ -55,8 +55,7 @@ class Clips(Sequence[Mapping[str, Any]]):
             why = str(error).split(":")[0]
             raise InputError(f"{self.folder}: record {clip} cannot be read ({why}); prepare it anew") from error
         # TFDS's own way from bytes to words takes five times as long, and holds up the threads that decode.
-        features = tf_example_pb2.Example.FromString(data).features.feature
-        return {name: feature.bytes_list.value[0] for name, feature in features.items()}
+        return tf_example_pb2.Example.FromString(data).features.feature
 
 
 class _Clip(Mapping[str, Any]):
@@ -66,7 +65,7 @@ class _Clip(Mapping[str, Any]):
         self._read, self._frames = read, frames
 
     def __getitem__(self, field: str) -> Any:
-        return _Frames(self._read, self._frames, field) if field in PER_FRAME else self._read(0)[field]
+        return _Frames(self._read, self._frames, field) if field in PER_FRAME else _value(self._read(0), field)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._read(0))
@@ -85,4 +84,10 @@ class _Frames(Sequence[bytes]):
         return self._frames
 
     def __getitem__(self, frame: int) -> bytes:
-        return self._read(range(self._frames)[frame])[self._field]
+        return _value(self._read(range(self._frames)[frame]), self._field)
+
+
+def _value(entry: Entry, field: str) -> bytes:
+    if field not in entry:  # a protocol buffer's map would make one up
+        raise KeyError(field)
+    return entry[field].bytes_list.value[0]
