@@ -74,7 +74,9 @@ def test_other_sizes_are_cut_square_and_shrunk_but_low_sees_the_whole_frame(tmp_
     np.testing.assert_array_equal(layout.decode(record["low"][1], "low"), faces.low_frame(source, landmarks))
 
 
-@pytest.mark.parametrize(("side", "face", "halved"), [(260, 260, True), (260, 252, False), (188, 260, False), (262, 260, False)])
+@pytest.mark.parametrize(
+    ("side", "face", "halved"), [(260, 260, True), (260, 252, False), (188, 260, False), (262, 260, False)]
+)
 def test_large_photographs_are_decoded_in_half_their_size(tmp_path, monkeypatch, side, face, halved):
     """At 48 and 64 px from 4 times that on; what comes out is what whole photographs give, but for rounding."""
     folder = write_clip(tmp_path, "001/anger/take000", size=(side, side // 4 * 4 + 12))
