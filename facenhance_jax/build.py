@@ -160,7 +160,7 @@ def train_step(config: ml_collections.ConfigDict, axis: str | None = None) -> Ca
     train = train_settings(config)
     return functools.partial(
         state.train_step,
-        loss_fn=_loss(config),
+        loss_fn=loss(config),
         optimizer=optimizer(config),
         ema_decay=train.ema_decay,
         accumulate=train.accumulate,
@@ -185,11 +185,12 @@ def step_flops(config: ml_collections.ConfigDict, abstract_state: Any, batch: di
 
 def validation_loss(config: ml_collections.ConfigDict) -> Callable[[dict, dict], Float[Array, ""]]:
     """A function of (parameters, batch): the training's loss with noises and timesteps that are always the same."""
-    loss = _loss(config)
-    return lambda params, batch: loss(params, batch, jax.random.key(0))[0]
+    bound = loss(config)
+    return lambda params, batch: bound(params, batch, jax.random.key(0))[0]
 
 
-def _loss(config: ml_collections.ConfigDict) -> Callable:
+def loss(config: ml_collections.ConfigDict) -> Callable:
+    """`objective.loss` with everything but the parameters, the batch and the key bound."""
     return functools.partial(objective.loss, denoiser=denoiser(config), weighting=config.train.loss_weighting)
 
 

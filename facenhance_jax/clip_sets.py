@@ -17,6 +17,7 @@ from facenhance_jax.data import clip_dataset, faces, generated, layout, standins
 from facenhance_jax.errors import InputError
 from facenhance_jax.pixels import resize
 
+DRAWN_FACES = "drawn (synthetic) faces"
 DRAWN_AT = 192  # pixels: smaller drawn clips are drawn so and made smaller, as the drawn training sets are
 
 
@@ -79,7 +80,8 @@ class Drawn:
     def describe(self) -> dict[str, Any]:
         subjects = sorted({subject for subject, _ in self.clips})
         return {
-            "data": "drawn (synthetic) faces",
+            "data": DRAWN_FACES,
+            "drawn": True,
             "subjects": f"{subjects[0]}-{subjects[-1]}" if subjects else "",
             "face": "convex hull of the drawn landmarks",
             "stride": 1,
@@ -123,8 +125,10 @@ class Prepared:
         return subject, session, expression, take
 
     def describe(self) -> dict[str, Any]:
+        drawn = self.records.drawn
         return {
-            "data": f"{Path(self.directory).name}, split {self.split}",
+            "data": f"{Path(self.directory).name}, split {self.split}{f': {DRAWN_FACES}' if drawn else ''}",
+            "drawn": drawn,
             "face": "convex hull of the mean face's landmarks on the record's place",
             "stride": "as prepared",
         }

@@ -9,21 +9,24 @@
                       [n, h, w, 3]; and face, bool [n, h, w]
 
 In results.json:
-    format    1
-    settings  data, frames, size, stride, face, n (clips), batch, resize; subjects, or generator and stand_in
+    format    2
+    settings  data, drawn (whether by a program), frames, size, stride, face, n (clips), batch, resize; subjects, or
+              generator and stand_in
     metrics   {metric: {label, unit, best: "high" or "low", digits}}, and in `extractors` what computed acd, expression
               and fvd, with the SHA-256 of the weights
     absent    {group of metrics: why it was not computed at all}
     rows      a list, one for each way: way (its name), key, steps (null for baselines), n, model (SHA-256) and seed
               where there is one; the means over clips, each only where it has a value; fvd and fvd_half (see
               `scores.distances`); clips, {metric: how many clips have it} where they are fewer than n; absent, {metric:
-              why, by the first such clip}; seconds_per_frame of making the frames, compiling not counted.
+              why, by the first such clip}; seconds_per_frame of making the frames, compiling not counted; scoring,
+              {group of metrics: seconds a frame of computing them}, the first clip (which compiles) left out.
               The row "real" is the real clips' own: acd, acd_i, and in fvd_half the floor of FVD
     kept      a list: clip, file, why (a list such as "first of anger", "worst psnr") and way (a key)
 """
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -38,9 +41,9 @@ from facenhance_jax.media.writing import replacing
 from facenhance_jax.scores import METRICS, Score, Scorer
 from facenhance_jax.ways import Way
 
-FORMAT = 1
+FORMAT = 2
 REAL = "real"  # the key and the name of the real clips' own row
-WORST = ("psnr", "ssim", "face_psnr", "temporal", "acd_i", "expression")  # the worst clip by each of these is kept
+WORST = ("psnr", "ssim", "face_psnr", "temporal", "acd_i", "landmarks")  # the worst clip by each of these is kept
 
 
 class Evaluation:
@@ -174,8 +177,9 @@ class Evaluation:
 
     def _row(self, way: Way | None, real: np.ndarray | None) -> dict[str, Any]:
         """Means over the clips; only their numbers and features are in memory."""
-        sums, absent, seconds = {}, {}, 0.0
-        for clip in self._scored(_key(way)):
+        sums, absent, seconds, scoring = {}, {}, 0.0, Counter()
+        for index, clip in enumerate(self._scored(_key(way))):
+            scoring.update(clip["took"] if index or len(self.clips) == 1 else {})
             for name, value in clip["numbers"].items():
                 count, total = sums.get(name, (0, 0.0))
                 sums[name] = count + 1, total + value
@@ -191,6 +195,8 @@ class Evaluation:
             row, absent = row | distances, absent | without
         row["clips"] = {name: clips for name, (clips, _) in sums.items() if clips < count}
         row["absent"] = absent
+        scored = max(1, count - 1) * self.clips.frames
+        row["scoring"] = {group: total / scored for group, total in scoring.items()}
         return row | ({"seconds_per_frame": seconds / count / self.clips.frames} if way and way.steps else {})
 
     def _write_csv(self) -> None:

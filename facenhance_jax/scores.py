@@ -3,7 +3,9 @@
 A metric that cannot be computed is absent with its reason; it is never a zero or a NaN.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +25,7 @@ GROUPS = {  # what can be chosen -> what is then computed of each clip
     "temporal": ("temporal",),
     "colour": ("colour_shift", "background_drift"),
     "acd": ("acd",),  # and acd_i, faceless
-    "expression": ("expression",),  # and those of its parts
+    "expression": ("landmarks",),  # and those of its parts
     "fvd": (),  # a set's, not a clip's
 }
 
@@ -51,19 +53,21 @@ METRICS = {
     "temporal": Metric("flicker", "grey levels", "low", 2),
     "colour_shift": Metric("colour", "grey levels, within the face", "low", 2),
     "background_drift": Metric("background", "grey levels, outside the face", "low", 2),
-    "expression": Metric("landmarks", "percent of the eye distance, 68 points", "low", 2),
-    "expression_mouth": Metric("mouth", "percent of the eye distance", "low", 2),
-    "expression_brows": Metric("brows", "percent of the eye distance", "low", 2),
+    "landmarks": Metric("landmarks", "percent of the eye distance, 68 points", "low", 2),
+    "landmarks_mouth": Metric("mouth", "percent of the eye distance", "low", 2),
+    "landmarks_brows": Metric("brows", "percent of the eye distance", "low", 2),
 }
 
 
 @dataclass(frozen=True)
 class Score:
-    """A clip's numbers by metric, {group: why it has none}, and I3D's logits where FVD is computed."""
+    """A clip's numbers by metric, {metric: why it has none}, I3D's logits where FVD is computed, and {group: seconds
+    that its computing took}."""
 
     numbers: dict[str, float] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     features: list[float] | None = None
+    took: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,15 +82,18 @@ class Real:
 class Scorer:
     """Computes the chosen groups of metrics; those that cannot be computed at all are in `absent` with the reason.
 
-    Without `groups` all are computed that can be. Raises InputError for a group that is asked for by name and does not
-    exist, or cannot be computed: a missing extra, or clips that are too short.
+    Without `groups` all are computed that can be. `protocol` says which part of the clips FVD compares; without it all
+    their frames at their own size. Raises InputError for a group that is asked for by name and does not exist, or
+    cannot be computed: a missing extra, or clips that are too short.
     """
 
-    def __init__(self, frames: int, size: int, groups: Sequence[str] | None = None):
+    def __init__(
+        self, frames: int, size: int, groups: Sequence[str] | None = None, protocol: fvd.Protocol | None = None
+    ):
         for group in groups or ():
             if group not in GROUPS:
                 raise InputError(f"metrics: {group} is none of {', '.join(GROUPS)}")
-        self.frames, self.size, self.absent, self._active = frames, size, {}, []
+        self.frames, self.size, self.protocol, self.absent, self._active = frames, size, protocol, {}, []
         self._i3d: dict[str, i3d.Unit] = {}
         for group in GROUPS:
             if groups and group not in groups:
@@ -110,7 +117,11 @@ class Scorer:
             dlib_models.library("finding a face")
             dlib_models.model_file("finding a face", "shape_predictor_68_face_landmarks.dat")
         if group == "fvd":
-            fvd.Protocol(self.frames, self.size)
+            self.protocol = self.protocol or fvd.Protocol(self.frames, self.size)
+            if self.frames < self.protocol.frames:
+                raise InputError(
+                    f"fvd: clips of {self.frames} frames; this preset takes {self.protocol.frames} of each"
+                )
             self._i3d = i3d.load()
 
     def describe(self) -> dict[str, Any]:
@@ -122,24 +133,20 @@ class Scorer:
         if "expression" in about:
             about["expression"] = {"extractor": "dlib's 68 points (their training data exclude commercial use)"}
         if "fvd" in about:
-            about["fvd"] = {k: v for k, v in fvd.Protocol(self.frames, self.size).describe(0).items() if k != "n"}
+            about["fvd"] = {k: v for k, v in self.protocol.describe(0).items() if k != "n"}
         return about
 
     def real(self, clip: TestClip) -> Real:
         """Looks at the real side of a clip, once for all the ways of making it."""
-        numbers, absent, photo, points = {}, {}, None, None
+        numbers, absent, took, photo, points = {}, {}, {}, None, None
         if "acd" in self._active:
-            try:
+            with _reason(absent, "acd"), _timed(took, "acd"):
                 photo = identity.describe_photo(clip.identity, f"{clip.name}, photo")
                 numbers |= _identity(clip.real, photo, clip.name)
-            except InputError as error:
-                absent["acd"] = str(error)
         if "expression" in self._active:
-            try:
+            with _reason(absent, "landmarks"), _timed(took, "expression"):
                 points = _points(clip.real, f"{clip.name}, real frames")
-            except InputError as error:
-                absent["expression"] = str(error)
-        return Real(Score(numbers, absent, self._features(clip.real, clip.name)), photo, points)
+        return Real(Score(numbers, absent, self._features(clip.real, clip.name, took), took), photo, points)
 
     def made(self, frames: UInt8[np.ndarray, "n h w 3"], clip: TestClip, real: Real) -> Score:
         """Scores made frames. Raises InputError where their size or number is not the real ones'."""
@@ -154,23 +161,24 @@ class Scorer:
             "colour_shift": lambda: {"colour_shift": motion.colour_shift(frames, clip.real, clip.face)},
             "background_drift": lambda: {"background_drift": motion.background_drift(frames, clip.real, clip.face)},
             "acd": lambda: _identity(frames, _known(real.photo, real, "acd"), clip.name),
-            "expression": lambda: _expression(frames, _known(real.points, real, "expression"), clip.name),
+            "landmarks": lambda: _landmarks(frames, _known(real.points, real, "landmarks"), clip.name),
         }
-        numbers, absent = {}, {}
-        for name in (name for group in self._active for name in GROUPS[group]):
+        numbers, absent, took = {}, {}, {}
+        for group, name in ((group, name) for group in self._active for name in GROUPS[group]):
             try:
-                numbers |= compute[name]()
+                with _timed(took, group):
+                    numbers |= compute[name]()
             except InputError as error:
                 absent[name] = str(error)
                 if isinstance(error, identity.NoFaceError):
                     numbers["faceless"] = 1.0
-        return Score(numbers, absent, self._features(frames, clip.name))
+        return Score(numbers, absent, self._features(frames, clip.name, took), took)
 
-    def _features(self, frames: UInt8[np.ndarray, "n h w 3"], name: str) -> list[float] | None:
+    def _features(self, frames: UInt8[np.ndarray, "n h w 3"], name: str, took: dict[str, float]) -> list[float] | None:
         if "fvd" not in self._active:
             return None
-        clip = fvd.Protocol(self.frames, self.size).cut(frames, name)
-        return fvd.features(self._i3d, clip[None])[0].tolist()
+        with _timed(took, "fvd"):
+            return fvd.features(self._i3d, self.protocol.cut(frames, name)[None])[0].tolist()
 
 
 def distances(
@@ -189,6 +197,25 @@ def distances(
         except InputError as error:
             absent[name] = str(error)
     return numbers, absent
+
+
+@contextlib.contextmanager
+def _reason(absent: dict[str, str], name: str) -> Iterator[None]:
+    """Notes why a metric cannot be computed."""
+    try:
+        yield
+    except InputError as error:
+        absent[name] = str(error)
+
+
+@contextlib.contextmanager
+def _timed(took: dict[str, float], group: str) -> Iterator[None]:
+    """Adds the seconds."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        took[group] = took.get(group, 0.0) + time.perf_counter() - start
 
 
 def _face(clip: TestClip) -> np.ndarray:
@@ -210,9 +237,9 @@ def _identity(frames: np.ndarray, photo: Float64[np.ndarray, "128"], name: str) 
     return {"acd": found.acd, "acd_i": found.acd_i, "faceless": found.missing_share}
 
 
-def _expression(frames: np.ndarray, real: Float[np.ndarray, "n 68 2"], name: str) -> dict[str, float]:
+def _landmarks(frames: np.ndarray, real: Float[np.ndarray, "n 68 2"], name: str) -> dict[str, float]:
     error = landmarks.expression_error(_points(frames, name), real)
-    return {"expression": error.face, "expression_mouth": error.mouth, "expression_brows": error.brows}
+    return {"landmarks": error.face, "landmarks_mouth": error.mouth, "landmarks_brows": error.brows}
 
 
 def _points(frames: UInt8[np.ndarray, "n h w 3"], name: str) -> Float[np.ndarray, "n 68 2"]:

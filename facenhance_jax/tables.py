@@ -6,9 +6,10 @@ from typing import Any
 BLOCKS = (
     ("psnr", "ssim", "face_psnr", "face_ssim", "fvd", "fvd_half"),
     ("acd", "acd_i", "faceless", "temporal", "colour_shift", "background_drift"),
-    ("expression", "expression_mouth", "expression_brows", "seconds_per_frame"),
+    ("landmarks", "landmarks_mouth", "landmarks_brows", "seconds_per_frame"),
 )
 PAPER = ("fvd", "psnr", "ssim", "acd", "acd_i")  # the paper's columns
+PAPER_HEADS = ["", "frames x size", "data", "FVD", "PSNR", "SSIM", "ACD", "ACD-I"]
 Published = tuple[str, ...]  # as printed there, in that order; "" where there is none
 
 # Published numbers, of FacEnhance on MUG's test set: from the paper, not measured here.
@@ -58,16 +59,37 @@ def notes(results: Mapping[str, Any]) -> list[str]:
         lines.append(f"Low-res frames: {settings['generator']}.")
     if "fvd" in results["extractors"]:
         lines.append(
-            f"FVD: n {settings['n']}, {settings['frames']} frames, {size}, stride {settings['stride']}; FVD/2: half of "
-            "the clips to the other half's real ones, whose own is the floor. Only equal n, frames and size compare."
+            f"FVD: {fvd_protocol(results)}; FVD/2: half of the clips to the other half's real ones, whose own is the "
+            "floor. Only equal n, frames and size compare."
         )
     if "acd" in results["extractors"]:
         lines.append(f"ACD, ACD-I: {results['extractors']['acd']['extractor']}.")
+    lines += filter(None, [scoring(results)])
     lines += [f"{group} not computed: {why}." for group, why in results["absent"].items() if why != "not asked for"]
     for row in results["rows"]:
         lines += [f"{_label(row)}: {name} in {count} of {row['n']} clips." for name, count in row["clips"].items()]
         lines += [f"{_label(row)}: no {name} in some or all: {why}." for name, why in row["absent"].items()]
     return lines
+
+
+def fvd_protocol(results: Mapping[str, Any]) -> str:
+    """For example "n 26, 40 frames, 128 x 128, stride 1": of the clips that were compared."""
+    about = results["extractors"]["fvd"]
+    size, count = about["size"], results["settings"]["n"]
+    return f"n {count}, {about['frames']} frames, {size} x {size}, stride {about['stride']}"
+
+
+def scoring(results: Mapping[str, Any]) -> str:
+    """What scoring takes beside enhancing, the real frames' share included; "" where that was not timed."""
+    made = next((row for row in results["rows"] if row["steps"]), {})
+    real = next((row for row in results["rows"] if row["key"] == "real"), {})
+    of_real = real.get("scoring", {})
+    groups = {name: seconds + of_real.get(name, 0) for name, seconds in made.get("scoring", {}).items()}
+    if not groups or not made["seconds_per_frame"]:
+        return ""
+    each = ", ".join(f"{name} {seconds:.3f}" for name, seconds in groups.items())
+    share = sum(groups.values()) / made["seconds_per_frame"]
+    return f"Scoring took {share:.2f} of the time of {_label(made)}; seconds a frame: {each}."
 
 
 def everything(results: Mapping[str, Any]) -> str:
@@ -96,33 +118,39 @@ def before_after(before: Mapping[str, Any], after: Mapping[str, Any], layout: st
                 clips = f"{_clips(results, row)}{', enlarged from 64' if results is before else ''}"
                 about = [f"{name}, {when}{steps}", clips, f"{settings['data']}, ours"]
                 rows.append([*about, *_paper_cells(results, row)])
-    return _markdown(["", "frames x size", "data", *_paper_heads()], rows)
+    return _markdown(PAPER_HEADS, rows)
 
 
 def against_published(results: Mapping[str, Any]) -> str:
     """Table 2: the paper's, on MUG, and ours, each with frames and size."""
+    return _markdown(PAPER_HEADS, beside_published(results))
+
+
+def beside_published(results: Mapping[str, Any]) -> list[list[str]]:
+    """Its rows; the columns are `PAPER_HEADS`."""
     return _beside([[name, clips, "MUG, published", *numbers] for name, clips, numbers in TABLE2], results)
 
 
 def ablations(results: Mapping[str, Any]) -> str:
     """Table 3: the paper's, on MUG, and ours."""
-    return _beside([[name, "32 x 192", "MUG, published", *numbers] for name, numbers in TABLE3], results)
+    published = [[name, "32 x 192", "MUG, published", *numbers] for name, numbers in TABLE3]
+    return _markdown(PAPER_HEADS, _beside(published, results))
 
 
-def _beside(published: list[list[str]], results: Mapping[str, Any]) -> str:
+def _beside(published: list[list[str]], results: Mapping[str, Any]) -> list[list[str]]:
     rows = list(published)
     for row in results["rows"]:
         about = [_label(row), _clips(results, row), f"{results['settings']['data']}, ours"]
         rows.append([*about, *_paper_cells(results, row)])
-    return _markdown(["", "frames x size", "data", *_paper_heads()], rows)
+    return rows
 
 
 def _clips(results: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    return f"{results['settings']['frames']} x {results['settings']['size']}, n {row['n']}"
-
-
-def _paper_heads() -> list[str]:
-    return ["FVD", "PSNR", "SSIM", "ACD", "ACD-I"]
+    settings, compared = results["settings"], results["extractors"].get("fvd")
+    text = f"{settings['frames']} x {settings['size']}, n {row['n']}"
+    if compared and (compared["frames"], compared["size"]) != (settings["frames"], settings["size"]):
+        text += f", FVD of {compared['frames']} x {compared['size']}"
+    return text
 
 
 def _paper_cells(results: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """Scores a model on clips it has not seen: python launch/evaluate.py --output=DIR [--model=DIR] [--data=DIR].
 
 `--data` is what launch/prepare.py wrote, or drawn: people drawn for that alone. `--steps=1,2,4,8` gives a curve.
+`--fvd=lfdm --frames=40` compares 40 frames at 128 px, as LFDM's published FVD does.
 `--generated=DIR --layout=NAME` takes a generator's clips for the low-res frames and scores them before and after.
 DIR gets results.json, clips.csv, tables.md and the frames of a few clips (see `facenhance_jax.results`); run again, it
 goes on.
@@ -19,6 +20,7 @@ from facenhance_jax import clip_sets, evaluation, results, scores, tables, termi
 from facenhance_jax.enhancer import Enhancer  # noqa: E402
 from facenhance_jax.errors import InputError  # noqa: E402
 from facenhance_jax.media.writing import replacing  # noqa: E402
+from facenhance_jax.metrics import fvd  # noqa: E402
 
 HELD_OUT = f"{evaluation.HELD_OUT[0]}-{evaluation.HELD_OUT[-1]}"
 _MODEL = flags.DEFINE_string("model", "package", "a released model, a training run, or package for the packaged one")
@@ -32,6 +34,9 @@ _CLIPS = flags.DEFINE_integer("clips", 0, "take so many, spread evenly; 0 for al
 _STEPS = flags.DEFINE_list("steps", ["8"], "steps of the sampler; several give a curve")
 _SEED = flags.DEFINE_integer("seed", 0, "of the noise")
 _METRICS = flags.DEFINE_list("metrics", [], f"of {', '.join(scores.GROUPS)}; without it, all that can be computed")
+_FVD = flags.DEFINE_enum(
+    "fvd", "own", ["own", *fvd.PRESETS], "frames and size for FVD: the clips' own, or those of published numbers"
+)
 _BATCH = flags.DEFINE_integer("batch", 4, "clips enhanced at once", lower_bound=1)
 _OUTPUT = flags.DEFINE_string("output", None, "folder to write, or one that is to go on", required=True)
 
@@ -74,7 +79,7 @@ def evaluate() -> None:
     made = [ways.Enhanced(model.denoiser, model.params, count, **options) for count in counts]
     shown = made[counts.index(8) if 8 in counts else -1].key
     clips = clip_set(model)
-    scorer = scores.Scorer(clips.frames, clips.size, _METRICS.value)
+    scorer = scores.Scorer(clips.frames, clips.size, _METRICS.value, fvd.PRESETS.get(_FVD.value))
 
     def results_of(clips, made, folder):
         return results.Evaluation(folder, clips, scorer, made, batch=_BATCH.value, shown=shown).run()

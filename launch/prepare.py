@@ -101,7 +101,7 @@ def draw(root: Path, people: int) -> None:
     from facenhance_jax.media.writing import replacing
 
     drawing = {"seed": _SEED.value, "frames": 2 * _FRAMES.value, "size": _RESOLUTION.value}
-    mark = root / "drawn.json"
+    mark = root / layout.DRAWN
     if not (mark.is_file() and mark.read_text(encoding="utf-8") == json.dumps(drawing)):
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
             raise InputError(

@@ -35,19 +35,21 @@ def found() -> dict:
         row = {"way": NAMES.get(key, "enhanced"), "key": key, "steps": steps, "n": 3, "clips": {}, "absent": {}}
         row["psnr"] = sum(psnr(clip, key) for clip in range(3)) / 3
         rows.append(row | ({"model": HASH, "seed": 7, "seconds_per_frame": steps / 16} if steps else {}))
-    rows[1] |= {"expression": 4.125, "clips": {"expression": 2}, "absent": {"expression": "9002/anger: no face"}}
+    rows[1] |= {"landmarks": 4.125, "clips": {"landmarks": 2}, "absent": {"landmarks": "9002/anger: no face"}}
     rows.append({"way": "real", "key": "real", "steps": None, "n": 3, "clips": {}, "absent": {}, "fvd_half": 151.39})
-    kept = [("first of anger",), ("first of <fear>",), ("worst psnr", "worst expression")]
+    kept = [("first of anger",), ("first of <fear>",), ("worst psnr", "worst landmarks")]
     names = [name for name, _ in CLIPS]
     return {
-        "format": 1,
-        "settings": {"data": "drawn (synthetic) faces", "frames": FRAMES, "size": SIZE, "n": 3, "stride": 1},
+        "format": 2,
+        "settings": {"data": "drawn (synthetic) faces", "drawn": True, "frames": FRAMES, "size": SIZE, "n": 3},
         "metrics": {
             "psnr": {"label": "PSNR", "unit": "dB", "best": "high", "digits": 2},
             "fvd_half": {"label": "FVD/2", "unit": "", "best": "low", "digits": 1},
-            "expression": {"label": "landmarks", "unit": "percent", "best": "low", "digits": 2},
+            "landmarks": {"label": "landmarks", "unit": "percent", "best": "low", "digits": 2},
         },
-        "extractors": {"fvd": {"extractor": "I3D", "weights_sha256": "cd" * 32}},
+        "extractors": {
+            "fvd": {"extractor": "I3D", "weights_sha256": "cd" * 32, "frames": FRAMES, "size": SIZE, "stride": 1}
+        },
         "absent": {"acd": "needs dlib & more"},
         "rows": rows,
         "kept": [
@@ -65,7 +67,7 @@ def write(place: Path) -> Path:
         np.savez_compressed(place / f"kept/000{clip}.npz", **frames(clip))
     with (place / "clips.csv").open("w", newline="") as file:
         lines = csv.writer(file)
-        lines.writerow(["clip", "subject", "expression", "way", "steps", "psnr", "expression"])
+        lines.writerow(["clip", "subject", "expression", "way", "steps", "psnr", "landmarks"])
         for clip, (name, expression) in enumerate(CLIPS):
             for key, steps in WAYS.items():
                 error = 3.5 + clip if key == "enhanced-8" and clip < 2 else ""

@@ -27,10 +27,16 @@ def record(subject: str, expression: str, take: str = "take000", session: str = 
     return pictures | photo | {name: word.encode() for name, word in words.items()}
 
 
+class Records(list):
+    """A prepared data set's."""
+
+    drawn = False
+
+
 @pytest.fixture
 def prepared(monkeypatch):
     def make(*records):
-        monkeypatch.setattr(clip_dataset, "source", lambda directory, split: list(records))
+        monkeypatch.setattr(clip_dataset, "source", lambda directory, split: Records(records))
         return clip_sets.Prepared("data", "test")
 
     return make

@@ -15,6 +15,7 @@ from clips import write_video
 from tensorflow_datasets.core import shuffle
 from test_records import SIZE, write_clip
 
+from facenhance_jax import clip_sets
 from facenhance_jax.data import clip_dataset, faces, layout
 from facenhance_jax.data.clip_dataset import ClipConfig, prepare, source
 from facenhance_jax.data.folder_dataset_builder import Folder
@@ -75,6 +76,15 @@ def test_the_data_set_gives_back_the_records_split_by_subject(tree, tmp_path, mo
     assert [(frame["high"], frame["low"]) for frame in frames] == list(zip(second["high"], second["low"], strict=True))
     assert [frame["identity"] for frame in frames] == [second["identity"], b"", b""]
     assert {frame["take"].decode() for frame in frames} == {second["take"]} and len(elsewhere) == 6
+
+
+def test_a_data_set_knows_whether_a_program_drew_its_people(tree, tmp_path):
+    build(tree, tmp_path / "filmed", frames=1)
+    (tree / "drawn.json").write_text("{}")
+    build(tree, tmp_path / "drawn", frames=1)
+    assert [source(tmp_path / name, "test").drawn for name in ("filmed", "drawn")] == [False, True]
+    said = [clip_sets.Prepared(tmp_path / name, "test").describe()["data"] for name in ("filmed", "drawn")]
+    assert said == ["filmed, split test", "drawn, split test: drawn (synthetic) faces"]
 
 
 def test_beam_writes_the_same_bytes(tree, tmp_path):

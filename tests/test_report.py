@@ -89,17 +89,29 @@ def test_settings_reasons_and_what_is_drawn_are_said(folder):
     assert settings["all, model (SHA-256)"] == HASH and settings["all, seed"] == "7"
     assert settings["fvd, weights sha256"] == "cd" * 32 and settings["n"] == "3" and settings["frames"] == "10"
     assert "acd: needs dlib & more" in page.text
-    assert "enhanced, 8 steps, expression: 9002/anger: no face" in page.text
-    assert "FVD: n 3, frames 10, size 16, stride 1." in page.text
+    assert "enhanced, 8 steps, landmarks: 9002/anger: no face" in page.text
+    assert "FVD: n 3, 10 frames, 16 x 16, stride 1." in page.text
     assert (
         "3 clips of 10 frames, 16 × 16: drawn (synthetic) faces. The pictures are of: enhanced, 8 steps." in page.text
     )
     assert "drawn by a program" in page.text
     filmed = found()
-    filmed["settings"]["data"] = "/somewhere/mug"
+    filmed["settings"] |= {"data": "/somewhere/mug", "drawn": False}
     (folder / "results.json").write_text(json.dumps(filmed))
     text = read_page(folder).text
-    assert "drawn" not in text and "16 × 16: mug." in text
+    assert "drawn by" not in text and "drawn (" not in text and "16 × 16: mug." in text
+
+
+def test_published_numbers_are_marked_and_ours_stand_below(folder):
+    caption = "The paper’s Table 2, and these clips"
+    heads, *rows = read_page(folder).tables[caption]
+    assert heads == ["System", "frames x size", "data", "FVD", "PSNR", "SSIM", "ACD", "ACD-I"]
+    assert rows[4] == ["FacEnhance", "32 x 192", "MUG, published", "95.38", "30.88", ".94", ".01", ".07"]
+    assert rows[6][:5] == ["enhanced, 8 steps", "10 x 16, n 3", "drawn (synthetic) faces, ours", "-", "30.50"]
+    made = found()
+    made["settings"]["generator"] = "fevgan"
+    (folder / "results.json").write_text(json.dumps(made))
+    assert caption not in read_page(folder).tables
 
 
 def test_the_worst_clip_is_shown_at_its_worst_frame_with_its_number(folder):

@@ -56,6 +56,26 @@ def test_a_frame_without_its_face_has_no_scores_of_it(clip):
     assert score.absent.keys() == {"background_drift"} and score.numbers["colour_shift"] == 0
 
 
+def test_every_group_is_timed(clip, monkeypatch):
+    """By a clock that goes a second on whenever it is looked at: psnr and ssim look at the face as well."""
+    ticks = iter(range(1000))
+    monkeypatch.setattr(scores.time, "perf_counter", lambda: next(ticks))
+    assert scored(clip, clip.real).took == {"psnr": 2, "ssim": 2, "temporal": 1, "colour": 2}
+
+
+def test_fvd_of_a_preset_looks_at_that_part_of_each_clip(clip, monkeypatch):
+    seen = []
+    monkeypatch.setattr(scores.i3d, "load", dict)
+    monkeypatch.setattr(scores.fvd, "features", lambda units, clips: seen.append(clips) or np.ones((1, 400)))
+    protocol = scores.fvd.Protocol(frames=9, size=16)  # of the clip's 9 frames of 32 x 32
+    scorer = scores.Scorer(9, 32, ["fvd"], protocol)
+    assert scorer.describe()["fvd"]["size"] == 16
+    assert scorer.real(clip).score.features == [1] * 400
+    assert seen[0].shape == (1, 9, 16, 16, 3)
+    with pytest.raises(InputError, match="fvd: clips of 8 frames; this preset takes 9 of each"):
+        scores.Scorer(8, 32, ["fvd"], protocol)
+
+
 def test_frames_of_another_length_are_refused(clip):
     with pytest.raises(InputError, match="1/fear: made frames are"):
         scored(clip, clip.real[:8])
@@ -125,7 +145,7 @@ def test_landmarks_of_frames_without_a_face_do_not_count(clip, monkeypatch):
     made = clip.real.copy()
     made[0] += 1
     score = scored(clip, made, ["expression"])
-    assert score.numbers == {name: pytest.approx(6) for name in ("expression", "expression_mouth", "expression_brows")}
+    assert score.numbers == {name: pytest.approx(6) for name in ("landmarks", "landmarks_mouth", "landmarks_brows")}
     assert searched == [1, 9]  # the real clip stands still
 
 

@@ -13,7 +13,7 @@ def results(**settings):
     return {
         "settings": {"data": "drawn", "frames": 24, "size": 192, "n": 6, "stride": 1} | settings,
         "metrics": {name: {"label": label, "digits": digits} for name, (label, digits) in heads.items()},
-        "extractors": {"fvd": {}, "acd": {"extractor": "dlib"}},
+        "extractors": {"fvd": {"frames": 24, "size": 192, "stride": 1}, "acd": {"extractor": "dlib"}},
         "absent": {"expression": "no dlib", "ssim": "not asked for"},
         "rows": rows,
     }
@@ -42,6 +42,23 @@ def test_the_terminal_shows_numbers_dashes_and_reasons():
     ):
         assert note in text
     assert "not asked for" not in text
+
+
+def test_fvd_of_another_part_of_the_clips_says_so():
+    found = results()
+    found["extractors"]["fvd"] |= {"frames": 40, "size": 128}
+    row = "| enhanced, 8 steps | 24 x 192, n 6, FVD of 40 x 128 | drawn, ours | 91.3 |"
+    assert row in tables.against_published(found)
+    assert "FVD: n 6, 40 frames, 128 x 128, stride 1;" in tables.text(found)
+
+
+def test_what_scoring_took_is_beside_what_enhancing_took():
+    found = results()
+    assert tables.scoring(found) == ""
+    found["rows"][0]["scoring"] = {"psnr": 0.01, "acd": 0.05}
+    found["rows"].append({"key": "real", "steps": None, "scoring": {"acd": 0.04}})
+    said = "Scoring took 0.40 of the time of enhanced, 8 steps; seconds a frame: psnr 0.010, acd 0.090."
+    assert tables.scoring(found) == said  # 0.1 s of 0.25 s
 
 
 def test_table_1_has_the_published_and_our_row_before_and_after():

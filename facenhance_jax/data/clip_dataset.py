@@ -165,6 +165,7 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
         # For now the base class has pointed data_dir at a temporary folder, and so does a new info.
+        self.info.metadata["drawn"] = layout.is_drawn(Path(dl_manager.manual_dir))
         if self._beam:
             super()._download_and_prepare(dl_manager, download_config)
             self._collect_beam()
@@ -262,7 +263,8 @@ def source(directory: Path | str, split: str) -> Clips:
     if builder.version != VERSION:
         raise InputError(f"{found[0]}: is of version {builder.version}, not {VERSION}; remove it and prepare it anew")
     data = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
-    return Clips(data, builder.info.metadata["frames"], directory)
+    about = builder.info.metadata
+    return Clips(data, about["frames"], directory, about.get("drawn", False))
 
 
 def _beam_settings(runner: str, options: Sequence[str]) -> dict[str, Any]:

@@ -193,6 +193,11 @@ def decode(data: bytes, name: object, step: int = 1) -> UInt8[np.ndarray, "h w 3
     return image if step == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # only whole ones come so
 
 
+def is_drawn(root: Path) -> bool:
+    """Whether a program drew the tree's people (launch/prepare.py --draw)."""
+    return (root / DRAWN).is_file()
+
+
 def _root(root: Path | str, layout: str) -> Path:
     root = Path(root)
     if not root.is_dir():

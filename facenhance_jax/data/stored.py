@@ -34,12 +34,13 @@ def entries(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 class Clips(Sequence[Mapping[str, Any]]):
     """The clip records of a data set, by index; a record reads an entry when something of it is asked for.
 
-    `data` are the entries as bytes, `frames` of them for each clip, `folder` is where they are, for messages.
+    `data` are the entries as bytes, `frames` of them for each clip, `folder` is where they are, for messages, and
+    `drawn` tells whether a program drew the people.
     Reading raises InputError where a file is gone or damaged.
     """
 
-    def __init__(self, data: Serialized, frames: int, folder: object) -> None:
-        self.data, self.frames, self.folder = data, frames, str(folder)
+    def __init__(self, data: Serialized, frames: int, folder: object, drawn: bool = False) -> None:
+        self.data, self.frames, self.folder, self.drawn = data, frames, str(folder), drawn
 
     def __len__(self) -> int:
         return len(self.data) // self.frames

@@ -70,8 +70,10 @@ class Protocol:
         }
 
 
-OURS = Protocol()
-LFDM = Protocol(frames=40, size=128)  # the paper's Table 2 has LFDM's and LDM's results so
+PRESETS = {
+    "facenhance": Protocol(),
+    "lfdm": Protocol(frames=40, size=128),  # so are LFDM's and LDM's results in the paper's Table 2
+}
 
 
 def features(

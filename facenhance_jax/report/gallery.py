@@ -6,7 +6,7 @@ from statistics import fmean
 from facenhance_jax.report import pictures, words
 from facenhance_jax.report.reading import Found, Kept
 
-BESIDE_A_STRIP = ("psnr", "ssim", "acd_i", "expression")
+BESIDE_A_STRIP = ("psnr", "ssim", "acd_i", "landmarks")
 
 
 def strips(found: Found, most: int) -> str:

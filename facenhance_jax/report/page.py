@@ -6,17 +6,17 @@ from html import escape
 from itertools import product
 from statistics import fmean
 
-from facenhance_jax import __version__
+from facenhance_jax import __version__, tables
 from facenhance_jax.report import charts, gallery, pictures, words
 from facenhance_jax.report.reading import Found, Row
 from facenhance_jax.report.style import CSS
 
-BY_EXPRESSION = ("psnr", "ssim", "face_psnr", "acd_i", "expression", "temporal")
-BY_STEPS = ("psnr", "ssim", "fvd", "acd", "acd_i", "expression", "temporal", "seconds_per_frame")
+BY_EXPRESSION = ("psnr", "ssim", "face_psnr", "acd_i", "landmarks", "temporal")
+BY_STEPS = ("psnr", "ssim", "fvd", "acd", "acd_i", "landmarks", "temporal", "seconds_per_frame")
 NUMBERS = {  # a table each, so that all columns are in sight on a wide screen; other metrics join the last
     "Against the real frames": ("psnr", "ssim", "face_psnr", "face_ssim", "fvd", "fvd_half"),
     "Identity, flicker and colour": ("acd", "acd_i", "faceless", "temporal", "colour_shift", "background_drift"),
-    "Expression and time": ("expression", "expression_mouth", "expression_brows", "seconds_per_frame"),
+    "Expression and time": ("landmarks", "landmarks_mouth", "landmarks_brows", "seconds_per_frame"),
 }
 COLOURS = 6  # ways that a chart can tell apart
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # so the browser too lets nothing out or in
@@ -32,6 +32,7 @@ def page(found: Found) -> str:
         "expressions": ("By expression", _expressions(found)),
         "steps": ("Steps against quality", _steps(found)),
         "numbers": ("All numbers", _numbers(found)),
+        "published": ("Beside published numbers", _published(found)),
         "settings": ("Settings", _settings(found)),
     }
     there = [(key, title, body) for key, (title, body) in sections.items() if body]
@@ -162,12 +163,24 @@ def _protocol(found: Found) -> str:
     """What FVD depends on beside the frames; "" where there is none."""
     if "fvd" not in found.results["extractors"]:
         return ""
-    settings, names = found.results["settings"], ("n", "frames", "size", "stride")
-    of = ", ".join(f"{name} {settings[name]}" for name in names if name in settings)
     text = (
-        f"FVD: {of}. It compares at equal n, frames and size only; the real clips' FVD/2 is the floor of the others'."
+        f"FVD: {tables.fvd_protocol(found.results)}. It compares at equal n, frames and size only; the real clips' "
+        "FVD/2 is the floor of the others'."
     )
     return f"<p>{escape(text)}</p>"
+
+
+def _published(found: Found) -> str:
+    """The paper's Table 2 with our rows; "" for a generator's clips, which it does not tell of."""
+    if "generator" in found.results["settings"]:
+        return ""
+    heads = ["System", *tables.PAPER_HEADS[1:]]
+    rows = [[escape(cell or "–") for cell in row] for row in tables.beside_published(found.results)]
+    note = (
+        "The rows marked as published are the FacEnhance paper's Table 2. They were measured on MUG, with other "
+        "features for ACD and other numbers of clips: they do not compare with ours unless the data are MUG's."
+    )
+    return f"<p>{note}</p>{words.table('The paper’s Table 2, and these clips', heads, rows)}"
 
 
 def _row(found: Found, row: Row, names: Sequence[str]) -> list[str]:

@@ -15,12 +15,12 @@ from jaxtyping import UInt8
 
 from facenhance_jax.errors import InputError
 
-FORMAT = 1  # of results.json, as `results` writes it
+FORMAT = 2  # of results.json, as `results` writes it
 AGAIN = "run the evaluation again"
 Row = Mapping[str, Any]
 
 _FIELDS = {"settings": dict, "metrics": dict, "extractors": dict, "absent": dict, "rows": list, "kept": list}
-_SETTINGS = {"data": str, "frames": int, "size": int, "n": int}
+_SETTINGS = {"data": str, "drawn": bool, "frames": int, "size": int, "n": int}
 _METRIC = {"label": str, "unit": str, "best": str, "digits": int}
 _ROW = {"way": str, "key": str, "steps": (int, type(None)), "n": int, "clips": dict, "absent": dict}
 _KEPT = {"clip": str, "file": str, "way": str, "why": list}
@@ -150,7 +150,7 @@ def _clips(file: Path) -> list[Line]:
 def _line(place: str, heads: Sequence[str], cells: Sequence[str]) -> Line:
     if len(cells) != len(heads):
         raise InputError(f"{place}: has {len(cells)} cells for {len(heads)} columns; {AGAIN}")
-    numbers, start = {}, len(_TEXTS)  # by position: "expression" is a clip's and, further on, a metric
+    numbers, start = {}, len(_TEXTS)
     for name, text in zip(heads[start:], cells[start:], strict=True):
         if text:
             try:

@@ -27,7 +27,7 @@ def number(found: Found, name: str, value: float) -> str:
 
 
 def is_drawn(found: Found) -> bool:
-    return "drawn" in found.results["settings"]["data"]
+    return found.results["settings"]["drawn"]
 
 
 def what(found: Found) -> str:
