@@ -178,9 +178,9 @@ def step_flops(config: ml_collections.ConfigDict, abstract_state: Any, batch: di
     except RuntimeError:
         return None
     abstract = jax.eval_shape(lambda: batch)
+    whole = functools.partial(train_step(config), accumulate=1)  # a loop's body would be counted once
     with jax.default_device(cpu):
-        cost = jax.jit(train_step(config)).lower(abstract_state, abstract).cost_analysis()
-    return cost["flops"] * config.train.accumulate  # the count takes a loop's body once
+        return jax.jit(whole).lower(abstract_state, abstract).cost_analysis()["flops"]
 
 
 def validation_loss(config: ml_collections.ConfigDict) -> Callable[[dict, dict], Float[Array, ""]]:

@@ -164,7 +164,8 @@ class Scorer:
             "landmarks": lambda: _landmarks(frames, _known(real.points, real, "landmarks"), clip.name),
         }
         numbers, absent, took = {}, {}, {}
-        for group, name in ((group, name) for group in self._active for name in GROUPS[group]):
+        chosen = [(group, name) for group in self._active for name in GROUPS[group]]
+        for group, name in chosen:
             try:
                 with _timed(took, group):
                     numbers |= compute[name]()

@@ -51,4 +51,4 @@ def test_the_flops_of_a_step_are_three_times_the_forward_passes():
     forward = jax.jit(build.validation_loss(config)).lower(abstract.params, batch).cost_analysis()["flops"]
     assert 2.6 < step / forward < 3.4
     config.train.accumulate = 2
-    assert build.step_flops(config, abstract, batch) == pytest.approx(step, rel=0.15)
+    assert build.step_flops(config, abstract, batch) == step

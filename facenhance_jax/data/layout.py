@@ -17,6 +17,7 @@ from facenhance_jax.errors import InputError
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 NEUTRAL = "neutral"
+DRAWN = "drawn.json"  # in a tree that a program drew
 LAYOUT = "<SSS>/[sessionK/]<expression>/<takeNNN>/*.jpg"
 OWN_LAYOUT = "<subject>/[folders/]<clip>.mp4 (or .mov .mkv .webm .avi .gif .webp, or a folder of frames)"
 PARTS = ("onset", "full", "windows")
