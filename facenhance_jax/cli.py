@@ -54,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     enhance.add_argument(
         "--seed", type=_whole_number(0, LARGEST_SEED), default=0, help="of the noise; the same seed, the same pixels"
     )
+    enhance.add_argument(
+        "--fresh-noise", action="store_true", help="other noise for every frame, as in the paper; flickers more"
+    )
     enhance.add_argument("--strip", help="also write this .png: photo, low-res and enhanced, for eight frames")
     enhance.set_defaults(run=_enhance)
 
@@ -142,7 +145,8 @@ def _enhance(args: argparse.Namespace) -> None:
 
     started = time.perf_counter()
     kept = _KeptFrames()
-    enhanced = enhancer.stream(taken(), identity, steps=args.steps, seed=args.seed)  # refuses bad steps at once
+    options = dict(steps=args.steps, seed=args.seed, shared_noise=not args.fresh_noise)
+    enhanced = enhancer.stream(taken(), identity, **options)  # refuses bad steps at once
     lows = _low_frames(args, clip, enhancer.low_size)  # so only now, for it may search a whole video for its face
     with media.open_writer(args.output, clip.fps) as writer, terminal.progress("enhancing", clip.count) as bar:
         for frame in enhanced:

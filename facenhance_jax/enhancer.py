@@ -66,11 +66,13 @@ class Enhancer:
         steps: int = 8,
         seed: int = 0,
         solver: str = "ddim",
+        shared_noise: bool = True,
     ) -> UInt8[np.ndarray, "n h w 3"]:
         """The whole clip at once: uint8 [n, low_size, low_size, 3] to [n, size, size, 3]; see `stream`."""
         if len(low) == 0:
             raise InputError("the clip has no frames")
-        return np.stack(list(self.stream(low, identity, steps=steps, seed=seed, solver=solver)))
+        options = dict(steps=steps, seed=seed, solver=solver, shared_noise=shared_noise)
+        return np.stack(list(self.stream(low, identity, **options)))
 
     def stream(
         self,
@@ -80,6 +82,7 @@ class Enhancer:
         steps: int = 8,
         seed: int = 0,
         solver: str = "ddim",
+        shared_noise: bool = True,
     ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         """Yields enhanced frames as they are made, in memory that does not grow with the clip.
 
@@ -91,15 +94,16 @@ class Enhancer:
           steps: of the sampler, 1..T.
           seed: of the noise.
           solver: "ddim" or "2m" (see `sampler.make_plan`).
+          shared_noise: whether every frame starts from the same noise, which flickers less; the paper draws it anew.
 
         Raises:
           InputError: for steps that the model cannot take, or a photo or frame of another size.
         """
         build.plan(self.denoiser, steps, solver)  # for its errors, before the first frame is asked for
         self._check("the photo", identity, self.size)
-        return self._chunks(steps, solver, iter(frames), np.asarray(identity), seed)
+        return self._chunks((steps, solver, shared_noise), iter(frames), np.asarray(identity), seed)
 
-    def _chunks(self, steps, solver, frames, identity, seed):
+    def _chunks(self, way, frames, identity, seed):
         key = jax.random.key(seed)
         photo = jax.device_put(identity[None])
         previous, first, place = jax.jit(to_signal)(photo), 0, None  # op by op it would compile three programs
@@ -112,18 +116,18 @@ class Enhancer:
                 place = find_face(low[0, 0], identity)[None]
             count = np.int32(len(chunk))
             arguments = (self.params, low, photo, previous, np.int32(first), count, key, place)
-            previous, enhanced = self._program(steps, solver, arguments)(*arguments)
+            previous, enhanced = self._program(way, arguments)(*arguments)
             yield from np.asarray(enhanced)[: len(chunk), 0]
             first += len(chunk)
 
-    def _program(self, steps: int, solver: str, arguments: tuple):
-        """The compiled recurrence; one for each number of steps, whatever the clip's length."""
-        if (steps, solver) not in self._programs:
-            plan = build.plan(self.denoiser, steps, solver)
-            chunk = functools.partial(recurrence.enhance_chunk, denoiser=self.denoiser, plan=plan)
-            about = f"{self._about} {steps} {solver}"
-            self._programs[steps, solver] = traced(chunk, arguments, about) if self._about else jax.jit(chunk)
-        return self._programs[steps, solver]
+    def _program(self, way: tuple[int, str, bool], arguments: tuple):
+        """The compiled recurrence; one for each (steps, solver, shared_noise), whatever the clip's length."""
+        if way not in self._programs:
+            steps, solver, shared_noise = way
+            options = dict(denoiser=self.denoiser, plan=build.plan(self.denoiser, steps, solver))
+            chunk = functools.partial(recurrence.enhance_chunk, **options, shared_noise=shared_noise)
+            self._programs[way] = traced(chunk, arguments, f"{self._about} {way}") if self._about else jax.jit(chunk)
+        return self._programs[way]
 
     @staticmethod
     def _check(what: str, pixels: np.ndarray, size: int) -> None:

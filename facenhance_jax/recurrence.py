@@ -21,11 +21,13 @@ def enhance_chunk(
     *,
     denoiser: Denoiser,
     plan: Plan,
+    shared_noise: bool = False,
 ) -> tuple[Float[Array, "b h w 3"], UInt8[Array, "n b h w 3"]]:
     """Enhances the frames first .. first + count - 1 of b clips; rows beyond `count` are padding and cost nothing.
 
     The noise of frame n is a function of (key, n) alone, and the only thing carried between frames is the frame before,
-    so a clip gives the same pixels in one chunk, in many, or streamed.
+    so a clip gives the same pixels in one chunk, in many, or streamed. With `shared_noise` every frame starts from the
+    same noise, so that what noise decides stays as it is from frame to frame; Algorithm 3 draws it anew for each.
 
     Args:
       params: the denoiser's.
@@ -39,6 +41,7 @@ def enhance_chunk(
         wants it.
       denoiser: gives the velocity.
       plan: the timesteps and their coefficients.
+      shared_noise: whether the noise is a function of the key alone.
 
     Returns:
       The last frame in [-1, 1], to carry on with, and all n frames as uint8.
@@ -46,7 +49,7 @@ def enhance_chunk(
     photo = to_signal(identity)
 
     def enhance(previous, low_frame, index):
-        noise_key, z_key = jax.random.split(jax.random.fold_in(key, index))
+        noise_key, z_key = jax.random.split(jax.random.fold_in(key, 0 if shared_noise else index))
         expression = denoiser.encode(params, to_signal(low_frame), place)
 
         def velocity(noisy, timestep):

@@ -69,7 +69,7 @@ class Upsampled:
 class Enhanced:
     """A model's frames, for all clips of a batch at once.
 
-    The noise is each clip's own as `Enhancer` draws it, a function of (seed, frame); so the frames are its frames, but
+    The noise is each clip's own as `Enhancer` draws it; so the frames are its frames, but
     for sums that are added up in another order: single pixels differ by a grey level.
     """
 
@@ -81,19 +81,27 @@ class Enhanced:
         *,
         batch: int,
         seed: int = 0,
+        shared_noise: bool = True,
         name: str = "enhanced",
         key: str = "",
     ):
         """`batch`: clips that are enhanced at once. Raises InputError for steps that the model cannot take."""
         self.denoiser, self.params, self.steps, self.batch, self.seed = denoiser, params, steps, batch, seed
+        self.shared_noise = shared_noise
         self.name, self.key = name, key or f"enhanced-{steps}"
-        chunk = functools.partial(recurrence.enhance_chunk, denoiser=denoiser, plan=build.plan(denoiser, steps))
+        options = dict(denoiser=denoiser, plan=build.plan(denoiser, steps), shared_noise=shared_noise)
+        chunk = functools.partial(recurrence.enhance_chunk, **options)
         # A batch axis of 1 within, as `Enhancer` has it: the noise of a whole batch would be other noise.
         each = jax.vmap(lambda *clip: chunk(*clip)[1], in_axes=(None, 0, 0, 0, None, None, None, 0))
         self._jitted, self._programs = jax.jit(each), {}
 
     def describe(self) -> dict[str, Any]:
-        return {"model": fingerprint(self.denoiser, self.params), "steps": self.steps, "seed": self.seed}
+        return {
+            "model": fingerprint(self.denoiser, self.params),
+            "steps": self.steps,
+            "seed": self.seed,
+            "shared_noise": self.shared_noise,
+        }
 
     def __call__(self, clips: Sequence[TestClip]) -> tuple[Made, float]:
         filled = [*clips, *[clips[-1]] * (self.batch - len(clips))]  # one shape, so one program

@@ -126,6 +126,7 @@ def evaluate(output: Path) -> None:
         model = Enhancer.load(output / "runs" / key)
         for steps in VARIANTS[key].steps:
             about = {"name": VARIANTS[key].name, "key": f"{key}-{steps}", "batch": 6}
+            about["shared_noise"] = False  # as in the paper
             made.append(ways.Enhanced(model.denoiser, model.params, steps, **about))
     scorer = scores.Scorer(clips.frames, clips.size, _METRICS.value)
     made += [ways.PhotoCopied(), ways.Upsampled()]

@@ -33,6 +33,7 @@ _LAYOUT = flags.DEFINE_string("layout", "folder", "of --generated: videogan, ima
 _CLIPS = flags.DEFINE_integer("clips", 0, "take so many, spread evenly; 0 for all", lower_bound=0)
 _STEPS = flags.DEFINE_list("steps", ["8"], "steps of the sampler; several give a curve")
 _SEED = flags.DEFINE_integer("seed", 0, "of the noise")
+_FRESH = flags.DEFINE_bool("fresh_noise", False, "other noise for every frame, as in the paper, and not the same")
 _METRICS = flags.DEFINE_list("metrics", [], f"of {', '.join(scores.GROUPS)}; without it, all that can be computed")
 _FVD = flags.DEFINE_enum(
     "fvd", "own", ["own", *fvd.PRESETS], "frames and size for FVD: the clips' own, or those of published numbers"
@@ -75,7 +76,7 @@ def evaluate() -> None:
     if output.suffix:
         raise InputError(f"{output}: --output is a folder; give a name without a suffix")
     model = Enhancer.load(None if _MODEL.value == "package" else _MODEL.value)
-    options = {"batch": _BATCH.value, "seed": _SEED.value}
+    options = {"batch": _BATCH.value, "seed": _SEED.value, "shared_noise": not _FRESH.value}
     made = [ways.Enhanced(model.denoiser, model.params, count, **options) for count in counts]
     shown = made[counts.index(8) if 8 in counts else -1].key
     clips = clip_set(model)

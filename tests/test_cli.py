@@ -22,18 +22,18 @@ class Enlarger:
 
     size, low_size = 24, 8
 
-    def stream(self, frames, identity, *, steps, seed):
+    def stream(self, frames, identity, *, steps, seed, shared_noise):
         assert identity.shape == (24, 24, 3)
         if steps > 1000:
             raise InputError(f"steps: {steps} are too many; choose 1000 or fewer")
-        return self._frames(frames, identity, steps, seed)
+        return self._frames(frames, identity, (steps, seed, shared_noise))
 
-    def _frames(self, frames, identity, steps, seed):
+    def _frames(self, frames, identity, options):
         waiting = []
         for frame in frames:
             assert frame.shape == (8, 8, 3)
             waiting.append(np.repeat(np.repeat(frame, 3, 0), 3, 1) // 2 + identity // 2)
-            waiting[-1][0, 0, :2] = steps, seed
+            waiting[-1][0, 0] = options
             if len(waiting) == 2:
                 yield from waiting
                 waiting = []
@@ -69,8 +69,13 @@ def test_enhance_writes_every_frame_and_says_so(place, capfd):
     assert "20/20" in err and "note" not in err
     frames = np.stack(list(media.open_clip("out")))
     np.testing.assert_array_equal(frames[:, 5, 5, 0], np.arange(20) * 4 + 50)
-    assert frames[3, 0, 0, :2].tolist() == [4, 7]
+    assert frames[3, 0, 0].tolist() == [4, 7, True]
     assert sorted(os.listdir()) == ["clip.npy", "out", "photo.png"]
+
+
+def test_noise_is_drawn_anew_where_that_is_asked_for(place):
+    assert enhance("--fresh-noise", "--seed", "3") == 0
+    assert next(iter(media.open_clip("out")))[0, 0].tolist() == [8, 3, False]
 
 
 def test_defaults_and_any_size_in(place, capfd):
@@ -211,7 +216,7 @@ def test_a_bad_model_comes_before_any_output(place, capfd, monkeypatch):
 
 @pytest.mark.parametrize(("raised", "status"), [(InputError("clip: bad"), 2), (KeyboardInterrupt(), 130)])
 def test_a_failure_halfway_leaves_nothing(place, capfd, monkeypatch, raised, status):
-    def stream(self, frames, identity, *, steps, seed):
+    def stream(self, frames, identity, **_):
         next(iter(frames))
         yield np.zeros((24, 24, 3), np.uint8)
         raise raised

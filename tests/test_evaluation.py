@@ -90,7 +90,7 @@ from facenhance_jax import ways
 from facenhance_jax.enhancer import Enhancer
 
 class Fake(ways.Upsampled):
-    def __init__(self, denoiser, params, steps, *, batch, seed):
+    def __init__(self, denoiser, params, steps, *, batch, seed, shared_noise):
         self.name, self.key, self.steps, self.seed = "enhanced", f"enhanced-{steps}", steps, seed
     def describe(self):
         return {"model": "fake", "seed": self.seed}

@@ -40,7 +40,12 @@ def enhanced(enhancer):
 def test_one_scan_equals_chunks_equals_stream(enhancer, enhanced):
     """Bit for bit: the recurrence over the whole clip in a single scan, in chunks of 8, and frame by frame."""
     whole = jax.jit(
-        functools.partial(recurrence.enhance_chunk, denoiser=enhancer.denoiser, plan=build.plan(enhancer.denoiser, 2))
+        functools.partial(
+            recurrence.enhance_chunk,
+            denoiser=enhancer.denoiser,
+            plan=build.plan(enhancer.denoiser, 2),
+            shared_noise=True,
+        )
     )
     photo = PHOTO[None]
     count = np.int32(len(LOW))
@@ -74,6 +79,20 @@ def test_the_future_does_not_reach_the_past(enhancer, enhanced):
 def test_the_seed_is_the_noise(enhancer, enhanced):
     np.testing.assert_array_equal(enhancer.enhance(LOW[:3], PHOTO, steps=2, seed=0), enhanced[:3])
     assert (enhancer.enhance(LOW[:3], PHOTO, steps=2, seed=1) != enhanced[:3]).any()
+
+
+def test_noise_is_shared_by_all_frames_or_drawn_anew_for_each():
+    """A zero velocity leaves the noise, scaled (0.86 of it in 8 steps): what the frames differ by is their noise."""
+    config = smoke.get_config()
+    config.model.residual_scale = 4.0
+    model = build.denoiser(config)
+    untrained = Enhancer(model, model.init(0))
+    grey = np.full_like(PHOTO, 128)
+    shared, fresh = (untrained.enhance(LOW[:10], grey, steps=8, shared_noise=share) for share in (True, False))
+    np.testing.assert_array_equal(shared, np.broadcast_to(shared[0], shared.shape))
+    np.testing.assert_array_equal(fresh[0], shared[0])
+    a, b = (fresh[n].astype(float).ravel() - 128 for n in (1, 9))
+    assert abs(np.corrcoef(a, b)[0, 1]) < 0.05 and min(a.std(), b.std()) > 20
 
 
 def test_a_stream_reads_no_further_than_its_chunk(enhancer):

@@ -55,7 +55,7 @@ def test_seconds_are_of_the_clips_and_not_of_the_compiling(model, monkeypatch):
 def test_what_a_way_depends_on_is_written_down(model):
     denoiser, params = model
     way = ways.Enhanced(denoiser, params, 3, batch=2, seed=5)
-    assert way.describe() == {"model": ways.fingerprint(denoiser, params), "steps": 3, "seed": 5}
+    assert way.describe() == {"model": ways.fingerprint(denoiser, params), "steps": 3, "seed": 5, "shared_noise": True}
     changed = jax.tree.map(lambda leaf: leaf, params)
     changed["unet"]["exit"]["bias"] = changed["unet"]["exit"]["bias"] + 1e-3
     other = smoke.get_config()
