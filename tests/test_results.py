@@ -69,7 +69,8 @@ class Scorer(scores.Scorer):
         numbers, absent = {"psnr": value}, {"acd": f"{clip.name}: no face"}
         if clip.subject != "3":
             numbers, absent = numbers | {"acd": value / 10}, {}
-        return Score(numbers, absent, self._features(clip, float(frames.mean() - clip.real.mean())))
+        took = {"psnr": 3.0 if int(clip.subject) else 99.0}  # the first one compiles
+        return Score(numbers, absent, self._features(clip, float(frames.mean() - clip.real.mean())), took)
 
     def _features(self, clip, more):
         return [int(clip.subject) ** (n % 3) + more for n in range(4)] if self.features else None
@@ -93,7 +94,7 @@ def test_means_are_over_the_clips_that_have_the_number(tmp_path, two):
     assert first["acd"] == pytest.approx((1 + 11 + 21 + 41) / 40)  # clip 3 has none
     assert first["clips"] == {"acd": 4} and first["absent"] == {"acd": "3/anger: no face"}
     assert second["seconds_per_frame"] == pytest.approx(3 * 6 / 5 / 2) and "seconds_per_frame" not in first
-    assert second["note"] == 0
+    assert second["note"] == 0 and second["scoring"] == {"psnr": pytest.approx(3 / 2)} and real["scoring"] == {}
     assert (real["way"], real["acd_i"], real["clips"]) == ("real", 1.0, {})
     assert first["fvd"] == pytest.approx(4) and second["fvd"] == pytest.approx(16)
     assert "fvd" not in real and real["fvd_half"] > 0
