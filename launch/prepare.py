@@ -70,8 +70,8 @@ def summary(report: clip_dataset.Report) -> str:
     ]
     if counts["unframed"]:
         lines.append(
-            f"photos    {counts['unframed']} clips have a photo in which no face was found, or dlib is not here: its "
-            "middle square was taken"
+            f"photos    no face was found in those of {counts['unframed']} clips, or dlib is not here: their "
+            "middle squares were taken"
         )
     if _KIND.value == "mug":
         lines.append(f"missing   {_missing(report)}")

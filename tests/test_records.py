@@ -180,6 +180,12 @@ def lost_face(path: Path) -> None:
     np.save(path, landmarks)
 
 
+def one_point(path: Path) -> None:
+    landmarks = np.load(path)
+    landmarks[1] = 3
+    np.save(path, landmarks)
+
+
 def broken_image(path: Path) -> None:
     image = path.with_name("img_0001.jpg")
     image.write_bytes(image.read_bytes()[:20])
@@ -196,6 +202,7 @@ def broken_image(path: Path) -> None:
         (lambda path: path.write_text("x"), "take000/landmarks.npy: not a NumPy array file"),
         (lambda path: path.write_bytes(b""), "take000/landmarks.npy: not a NumPy array file"),
         (lost_face, "take000/img_0001.jpg: landmarks: not finite"),
+        (one_point, "take000/img_0001.jpg: landmarks: no two points apart"),
         (broken_image, "take000/img_0001.jpg: not a readable image"),
         (lambda path: path.with_name("img_0001.jpg").unlink(), "take000/img_0001.jpg: cannot be read (No such file"),
     ],

@@ -233,16 +233,15 @@ def _step(clip: layout.Clip, landmarks: Shaped[np.ndarray, "n 68 2"] | None, res
     """
     if clip.is_video or clip.frames[0].suffix.lower() not in (".jpg", ".jpeg"):
         return 1
+    known = [] if landmarks is None else landmarks[np.isfinite(landmarks).all(axis=(1, 2))]
     try:
         with Image.open(clip.frames[0]) as header:
             width, height = header.size
-    except OSError:
-        return 1  # decoding says what is wrong with it
+        shrinks = [min(width, height) / resolution, *(faces.shrinking(points, LOW_SIZE) for points in known)]
+    except (OSError, InputError):
+        return 1  # what is wrong is said, with the frame's name, by what decodes and cuts it
     same_middle = not (width | height) % 2 and not (width - height) % 4
-    shrinks = [min(width, height) / resolution if same_middle else 1.0]
-    if landmarks is not None:
-        shrinks += [faces.shrinking(points, LOW_SIZE) for points in landmarks if np.isfinite(points).all()]
-    return 2 if min(shrinks) >= 4 else 1
+    return 2 if same_middle and min(shrinks) >= 4 else 1
 
 
 def _photo(identity: Path, resolution: int, square: framing.Square | None) -> bytes:
