@@ -87,6 +87,7 @@ def test_settings_reasons_and_what_is_drawn_are_said(folder):
     page = read_page(folder)
     settings = dict(page.tables["What the numbers depend on"])
     assert settings["all, model (SHA-256)"] == HASH and settings["all, seed"] == "7"
+    assert settings["all, one noise for all frames"] == "yes"
     assert settings["fvd, weights sha256"] == "cd" * 32 and settings["n"] == "3" and settings["frames"] == "10"
     assert "acd: needs dlib & more" in page.text
     assert "enhanced, 8 steps, landmarks: 9002/anger: no face" in page.text

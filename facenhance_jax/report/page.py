@@ -18,6 +18,7 @@ NUMBERS = {  # a table each, so that all columns are in sight on a wide screen; 
     "Identity, flicker and colour": ("acd", "acd_i", "faceless", "temporal", "colour_shift", "background_drift"),
     "Expression and time": ("landmarks", "landmarks_mouth", "landmarks_brows", "seconds_per_frame"),
 }
+OF_WAYS = {"model": "model (SHA-256)", "seed": "seed", "shared_noise": "one noise for all frames", "resize": "resize"}
 COLOURS = 6  # ways that a chart can tell apart
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # so the browser too lets nothing out or in
 TITLE = "Enhanced clips beside the real ones"
@@ -200,8 +201,8 @@ def _settings(found: Found) -> str:
     """What the numbers depend on: the clips, the extractors and the models, with their hashes."""
     results = found.results
     about = list(words.flat({**results["settings"], **results["extractors"]}))
-    for field, title in (("model", "model (SHA-256)"), ("seed", "seed"), ("resize", "resize")):
-        values = {words.label(row): row[field] for row in found.rows if field in row}
+    for field, title in OF_WAYS.items():
+        values = {words.label(row): words.plain(row[field]) for row in found.rows if field in row}
         alike = len(values) > 1 and len(set(values.values())) == 1
         about += [(f"all, {title}", [*values.values()][0])] if alike else [(f"{w}, {title}", values[w]) for w in values]
     pairs = [[escape(name.replace("_", " ")), escape(str(value))] for name, value in about]

@@ -44,8 +44,14 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{name}, ")
         else:
-            said = ("no", "yes")[value] if isinstance(value, bool) else str(value)
-            yield prefix + name, "none" if value is None else said
+            yield prefix + name, plain(value)
+
+
+def plain(value: Any) -> str:
+    """A setting's value for a person."""
+    if isinstance(value, bool):
+        return ("no", "yes")[value]
+    return "none" if value is None else str(value)
 
 
 def head(found: Found, name: str) -> str:
