@@ -78,6 +78,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.model.prediction = "velocity"  # what the network prints: velocity or x_prev
     config.model.target = "residual"  # what is diffused: residual (to the photo) or frame
     config.model.residual_scale = 12.0  # k, 1 / rms(frame - photo); launch/prepare.py prints a data set's own
+    config.model.temperature = 1.0  # of the noise that sampling starts from, 0 to 1
     config.model.gate_std = 0.0  # of the pixels whose own guess a gate lets through, in units of the target; 0 for none
     config.model.warp_low = False  # whether the network also warps the low-res frame into the output
     config.model.dtype = "bfloat16"  # of the computation; parameters are float32 always

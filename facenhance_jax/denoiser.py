@@ -47,6 +47,8 @@ class DenoiserConfig:
       warp_low: the network also prints, for each pixel, where in the low-res frame it is found and how much of it to
         take: the low-res frame, warped, then reaches the output without squeezing through the channels (see
         `Denoiser.velocity`). It starts from where the low-res frame is laid.
+      temperature: scale of the noise that sampling starts from; training does not see it. 1 draws from what was learnt;
+        less draws nearer to its middle, which suits a network that leaves some of the noise in its frames.
       dtype: of the computation, "float32" or "bfloat16". Parameters, norms' statistics, softmax and loss stay float32.
       remat: whether a training computes the UNet's blocks again on the way back rather than keep their activations.
     """
@@ -67,6 +69,7 @@ class DenoiserConfig:
     residual_scale: float = 1.0
     gate_std: float = 0.0
     warp_low: bool = False
+    temperature: float = 1.0
     dtype: str = "float32"
     remat: bool = False
 
@@ -84,6 +87,8 @@ class DenoiserConfig:
             )
         if not self.residual_scale > 0:
             raise ValueError(f"residual_scale must be positive, not {self.residual_scale}")
+        if not 0 <= self.temperature <= 1:
+            raise ValueError(f"temperature must be from 0 to 1, not {self.temperature}")
         if self.gate_std < 0 or (self.gate_std and self.prediction != "velocity"):
             raise ValueError(f"gate_std must be 0, or positive with prediction=velocity, not {self.gate_std}")
         if self.warp_low and (self.prediction, self.target) != ("velocity", "residual"):

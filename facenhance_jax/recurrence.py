@@ -57,7 +57,8 @@ def enhance_chunk(
             conditions = Conditions(photo, denoiser.noised_previous(previous, z), expression)
             return denoiser.velocity(params, noisy, jnp.broadcast_to(timestep, noisy.shape[:1]), conditions)
 
-        clean = sample(velocity, jax.random.normal(noise_key, previous.shape), plan)
+        noise = denoiser.config.temperature * jax.random.normal(noise_key, previous.shape)
+        clean = sample(velocity, noise, plan)
         return jnp.clip(denoiser.to_frame(clean, photo), -1.0, 1.0)
 
     def advance(previous, row):

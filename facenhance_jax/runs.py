@@ -25,6 +25,7 @@ _CHANGEABLE = (
     "run.",
     "data.",
     "model.remat",
+    "model.temperature",
     "model.dtype",
     "train.accumulate",
     "train.batch_size",

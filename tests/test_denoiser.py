@@ -189,6 +189,7 @@ def test_deltas_keep_their_digits_on_the_device():
         (dict(target="x"), "target must be one of"),
         (dict(dtype="float16"), "dtype must be one of"),
         (dict(warp_low=True), "warp_low needs prediction=velocity and target=residual"),
+        (dict(temperature=1.5), "temperature must be from 0 to 1, not 1.5"),
         (dict(gate_std=0.2), "gate_std must be 0, or positive with prediction=velocity"),
         (dict(residual_scale=0.0), "residual_scale must be positive"),
         (dict(expression_channels=(30,)), "must be multiples of 32"),

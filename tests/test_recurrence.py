@@ -95,6 +95,18 @@ def test_noise_is_shared_by_all_frames_or_drawn_anew_for_each():
     assert abs(np.corrcoef(a, b)[0, 1]) < 0.05 and min(a.std(), b.std()) > 20
 
 
+def test_temperature_scales_the_noise_that_sampling_starts_from():
+    """A zero velocity leaves the noise, scaled."""
+    config = smoke.get_config()
+    config.model.residual_scale = 8.0
+    grey, made = np.full_like(PHOTO, 128), []
+    for config.model.temperature in (1.0, 0.5):
+        model = build.denoiser(config)
+        made.append(Enhancer(model, model.init(0)).enhance(LOW[:1], grey, steps=8).astype(float) - 128)
+    assert made[0].std() > 10
+    np.testing.assert_allclose(made[1], made[0] / 2, atol=1)
+
+
 def test_a_stream_reads_no_further_than_its_chunk(enhancer):
     read = []
 
