@@ -24,9 +24,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.residual_scale = 18.0  # as launch/prepare.py measured it
     config.model.gate_std = 0.2  # camera noise and JPEG in units of the residual
     config.model.warp_low = True
-    config.model.temperature = (
-        0.8  # at 1 the frames of the released model are sharper than real ones, by noise left over
-    )
+    config.model.temperature = 0.8  # at 1 frames come out sharper than real ones, by noise that is left over
     config.model.dtype = "float32"
 
     config.data.directory = "data/drawn"
