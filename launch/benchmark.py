@@ -1,7 +1,7 @@
 """Measures speed and memory, as ratios within one run: `python launch/benchmark.py [--what=NAME]`.
 
 train     a training step beside PyTorch's, where it is installed: ms, samples/s, share of the device's peak, memory
-options   a training step in bfloat16, with remat, in parts, not donated, waited for, fed when due or ahead: ms and memory
+options   a training step in bfloat16, with remat, in parts, not donated, waited for, fed late or early: ms and memory
 sample    clips one by one and abreast: ms a network call, frames/s, share of the device's peak, memory
 wgrad     a convolution's weight gradient, XLA's own beside a sum of matrix products
 enhance   ms a network call, frames/s at 4 and 8 steps, and the network's share of the time
