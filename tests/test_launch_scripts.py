@@ -76,7 +76,8 @@ def test_shellcheck_has_nothing_to_say():
 def test_slurm_trains_on_two_tasks_and_a_stopped_job_queues_again(bin_folder, tmp_path):
     data, workdir = prepared(tmp_path), tmp_path / "runs/a run"
     program(bin_folder, "srun", SRUN.format(here=tmp_path))
-    arguments = [argument for argument in command(workdir, data)[2:] if not argument.startswith("--workdir")]
+    trains = command(workdir, data, run__steps=1_000_000)  # so that it cannot end before it is stopped
+    arguments = [argument for argument in trains[2:] if not argument.startswith("--workdir")]
     job = free_job()
     script = subprocess.Popen(
         [ROOT / "launch/slurm.sh", workdir, *arguments],
@@ -87,7 +88,7 @@ def test_slurm_trains_on_two_tasks_and_a_stopped_job_queues_again(bin_folder, tm
     said = [(tmp_path / f"task{task}").read_text() for task in (0, 1)] if script.wait(timeout=240) else []
     assert script.returncode == 0, "\n".join(said)
     (reached,) = checkpoints.steps(workdir / "checkpoints")[-1:]
-    ending = f"{workdir}: step {reached} of 6, stopped by SIGTERM; run it again to go on\n"
+    ending = f"{workdir}: step {reached} of 1000000, stopped by SIGTERM; run it again to go on\n"
     said = [(tmp_path / f"task{task}").read_text() for task in (0, 1)]
     assert ending in said[0] and "step" not in said[1]
     assert len(logged(workdir)) == reached
