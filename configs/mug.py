@@ -2,6 +2,7 @@
 
 Data: `python launch/prepare.py --root=MUG --output=data/mug`, or where `--config.data.directory` says; for hd512 with
 `--resolution=512 --output=data/mug512`. Several variants go together, the later over the earlier: `:paper,no_noise`.
+To the letter in sampling, too: `facenhance enhance --fresh-noise`, `launch/evaluate.py --fresh_noise`, all 1000 steps.
 
 | variant | what it is | steps | GPU memory | one H100 |
 |---|---|---|---|---|
