@@ -14,18 +14,19 @@ from configs import mug
 def get_config() -> ml_collections.ConfigDict:
     """`configs/mug.py`, smaller."""
     config = mug.get_config()
-    config.model.patch = 4
-    config.model.base = 64
-    config.model.multipliers = (1, 2, 2)  # 48x48, 24x24, 12x12
-    config.model.attention_levels = (2,)  # 12x12, as in the paper
+    config.model.unet.patch = 4
+    config.model.unet.base = 64
+    config.model.unet.multipliers = (1, 2, 2)  # 48x48, 24x24, 12x12
+    config.model.unet.attention_levels = (2,)  # 12x12, as in the paper
     config.model.expression = "both"
     config.model.place_low = True
     config.model.expression_channels = (32, 64, 128)  # 64x64 to 8x8 tokens
     config.model.residual_scale = 18.0  # as launch/prepare.py measured it
     config.model.gate_std = 0.2  # camera noise and JPEG in units of the residual
     config.model.warp_low = True
-    config.model.temperature = 0.8  # at 1 frames come out sharper than real ones, by noise that is left over
     config.model.dtype = "float32"
+
+    config.sampling.temperature = 0.8  # at 1 frames come out sharper than real ones, by noise that is left over
 
     config.data.directory = "data/drawn"
     config.data.split = "all"  # the model is judged on people drawn for that alone

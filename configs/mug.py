@@ -2,7 +2,6 @@
 
 Data: `python launch/prepare.py --root=MUG --output=data/mug`, or where `--config.data.directory` says; for hd512 with
 `--resolution=512 --output=data/mug512`. Several variants go together, the later over the earlier: `:paper,no_noise`.
-To the letter in sampling, too: `facenhance enhance --fresh-noise`, `launch/evaluate.py --fresh_noise`, all 1000 steps.
 
 | variant | what it is | steps | GPU memory | one H100 |
 |---|---|---|---|---|
@@ -25,6 +24,8 @@ VARIANTS = {
         "model.target": "frame",
         "model.residual_scale": 1.0,  # not used by target = frame
         "model.dtype": "float32",
+        "sampling.steps": 1000,
+        "sampling.shared_noise": False,
         "data.flip": False,
         "data.jitter": 0.0,
         "data.degrade": 0.0,
@@ -32,6 +33,7 @@ VARIANTS = {
         "train.learning_rate": 2e-5,
         "train.warmup_steps": 0,
         "train.gradient_clip": 0.0,
+        "train.ema_warmup": False,
         "train.loss_weighting": "x_prev",
         "run.steps": 2_000_000,  # 400 epochs of its 20,000 samples, four at a time
         "run.parallel": "pmap",
@@ -40,9 +42,9 @@ VARIANTS = {
     "no_previous": {"model.previous": "none"},
     "no_noise": {"model.previous": "clean"},
     "fast": {
-        "model.patch": 4,
-        "model.multipliers": (1, 2, 4),  # 48x48, 24x24, 12x12
-        "model.attention_levels": (2,),  # 12x12, as in the paper
+        "model.unet.patch": 4,
+        "model.unet.multipliers": (1, 2, 4),  # 48x48, 24x24, 12x12
+        "model.unet.attention_levels": (2,),  # 12x12, as in the paper
         # As configs/demo.py has them: what patches leave too few channels for goes past the UNet.
         "model.expression": "both",
         "model.place_low": True,
@@ -52,9 +54,9 @@ VARIANTS = {
     },
     "hd512": {
         "model.resolution": 512,
-        "model.patch": 2,  # the UNet's first level is 256x256, and 8x8 its last
-        "model.attention_levels": (4,),  # 16x16
-        "model.remat": True,
+        "model.unet.patch": 2,  # the UNet's first level is 256x256, and 8x8 its last
+        "model.unet.attention_levels": (4,),  # 16x16
+        "model.unet.remat": True,
         "data.directory": "data/mug512",
     },
 }
@@ -67,28 +69,34 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.model = ml_collections.ConfigDict()
     config.model.resolution = 192  # side of a frame, pixels
     config.model.low_size = 64  # side of a low-res frame, pixels
-    config.model.patch = 1  # side of the squares folded into channels at the UNet's entrance, pixels
-    config.model.base = 128  # channels at the first level
-    config.model.multipliers = (1, 1, 2, 2, 4, 8)  # channels by level, in units of base
-    config.model.res_blocks = 1  # residual blocks a level (one more on the way up)
-    config.model.attention_levels = (4,)  # levels, from 0, that attend: 4 is 12x12 here
+    config.model.unet = ml_collections.ConfigDict()
+    config.model.unet.patch = 1  # side of the squares folded into channels at the UNet's entrance, pixels
+    config.model.unet.base = 128  # channels at the first level
+    config.model.unet.multipliers = (1, 1, 2, 2, 4, 8)  # channels by level, in units of base
+    config.model.unet.res_blocks = 1  # residual blocks a level (one more on the way up)
+    config.model.unet.attention_levels = (4,)  # levels, from 0, that attend: 4 is 12x12 here
+    config.model.unet.remat = False  # keep no activations within the blocks: less memory, about a third more work
     config.model.expression = "encoder"  # how the low-res frame enters: encoder, concat or both
     config.model.place_low = False  # concat, both and warp_low: lay it where the photo's face is, not all over
     config.model.expression_channels = (64, 128, 256, 512)  # the expression encoder's levels: 64x64 to 4x4 tokens
     config.model.previous = "noisy"  # the previous frame's condition: noisy, clean or none
-    config.model.prediction = "velocity"  # what the network prints: velocity or x_prev
+    config.model.prediction = "velocity"  # what the network outputs: velocity or x_prev
     config.model.target = "residual"  # what is diffused: residual (to the photo) or frame
     config.model.residual_scale = 12.0  # k, 1 / rms(frame - photo); launch/prepare.py prints a data set's own
-    config.model.temperature = 1.0  # of the noise that sampling starts from, 0 to 1
     config.model.gate_std = 0.0  # of the pixels whose own guess a gate lets through, in units of the target; 0 for none
     config.model.warp_low = False  # whether the network also warps the low-res frame into the output
     config.model.dtype = "bfloat16"  # of the computation; parameters are float32 always
-    config.model.remat = False  # keep no activations within the UNet's blocks: less memory, about a third more work
 
     config.schedule = ml_collections.ConfigDict()
     config.schedule.timesteps = 1000  # T
     config.schedule.beta_start = 1e-4
     config.schedule.beta_end = 0.02
+
+    config.sampling = ml_collections.ConfigDict()  # how the model is sampled where nobody asks otherwise
+    config.sampling.steps = 8  # denoising steps of a frame; with prediction = x_prev all T
+    config.sampling.solver = "ddim"  # ddim or 2m
+    config.sampling.temperature = 1.0  # scale of the noise that sampling starts from, 0 to 1
+    config.sampling.shared_noise = True  # every frame of a clip starts from the same noise; the paper draws others
 
     config.data = ml_collections.ConfigDict()
     config.data.directory = "data/mug"  # what launch/prepare.py wrote
@@ -109,7 +117,8 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.train.warmup_steps = 1000  # steps; 0 for none
     config.train.decay = "none"  # of the learning rate: none, or cosine (to 0 at the last step)
     config.train.gradient_clip = 1.0  # global norm; 0 for none
-    config.train.ema_decay = 0.9999  # per step, once its own warm-up is over
+    config.train.ema_decay = 0.9999  # per step
+    config.train.ema_warmup = True  # begin with a smaller decay, min(ema_decay, (1 + step) / (10 + step))
     config.train.loss_weighting = "velocity"  # velocity, or x_prev (the paper's MSE)
 
     config.run = ml_collections.ConfigDict()

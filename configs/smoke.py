@@ -16,10 +16,10 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.resolution = 32
     config.model.low_size = 16
     config.model.place_low = True
-    config.model.patch = 2
-    config.model.base = 32
-    config.model.multipliers = (1, 1)
-    config.model.attention_levels = (1,)
+    config.model.unet.patch = 2
+    config.model.unet.base = 32
+    config.model.unet.multipliers = (1, 1)
+    config.model.unet.attention_levels = (1,)
     config.model.expression_channels = (32, 32)
     config.train.batch_size = 4
     config.train.warmup_steps = 2

@@ -15,8 +15,8 @@ def model_card(workdir: Path, config: dict[str, Any], step: int, params: Any) ->
     data, train, model = config["data"], config["train"], config["model"]
     rows = {
         "network": f"{sum(leaf.size for leaf in jax.tree.leaves(params)) / 1e6:.1f} M parameters, "
-        f"{model['resolution']}x{model['resolution']} frames, patch {model['patch']}, prints {model['prediction']}, "
-        f"diffuses the {model['target']}, computes in {model['dtype']}",
+        f"{model['resolution']}x{model['resolution']} frames, patch {model['unet']['patch']}, "
+        f"outputs {model['prediction']}, diffuses the {model['target']}, computes in {model['dtype']}",
         "data": f"the set `{Path(data['directory']).name}`, split `{data['split']}`",
         "steps": f"{step:,} of {train['batch_size']} samples",
         "time": _time(lines),

@@ -49,13 +49,15 @@ def _parser() -> argparse.ArgumentParser:
     enhance.add_argument("--output", required=True, help="what to write: .mp4, .gif or a folder of PNG frames")
     enhance.add_argument("--model", help="a released model's folder (default: the one that is installed)")
     enhance.add_argument(
-        "--steps", type=_whole_number(1), default=8, help="denoising steps a frame; more is slower (default: 8)"
+        "--steps", type=_whole_number(1), help="denoising steps a frame; more is slower (default: the model's own)"
     )
     enhance.add_argument(
         "--seed", type=_whole_number(0, LARGEST_SEED), default=0, help="of the noise; the same seed, the same pixels"
     )
     enhance.add_argument(
-        "--fresh-noise", action="store_true", help="other noise for every frame, as in the paper; flickers more"
+        "--fresh-noise",
+        action="store_true",
+        help="other noise for every frame, as in the paper; flickers more (default: the model's own way)",
     )
     enhance.add_argument("--strip", help="also write this .png: photo, low-res and enhanced, for eight frames")
     enhance.set_defaults(run=_enhance)
@@ -145,7 +147,7 @@ def _enhance(args: argparse.Namespace) -> None:
 
     started = time.perf_counter()
     kept = _KeptFrames()
-    options = dict(steps=args.steps, seed=args.seed, shared_noise=not args.fresh_noise)
+    options = dict(steps=args.steps, seed=args.seed, shared_noise=False if args.fresh_noise else None)
     enhanced = enhancer.stream(taken(), identity, **options)  # refuses bad steps at once
     lows = _low_frames(args, clip, enhancer.low_size)  # so only now, for it may search a whole video for its face
     with media.open_writer(args.output, clip.fps) as writer, terminal.progress("enhancing", clip.count) as bar:

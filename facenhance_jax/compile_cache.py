@@ -44,8 +44,7 @@ def traced(function: Callable, arguments: tuple, about: str) -> Callable:
                 part.write_bytes(program.serialize())
         except (OSError, ValueError, NotImplementedError):  # no room, or something in it that cannot be written
             return jax.jit(function)
-    call = jax.jit(program.call)
-    return lambda *given: call(*jax.tree.leaves(given))
+    return jax.jit(lambda *given: program.call(*jax.tree.leaves(given)))
 
 
 @functools.cache

@@ -11,10 +11,12 @@ from jaxtyping import Array, Float, Int
 
 from facenhance_jax import pixels
 from facenhance_jax.diffusion import Schedule, gaussian_gain, velocity_of_step
+from facenhance_jax.errors import InputError
 from facenhance_jax.expression import ExpressionEncoder
+from facenhance_jax.sampler import SOLVERS, Plan, make_plan, spaced_timesteps
 from facenhance_jax.unet import UNet, UNetConfig
 
-SHARE_UNIT = 0.1  # of a printed share: at 1, the first steps of a training would swing it from nothing to all
+SHARE_UNIT = 0.1  # of the share's output: at 1, a training's first steps would swing it from nothing to all
 
 CHOICES = {
     "expression": ("encoder", "concat", "both"),
@@ -27,39 +29,31 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class DenoiserConfig:
-    """What the denoiser is made of; the defaults are the paper's, to the letter.
+    """What the denoiser is made of; the defaults are the paper's.
 
     Attributes:
       resolution, low_size: sides of the frame and of the low-res frame, pixels.
-      patch, base, multipliers, res_blocks, attention_levels: see `unet.UNetConfig`.
+      unet: the UNet's shape.
       expression: "encoder" (E_exp's tokens in the attention), "concat" (the low-res frame, enlarged, as three more
         input channels: the first ablation of the paper's Table 3) or "both".
       place_low: whether concat, both and warp_low lay the low-res frame on the square where the photo's face is
         (`registration.find_face`; black around it), rather than over the whole frame.
       expression_channels: widths of E_exp's levels; each halves the grid.
       previous: "noisy" (previous frame + z), "clean" or "none" (the other ablations of Table 3).
-      prediction: what the network prints, "x_prev" (x_{t-1}) or "velocity".
+      prediction: what the network outputs, "x_prev" (x_{t-1}) or "velocity".
       target: what is diffused, "frame" (x_0) or "residual" (residual_scale (x_0 - identity)).
       residual_scale: k, near 1 / rms(x_0 - identity) over the training set.
-      gate_std: where > 0, the network also prints a gate for each pixel, which lets the pixel's own guess at its
-        velocity through: that of a pixel of this standard deviation, in units of the target (`gaussian_gain`). The
-        noise of pixels that hardly change then need not squeeze through the channels, of which `patch` leaves few.
-      warp_low: the network also prints, for each pixel, where in the low-res frame it is found and how much of it to
-        take: the low-res frame, warped, then reaches the output without squeezing through the channels (see
-        `Denoiser.velocity`). It starts from where the low-res frame is laid.
-      temperature: scale of the noise that sampling starts from; training does not see it. 1 draws from what was learnt;
-        less draws nearer to its middle, which suits a network that leaves some of the noise in its frames.
+      gate_std: where > 0, the network also outputs a gate for each pixel. The gate lets through the best guess at the
+        velocity that a pixel of this standard deviation allows from itself alone (`gaussian_gain`), in units of the
+        target. The noise of pixels that hardly change then need not pass the channels, of which `patch` leaves few.
+      warp_low: the network also outputs, for each pixel, where in the low-res frame it is found and how much of it to
+        take (see `Denoiser.velocity`). The warped low-res frame then need not pass the channels either.
       dtype: of the computation, "float32" or "bfloat16". Parameters, norms' statistics, softmax and loss stay float32.
-      remat: whether a training computes the UNet's blocks again on the way back rather than keep their activations.
     """
 
     resolution: int = 192
     low_size: int = 64
-    patch: int = 1
-    base: int = 128
-    multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 8)
-    res_blocks: int = 1
-    attention_levels: tuple[int, ...] = (4,)
+    unet: UNetConfig = UNetConfig()
     expression: str = "encoder"
     place_low: bool = False
     expression_channels: tuple[int, ...] = (64, 128, 256, 512)
@@ -69,14 +63,16 @@ class DenoiserConfig:
     residual_scale: float = 1.0
     gate_std: float = 0.0
     warp_low: bool = False
-    temperature: float = 1.0
     dtype: str = "float32"
-    remat: bool = False
 
     def __post_init__(self):
         for field, choices in CHOICES.items():
             if getattr(self, field) not in choices:
                 raise ValueError(f"{field} must be one of {', '.join(choices)}, not {getattr(self, field)!r}")
+        if self.resolution % self.unet.reduction:
+            raise ValueError(
+                f"resolution {self.resolution} must be a multiple of patch x 2^(levels - 1) = {self.unet.reduction}"
+            )
         if self.expression != "concat" and (
             self.low_size % 2 ** len(self.expression_channels)
             or any(c % 32 or c < 32 for c in self.expression_channels)
@@ -87,31 +83,20 @@ class DenoiserConfig:
             )
         if not self.residual_scale > 0:
             raise ValueError(f"residual_scale must be positive, not {self.residual_scale}")
-        if not 0 <= self.temperature <= 1:
-            raise ValueError(f"temperature must be from 0 to 1, not {self.temperature}")
         if self.gate_std < 0 or (self.gate_std and self.prediction != "velocity"):
             raise ValueError(f"gate_std must be 0, or positive with prediction=velocity, not {self.gate_std}")
         if self.warp_low and (self.prediction, self.target) != ("velocity", "residual"):
             raise ValueError("warp_low needs prediction=velocity and target=residual")
-        self.unet  # noqa: B018 - the UNet's own checks
 
     @property
-    def unet(self) -> UNetConfig:
-        """The UNet that these conditions ask for."""
-        images = 2 + (self.previous != "none") + (self.expression != "encoder")
-        return UNetConfig(
-            resolution=self.resolution,
-            in_channels=3 * images,
-            out_channels=4 if self.gate_std else 3,
-            extra_channels=3 if self.warp_low else 0,
-            patch=self.patch,
-            base=self.base,
-            multipliers=self.multipliers,
-            res_blocks=self.res_blocks,
-            attention_levels=self.attention_levels,
-            token_width=self.expression_channels[-1] if self.expression != "concat" else 0,
-            remat=self.remat,
-        )
+    def in_channels(self) -> int:
+        """Channels of the UNet's input: x_t, the photo and, where they enter as images, previous and low-res frame."""
+        return 3 * (2 + (self.previous != "none") + (self.expression != "encoder"))
+
+    @property
+    def token_width(self) -> int:
+        """Channels of an expression token; 0 where the expression is not encoded."""
+        return self.expression_channels[-1] if self.expression != "concat" else 0
 
 
 class Expression(NamedTuple):
@@ -136,10 +121,18 @@ class Network(nnx.Module):
 
     def __init__(self, config: DenoiserConfig, *, rngs: nnx.Rngs):
         dtype = jnp.dtype(config.dtype)
-        self.unet = UNet(config.unet, dtype=dtype, rngs=rngs)
+        self.unet = UNet(
+            config.unet,
+            config.in_channels,
+            4 if config.gate_std else 3,
+            extra_channels=3 if config.warp_low else 0,
+            token_width=config.token_width,
+            dtype=dtype,
+            rngs=rngs,
+        )
         self.expression = (
             ExpressionEncoder(config.low_size, config.expression_channels, dtype=dtype, rngs=rngs)
-            if config.expression != "concat"
+            if config.token_width
             else None
         )
 
@@ -185,7 +178,7 @@ class Denoiser:
         """v_t of `noisy` = x_t at `timestep` in 1..T. In "x_prev" form it is the velocity whose step is the output.
 
         v = -sin(phi) x_0 at the start, so a guess m of x_0 enters as -sin(phi) m. With `warp_low` that guess is the
-        low-res frame, warped by the printed shift, less the photo, times the printed share.
+        low-res frame, warped by the shift that the network outputs, less the photo, times the share that it outputs.
         """
         images = [noisy, conditions.identity]
         if self.config.previous != "none":
@@ -193,14 +186,14 @@ class Denoiser:
         if conditions.expression.image is not None:
             images.append(conditions.expression.image)
         tokens = conditions.expression.tokens
-        printed = self._network(params).unet(jnp.concatenate(images, axis=-1), timestep, tokens)
+        output = self._network(params).unet(jnp.concatenate(images, axis=-1), timestep, tokens)
         if self.config.prediction == "x_prev":
-            return velocity_of_step(noisy, printed, self.delta(timestep))
-        phi, velocity = self.phi(timestep)[:, None, None, None], printed[..., :3]
+            return velocity_of_step(noisy, output, self.delta(timestep))
+        phi, velocity = self.phi(timestep)[:, None, None, None], output[..., :3]
         if self.config.gate_std:
-            velocity += printed[..., 3:4] * gaussian_gain(phi, self.config.gate_std) * noisy
+            velocity += output[..., 3:4] * gaussian_gain(phi, self.config.gate_std) * noisy
         if self.config.warp_low:
-            share, shift = SHARE_UNIT * printed[..., -3:-2], printed[..., -2:]
+            share, shift = SHARE_UNIT * output[..., -3:-2], output[..., -2:]
             warped = self._warped(conditions.expression, shift)
             velocity -= jnp.sin(phi) * share * self.to_target(warped, conditions.identity)
         return velocity
@@ -217,10 +210,25 @@ class Denoiser:
     def _warped(self, expression: Expression, shift: Float[Array, "b h w 2"]) -> Float[Array, "b h w 3"]:
         """The low-res frame as seen from each pixel of the frame: where it is laid, plus `shift` (x, y) in low-res
         pixels, which is smoothed over the patch."""
-        batch, size, patch = shift.shape[0], self.config.resolution, self.config.patch
+        batch, size, patch = shift.shape[0], self.config.resolution, self.config.unet.patch
         coarse = shift.reshape(batch, size // patch, patch, size // patch, patch, 2).mean(axis=(2, 4))
         smooth = jax.image.resize(coarse, shift.shape, "linear")
         return pixels.sample_bilinear(expression.low, self._places(expression.place) + smooth)
+
+    def plan(self, steps: int, solver: str = "ddim") -> Plan:
+        """The walk of a sampler with that many steps.
+
+        Raises InputError where steps is not in 1..T, where a network that outputs x_{t-1} is asked for fewer than its
+        own T, or where there is no such solver.
+        """
+        total = self.schedule.timesteps
+        if not 1 <= steps <= total:
+            raise InputError(f"steps must be from 1 to {total}, not {steps}")
+        if self.config.prediction == "x_prev" and steps != total:
+            raise InputError(f"steps={steps}: this model predicts x_(t-1) and samples only with its own {total} steps")
+        if solver not in SOLVERS:
+            raise InputError(f"solver must be one of {', '.join(SOLVERS)}, not {solver!r}")
+        return make_plan(self.schedule, spaced_timesteps(total, steps), solver)
 
     def delta(self, timestep: Int[Array, "*b"]) -> Float[Array, "*b"]:
         """phi_t - phi_{t-1}, subtracted in float64: in float32 four digits of it would be lost."""

@@ -1,4 +1,8 @@
-"""What the devices can do, by their makers' data sheets."""
+"""What the devices can do, by their makers' data sheets, and what a training step asks of them."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 
@@ -30,3 +34,17 @@ def peak_flops(device: jax.Device) -> float | None:
 def peak_memory(device: jax.Device) -> int | None:
     """The most bytes in use on a device so far; None where it does not say."""
     return (device.memory_stats() or {}).get("peak_bytes_in_use")
+
+
+def step_flops(step: Callable, abstract_state: Any, batch: dict) -> float | None:
+    """FLOPs of one update of the whole batch, by the program's own count; None where JAX may not use the CPU.
+
+    Counted for the CPU before it is compiled: what a GPU's compiler makes of convolutions is left out of its count.
+    """
+    try:
+        cpu = jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        return None
+    whole = functools.partial(step, accumulate=1)  # a loop's body would be counted once
+    with jax.default_device(cpu):
+        return jax.jit(whole).lower(abstract_state, jax.eval_shape(lambda: batch)).cost_analysis()["flops"]

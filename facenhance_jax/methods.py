@@ -3,7 +3,6 @@
 A method takes a batch of clips of one length and gives each one's frames.
 """
 
-import functools
 import hashlib
 import json
 import time
@@ -15,12 +14,11 @@ import jax
 import numpy as np
 from jaxtyping import UInt8
 
-from facenhance_jax import build, recurrence
 from facenhance_jax.clip_sets import EvaluationClip
 from facenhance_jax.denoiser import Denoiser
+from facenhance_jax.enhancer import Enhancer
 from facenhance_jax.errors import InputError
-from facenhance_jax.pixels import resize, to_signal
-from facenhance_jax.registration import find_face
+from facenhance_jax.pixels import resize
 
 Made = UInt8[np.ndarray, "b n h w 3"]
 
@@ -69,61 +67,48 @@ class Upsampled:
 class Enhanced:
     """A model's frames, for all clips of a batch at once.
 
-    The noise is each clip's own as `Enhancer` draws it; so the frames are its frames, but
-    for sums that are added up in another order: single pixels differ by a grey level.
+    The noise is each clip's own as `Enhancer.enhance` draws it; so the frames are its frames, but for the rounding of
+    sums: single pixels differ by a grey level.
     """
 
     def __init__(
         self,
-        denoiser: Denoiser,
-        params: dict,
-        steps: int,
+        enhancer: Enhancer,
         *,
         batch: int,
         seed: int = 0,
-        shared_noise: bool = True,
         name: str = "enhanced",
         key: str = "",
+        **sampling: Any,
     ):
-        """`batch`: clips that are enhanced at once. Raises InputError for steps that the model cannot take."""
-        self.denoiser, self.params, self.steps, self.batch, self.seed = denoiser, params, steps, batch, seed
-        self.shared_noise = shared_noise
-        self.name, self.key = name, key or f"enhanced-{steps}"
-        options = dict(denoiser=denoiser, plan=build.plan(denoiser, steps), shared_noise=shared_noise)
-        chunk = functools.partial(recurrence.enhance_chunk, **options)
-        # A batch axis of 1 within, as `Enhancer` has it: the noise of a whole batch would be other noise.
-        each = jax.vmap(lambda *clip: chunk(*clip)[1], in_axes=(None, 0, 0, 0, None, None, None, 0))
-        self._jitted, self._programs = jax.jit(each), {}
+        """`batch`: clips that are enhanced at once; `sampling`: as of `Enhancer`.
+
+        Raises InputError for sampling that the model cannot do.
+        """
+        self.enhancer, self.batch, self.seed = enhancer, batch, seed
+        self.sampling = enhancer.sampling_with(**sampling)
+        self.steps, self.name = self.sampling.steps, name
+        self.key = key or f"enhanced-{self.steps}"
 
     def describe(self) -> dict[str, Any]:
-        return {
-            "model": fingerprint(self.denoiser, self.params),
-            "steps": self.steps,
-            "seed": self.seed,
-            "shared_noise": self.shared_noise,
-        }
+        model = fingerprint(self.enhancer.denoiser, self.enhancer.params)
+        return {"model": model, "seed": self.seed, **asdict(self.sampling)}
 
     def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
         filled = [*clips, *[clips[-1]] * (self.batch - len(clips))]  # one shape, so one program
-        low, identity = np.stack([clip.low for clip in filled])[:, :, None], np.stack([c.identity for c in filled])
-        self._check(low, identity)
-        place = np.stack([find_face(clip.low[0], clip.identity) for clip in filled])[:, None]
-        photo = identity[:, None]
-        previous = np.asarray(jax.jit(jax.vmap(to_signal))(photo))
-        first, count, key = np.int32(0), np.int32(low.shape[1]), jax.random.key(self.seed)
-        arguments = (self.params, low, photo, previous, first, count, key, place)
-        if low.shape not in self._programs:
-            self._programs[low.shape] = self._jitted.lower(*arguments).compile()
+        lows, photos = np.stack([clip.low for clip in filled]), np.stack([clip.identity for clip in filled])
+        self._check(lows, photos)
+        self.enhancer.compile(self.batch, **asdict(self.sampling))
         start = time.perf_counter()
-        made = np.asarray(self._programs[low.shape](*arguments))[: len(clips), :, 0]
-        return made, (time.perf_counter() - start) * len(clips) / self.batch
+        made = self.enhancer.enhance_batch(lows, photos, seed=self.seed, **asdict(self.sampling))
+        return made[: len(clips)], (time.perf_counter() - start) * len(clips) / self.batch
 
-    def _check(self, low: np.ndarray, identity: np.ndarray) -> None:
-        config = self.denoiser.config
-        for what, side, wanted in (
-            ("photos", identity.shape[1], config.resolution),
-            ("low-res frames", low.shape[-2], config.low_size),
-        ):
+    def _check(self, lows: np.ndarray, photos: np.ndarray) -> None:
+        sides = {
+            "photos": (photos.shape[1], self.enhancer.size),
+            "low-res frames": (lows.shape[-2], self.enhancer.low_size),
+        }
+        for what, (side, wanted) in sides.items():
             if side != wanted:
                 raise InputError(f"the {what} are {side} pixels wide, but the model takes {wanted}; give its own size")
 

@@ -1,6 +1,7 @@
-"""One pure step on many devices: the same numbers whichever way the devices share the work."""
+"""One pure step on many devices: the same numbers to rounding, however the devices share the work."""
 
 import collections
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -12,7 +13,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from facenhance_jax.errors import InputError
 
-WAYS = ("jit", "fsdp", "pmap")
 SMALLEST_SHARDED = 2**14  # elements: to gather less than this costs more than it saves
 
 
@@ -20,23 +20,23 @@ class Parallel(NamedTuple):
     """A step and a state on every device. The state is donated; the batch is split.
 
     Attributes:
-      update: (state, placed batch) -> (state, metrics).
-      place: a host batch, this process's share -> the same on the devices, as `update` wants it.
+      update: (state, batch on the devices) -> (state, metrics).
+      put: a host batch, this process's share -> the same on the devices, as `update` wants it.
       spread: a host batch -> the same over the mesh, for any jitted function.
       state_sharding: abstract state -> where each of its leaves belongs.
       replicated: the whole of an array on each device.
     """
 
     update: Callable[[Any, Any], tuple[Any, dict]]
-    place: Callable[[dict[str, np.ndarray]], dict[str, jax.Array]]
+    put: Callable[[dict[str, np.ndarray]], dict[str, jax.Array]]
     spread: Callable[[dict[str, np.ndarray]], dict[str, jax.Array]]
     state_sharding: Callable[[Any], Any]
     replicated: NamedSharding
 
 
 def over_devices(
-    make_step: Callable[..., Callable],
-    way: str,
+    step: Callable[..., tuple[Any, dict]],
+    strategy: str,
     abstract_state: Any,
     accumulate: int = 1,
     devices: list[jax.Device] | None = None,
@@ -44,15 +44,15 @@ def over_devices(
     """Spreads a step over devices.
 
     Args:
-      make_step: called with `axis=` the mapped axis's name or None, gives `(state, batch) -> (state, metrics)`.
-      way: "jit" over a mesh, the state whole on each device; "fsdp", the same with every large array of the state
+      step: (state, batch, axis=...) -> (state, metrics), with the mapped axis's name or None.
+      strategy: "jit" over a mesh, the state whole on each device; "fsdp", the same with every large array of the state
         (parameters, EMA and moments) split over the devices; or "pmap", within one process.
       abstract_state: shapes and dtypes of the state.
       accumulate: parts that each device's share of a batch is to split into.
       devices: all there are, by default.
 
     Raises:
-      InputError: pmap across processes; from `place` and `spread`, a batch that does not split.
+      InputError: pmap across processes; from `put` and `spread`, a batch that does not split.
     """
     devices = jax.devices() if devices is None else devices
     mesh = Mesh(np.asarray(devices), ("data",))
@@ -60,28 +60,28 @@ def over_devices(
     local = sum(device.process_index == jax.process_index() for device in devices)
 
     def state_sharding(abstract: Any) -> Any:
-        return jax.tree.map(lambda leaf: _sharding(mesh, leaf.shape) if way == "fsdp" else replicated, abstract)
+        return jax.tree.map(lambda leaf: _sharding(mesh, leaf.shape) if strategy == "fsdp" else replicated, abstract)
 
-    if way == "pmap":
+    if strategy == "pmap":
         if jax.process_count() > 1:
             raise InputError("config.run.parallel: pmap runs in one process only; set it to jit")
-        step = make_step(axis="data")
-        update = jax.pmap(step, axis_name="data", in_axes=(None, 0), out_axes=None, donate_argnums=0, devices=devices)
+        mapped = functools.partial(step, axis="data")
+        update = jax.pmap(mapped, axis_name="data", in_axes=(None, 0), out_axes=None, donate_argnums=0, devices=devices)
     else:
-        where = (state_sharding(abstract_state), replicated)
-        update = jax.jit(make_step(axis=None), donate_argnums=0, out_shardings=where)
+        shardings = (state_sharding(abstract_state), replicated)
+        update = jax.jit(functools.partial(step, axis=None), donate_argnums=0, out_shardings=shardings)
 
     def spread(batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
         batch = _numbered(_split(batch, local * accumulate))
         return {name: jax.make_array_from_process_local_data(split, value) for name, value in batch.items()}
 
-    def place(batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
-        if way != "pmap":
+    def put(batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
+        if strategy != "pmap":
             return spread(batch)
         batch = _numbered(_split(batch, local * accumulate))
         return {name: _folded(value, local, split) for name, value in batch.items()}
 
-    return Parallel(update, place, spread, state_sharding, replicated)
+    return Parallel(update, put, spread, state_sharding, replicated)
 
 
 def ahead(batches: Iterable[Any], depth: int = 2) -> Iterator[Any]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import ml_collections
 
-from facenhance_jax import build, checkpoints, runlog, terminal
+from facenhance_jax import checkpoints, runlog, terminal
 from facenhance_jax.errors import InputError
 from facenhance_jax.media.writing import replacing
+from facenhance_jax.settings import Settings, read_model, upgraded
 
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.json"
@@ -24,8 +24,8 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tens
 _CHANGEABLE = (
     "run.",
     "data.",
-    "model.remat",
-    "model.temperature",
+    "sampling.",
+    "model.unet.remat",
     "model.dtype",
     "train.accumulate",
     "train.batch_size",
@@ -37,7 +37,7 @@ _CHANGEABLE = (
 )
 
 
-def check_config(workdir: Path, config: ml_collections.ConfigDict, allow_change: bool) -> None:
+def check_config(workdir: Path, settings: Settings, allow_change: bool) -> None:
     """Raises InputError where the run in `workdir` was begun with other values; the message names the fields.
 
     With `allow_change` only where one of them may not change in a run that goes on.
@@ -47,8 +47,8 @@ def check_config(workdir: Path, config: ml_collections.ConfigDict, allow_change:
         raise InputError(f"{workdir}: is a file; give a folder as --workdir")
     if not file.exists():
         return
-    old = dict(_flat(checkpoints.read_config(file, "choose another --workdir")))
-    new = dict(_flat(config.to_dict()))
+    old = dict(_flat(upgraded(checkpoints.read_config(file, "choose another --workdir"))))
+    new = dict(_flat(settings.to_dict()))
     fields = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
     fixed = [name for name in fields if not name.startswith(_CHANGEABLE)]
     if allow_change and not fixed:
@@ -61,11 +61,11 @@ def check_config(workdir: Path, config: ml_collections.ConfigDict, allow_change:
         raise InputError(f"{file}: begun with other values of {', '.join(named)}; {remedy}")
 
 
-def write_config(workdir: Path, config: ml_collections.ConfigDict) -> None:
+def write_config(workdir: Path, settings: Settings) -> None:
     """Writes the resolved config, and what it is run with."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        for name, values in ((CONFIG, config.to_dict()), (ENVIRONMENT, environment())):
+        for name, values in ((CONFIG, settings.to_dict()), (ENVIRONMENT, environment())):
             with replacing(workdir / name) as part:
                 part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
@@ -96,20 +96,25 @@ def read_ema(workdir: Path, which: str = "newest") -> tuple[dict[str, Any], int,
     """
     if not (workdir / CONFIG).is_file():
         raise InputError(f"{workdir}: not a training run (it has no {CONFIG}); give the --workdir of launch/train.py")
-    config = checkpoints.read_config(workdir / CONFIG, "write it again from the run's config")
+    config = upgraded(checkpoints.read_config(workdir / CONFIG, "write it again from the run's config"))
+    step = chosen_step(workdir, which)
+    params = read_model(config).denoiser().abstract_params()
+    return config, step, checkpoints.restore_ema(workdir / CHECKPOINTS, step, params)
+
+
+def chosen_step(workdir: Path, which: str) -> int:
+    """The step of a run's "newest" checkpoint, or of the "best" by validation loss. Raises InputError without one."""
     steps = checkpoints.steps(workdir / CHECKPOINTS)
     if not steps:
         raise InputError(f"{workdir}: no checkpoint yet; train until run.save_every first")
-    step = max(steps)
-    if which == "best":
-        lines = [line for line in runlog.read_lines(workdir) if "validation_loss" in line]
-        loss = {line["step"]: line["validation_loss"] for line in lines}
-        scored = [step for step in steps if loss.get(step) is not None]
-        if not scored:
-            raise InputError(f"{workdir}: no checkpoint with a validation (run.validate_every); take the newest")
-        step = min(scored, key=loss.__getitem__)
-    params = build.denoiser(ml_collections.ConfigDict(config)).abstract_params()
-    return config, step, checkpoints.restore_ema(workdir / CHECKPOINTS, step, params)
+    if which == "newest":
+        return max(steps)
+    lines = [line for line in runlog.read_lines(workdir) if "validation_loss" in line]
+    loss = {line["step"]: line["validation_loss"] for line in lines}
+    scored = [step for step in steps if loss.get(step) is not None]
+    if not scored:
+        raise InputError(f"{workdir}: no checkpoint with a validation (run.validate_every); take the newest")
+    return min(scored, key=loss.__getitem__)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

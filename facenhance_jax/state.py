@@ -57,6 +57,7 @@ def train_step(
     loss_fn: LossFn,
     optimizer: optax.GradientTransformation,
     ema_decay: float,
+    ema_warmup: bool = True,
     accumulate: int = 1,
     axis: str | None = None,
 ) -> tuple[TrainState, dict]:
@@ -75,7 +76,8 @@ def train_step(
     norm = optax.tree.norm(gradients)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    ema = optax.incremental_update(params, state.ema, 1.0 - warmed_up_decay(state.step, ema_decay))
+    decay = warmed_up_decay(state.step, ema_decay) if ema_warmup else ema_decay
+    ema = optax.incremental_update(params, state.ema, 1.0 - decay)
     finite = jnp.isfinite(value) & jnp.isfinite(norm)
     params, ema, opt_state = jax.tree.map(
         lambda new, old: jnp.where(finite, new, old),

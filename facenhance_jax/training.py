@@ -1,6 +1,5 @@
-"""The training loop: from a config to a run's folder, and from a run's folder to a released model."""
+"""The training loop: from an experiment to a run's folder, and from a run's folder to a released model."""
 
-import functools
 import itertools
 import math
 import signal
@@ -9,58 +8,58 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import ml_collections
 from jax.experimental import multihost_utils
 
-from facenhance_jax import build, checkpoints, hardware, parallel, runs, terminal
+from facenhance_jax import checkpoints, hardware, parallel, runs, terminal
 from facenhance_jax.card import model_card
 from facenhance_jax.errors import InputError
+from facenhance_jax.experiment import Experiment
 from facenhance_jax.media.writing import write_png
 from facenhance_jax.runlog import RunLog
 from facenhance_jax.validation import Pictures, Validation
 
 
-def train(config: ml_collections.ConfigDict, workdir: Path, allow_config_change: bool = False) -> None:
-    """Trains until `config.run.steps`, going on from the newest checkpoint in `workdir`.
+def train(experiment: Experiment, workdir: Path, allow_config_change: bool = False) -> None:
+    """Trains until `run.steps`, going on from the newest checkpoint in `workdir`.
 
     The folder gets `config.json`, `environment.json`, `checkpoints/`, `metrics.jsonl`, `samples/*.png` and TensorBoard
     files, all written by the first process. SIGTERM and SIGINT save a checkpoint and return; a second one acts as
     usual. `allow_config_change` lets a run go on with other values of what does not change its network.
 
     Raises:
-      InputError: a bad config, another config than the one `workdir` was begun with, no checkpoint that can be read, a
-        loss that is never finite, or a disk on which the last checkpoint has no room.
+      InputError: another config than the one `workdir` was begun with, no checkpoint that can be read, a loss that is
+        never finite, or a disk on which the last checkpoint has no room.
     """
-    settings = build.run_settings(config)
-    runs.check_config(workdir, config, allow_config_change)
-    abstract = jax.eval_shape(functools.partial(build.initial_state, config))
-    make_step = functools.partial(build.train_step, config)
-    devices = parallel.over_devices(make_step, settings.parallel, abstract, config.train.accumulate)
+    settings = experiment.settings
+    runs.check_config(workdir, settings, allow_config_change)
+    abstract = jax.eval_shape(experiment.initial_state)
+    devices = parallel.over_devices(experiment.step, settings.run.parallel, abstract, settings.train.accumulate)
     folder = workdir / runs.CHECKPOINTS
     start = parallel.agreed(checkpoints.newest_whole(folder, abstract) if jax.process_index() == 0 else 0)
-    batches = build.batches(config, start)
+    batches = experiment.batches(start)
     first = next(batches)  # bad data is found here, before anything is written
-    flops = _step_flops(config, abstract, devices.spread(first))
-    feed = parallel.ahead(map(devices.place, itertools.chain([first], batches)))
-    validation = Validation(config, devices) if settings.validate_every else None
-    state = _initial_or_restored(config, folder, start, devices.state_sharding(abstract))
+    flops = _step_flops(experiment, abstract, devices.spread(first))
+    feed = parallel.ahead(map(devices.put, itertools.chain([first], batches)))
+    validation = Validation(experiment, devices) if settings.run.validate_every else None
+    state = _initial_or_restored(experiment, folder, start, devices.state_sharding(abstract))
     if jax.process_index() == 0:
-        runs.write_config(workdir, config)
+        runs.write_config(workdir, settings)
     with (
         checkpoints.RunCheckpoints(folder) as saves,
-        RunLog(workdir, start, settings.steps, settings.log_every, build.learning_rate(config), flops) as log,
+        RunLog(workdir, start, settings.run.steps, settings.run.log_every, experiment.learning_rate, flops) as log,
         Interruption() as interruption,
     ):
-        loop = _Loop(settings, workdir, devices, saves, log, interruption, validation, Pictures(config, devices))
+        pictures = Pictures(experiment, devices)
+        loop = _Loop(settings.run, workdir, devices, saves, log, interruption, validation, pictures)
         step = loop.run(state, feed, start)
         whole = saves.wait() or step == start
     if log.hopeless:
         raise InputError(f"{workdir}: {log.hopeless}")
     if not whole:
         raise InputError(f"{workdir}: step {step} could not be saved; make room and run it again to go on")
-    ending = "finished" if step == settings.steps else f"stopped by {interruption.received}; run it again to go on"
+    ending = "finished" if step == settings.run.steps else f"stopped by {interruption.received}; run it again to go on"
     if jax.process_index() == 0:
-        print(f"{workdir}: step {step} of {settings.steps}, {ending}", flush=True)
+        print(f"{workdir}: step {step} of {settings.run.steps}, {ending}", flush=True)
 
 
 class _Loop:
@@ -151,8 +150,7 @@ def export_model(
     """
     config, step, ema = runs.read_ema(workdir, which)
     card = card or model_card(workdir, config, step, ema)
-    config.pop("data", None)  # where data and the first weights lay is a matter of the machine that trained
-    config.get("train", {}).pop("start_from", None)
+    del config["data"], config["train"]["start_from"]  # paths on the machine that trained are nobody's business
     checkpoints.save_model(output, ema, config, card, dtype)
     return step
 
@@ -186,21 +184,20 @@ class Interruption:
         self.__exit__()
 
 
-def _initial_or_restored(config: ml_collections.ConfigDict, folder: Path, step: int, sharding: Any) -> Any:
-    initial = functools.partial(build.initial_state, config)
+def _initial_or_restored(experiment: Experiment, folder: Path, step: int, sharding: Any) -> Any:
     if step == 0:
-        fresh = jax.jit(initial, out_shardings=sharding)()
-        return jax.tree.map(jax.device_put, build.started_from(config, fresh), sharding)
+        fresh = jax.jit(experiment.initial_state, out_shardings=sharding)()
+        return jax.tree.map(jax.device_put, experiment.warm_start(fresh), sharding)
     abstract = jax.tree.map(
         lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
-        jax.eval_shape(initial),
+        jax.eval_shape(experiment.initial_state),
         sharding,
     )
     return checkpoints.restore(folder, step, abstract)
 
 
-def _step_flops(config: ml_collections.ConfigDict, abstract: Any, batch: dict) -> float | None:
+def _step_flops(experiment: Experiment, abstract_state: Any, batch: dict) -> float | None:
     """What an update takes, where there is a peak to compare it with: counting traces the network once more."""
     if hardware.peak_flops(jax.devices()[0]) is None:
         return None
-    return build.step_flops(config, abstract, batch)
+    return hardware.step_flops(experiment.step, abstract_state, batch)

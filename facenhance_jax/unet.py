@@ -19,29 +19,19 @@ class UNetConfig:
     """The shape of a UNet; the defaults are the paper's (section 5.2).
 
     Attributes:
-      resolution: side of the square images, pixels.
-      in_channels: channels of the input images, all conditions included.
-      out_channels: channels of the output image.
-      extra_channels: further channels of it, from a last convolution of their own.
       patch: side of the squares folded into channels at the entrance and unfolded at the exit; 1 is the paper.
       base: channels at the first level, a multiple of 32.
       multipliers: channels of each level, in units of `base`; each level halves the grid of the one before.
       res_blocks: residual blocks a level on the way down; one more on the way up.
       attention_levels: the levels (from 0) whose blocks attend to the image and the expression.
-      token_width: channels of an expression token; 0 where there are none.
       remat: whether the gradient computes each block again rather than keep its activations.
     """
 
-    resolution: int = 192
-    in_channels: int = 9
-    out_channels: int = 3
-    extra_channels: int = 0
     patch: int = 1
     base: int = 128
     multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 8)
     res_blocks: int = 1
     attention_levels: tuple[int, ...] = (4,)
-    token_width: int = 512
     remat: bool = False
 
     def __post_init__(self):
@@ -49,13 +39,15 @@ class UNetConfig:
             raise ValueError(f"base must be a positive multiple of {GROUPS}, not {self.base}")
         if not self.multipliers or min(self.multipliers) < 1:
             raise ValueError(f"multipliers must be one or more whole numbers from 1 on, not {self.multipliers}")
-        if self.patch < 1 or self.resolution % (self.patch * 2 ** (len(self.multipliers) - 1)):
-            raise ValueError(
-                f"resolution {self.resolution} must be a multiple of patch x 2^(levels - 1) = "
-                f"{self.patch} x {2 ** (len(self.multipliers) - 1)}"
-            )
+        if self.patch < 1:
+            raise ValueError(f"patch must be at least 1, not {self.patch}")
         if any(not 0 <= level < len(self.multipliers) for level in self.attention_levels):
             raise ValueError(f"attention_levels {self.attention_levels} must lie in 0..{len(self.multipliers) - 1}")
+
+    @property
+    def reduction(self) -> int:
+        """How many times smaller than the image the coarsest grid is: image sides have to be multiples of it."""
+        return self.patch * 2 ** (len(self.multipliers) - 1)
 
 
 def timestep_embedding(timestep: Int[Array, " b"], width: int) -> Float[Array, "b width"]:
@@ -145,17 +137,38 @@ class Stage(nnx.Module):
 class UNet(nnx.Module):
     """(images with their conditions, timestep, expression tokens) -> an image; all zero at initialisation."""
 
-    def __init__(self, config: UNetConfig, *, dtype=jnp.float32, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        config: UNetConfig,
+        in_channels: int,
+        out_channels: int,
+        *,
+        extra_channels: int = 0,
+        token_width: int = 0,
+        dtype=jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        """Builds the network with fresh parameters.
+
+        Args:
+          config: its shape.
+          in_channels: channels of the input images, all conditions included.
+          out_channels: channels of the output image.
+          extra_channels: further output channels, from a last convolution of their own.
+          token_width: channels of an expression token; 0 where there are none.
+          dtype: of the computation.
+          rngs: for the parameters.
+        """
         self.config = config
         self.dtype = dtype
         base, width = config.base, 4 * config.base
         self.time_in = nnx.Linear(base, width, dtype=dtype, rngs=rngs)
         self.time_out = nnx.Linear(width, width, dtype=dtype, rngs=rngs)
-        self.entrance = nnx.Conv(config.in_channels * config.patch**2, base, (3, 3), dtype=dtype, rngs=rngs)
+        self.entrance = nnx.Conv(in_channels * config.patch**2, base, (3, 3), dtype=dtype, rngs=rngs)
 
         def stage(inputs, outputs, level=None, resample=""):
             attends = level in config.attention_levels
-            attention = Attention(outputs, config.token_width, dtype=dtype, rngs=rngs) if attends else None
+            attention = Attention(outputs, token_width, dtype=dtype, rngs=rngs) if attends else None
             block = ResBlock(inputs, outputs, width, resample=resample, dtype=dtype, rngs=rngs)
             return Stage(block, attention, remat=config.remat)
 
@@ -186,9 +199,9 @@ class UNet(nnx.Module):
 
         self.norm = nnx.GroupNorm(base, num_groups=GROUPS, dtype=dtype, rngs=rngs)
         zeros = nnx.initializers.zeros
-        outputs = config.out_channels * config.patch**2
+        outputs = out_channels * config.patch**2
         self.exit = nnx.Conv(base, outputs, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs)
-        extra = config.extra_channels * config.patch**2
+        extra = extra_channels * config.patch**2
         self.extra = nnx.Conv(base, extra, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs) if extra else None
 
     def __call__(
@@ -197,7 +210,7 @@ class UNet(nnx.Module):
         timestep: Int[Array, " b"],
         tokens: Float[Array, "b n t"] | None = None,
     ) -> Float[Array, "b h w out"]:
-        """Images [b, resolution, resolution, in_channels]; the answer is float32, the extra channels last."""
+        """Images [b, side, side, in_channels] to float32 [b, side, side, out_channels + extra_channels]."""
         embedding = timestep_embedding(timestep, self.config.base).astype(self.dtype)
         embedding = self.time_out(nnx.silu(self.time_in(embedding)))
         x = self.entrance(space_to_depth(images.astype(self.dtype), self.config.patch))

@@ -4,11 +4,10 @@ import functools
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 from jaxtyping import UInt8
 
-from facenhance_jax import build
+from facenhance_jax.experiment import Experiment
 from facenhance_jax.metrics.frames import psnr, ssim
 from facenhance_jax.parallel import Parallel
 from facenhance_jax.pixels import resize
@@ -19,11 +18,14 @@ PICTURED = 8  # examples
 class Validation:
     """Scores parameters on batches that are always the same, of subjects that the training does not see."""
 
-    def __init__(self, config: ml_collections.ConfigDict, parallel: Parallel):
-        self._batches = build.validation_batches(config)
-        self._parallel = parallel
-        self._loss = jax.jit(build.validation_loss(config), out_shardings=parallel.replicated)
-        self._sampler = Sampler(config, parallel)
+    def __init__(self, experiment: Experiment, parallel: Parallel):
+        self._batches, self._parallel = experiment.validation_batches(), parallel
+
+        def loss(params, batch):
+            return experiment.loss(params, batch, jax.random.key(0))[0]  # the same noises and timesteps each time
+
+        self._loss = jax.jit(loss, out_shardings=parallel.replicated)
+        self._sampler = Sampler(experiment, parallel)
 
     def score(self, params: Any) -> dict[str, float]:
         """The loss; and PSNR (dB) and SSIM of sampled frames, and of the photo copied.
@@ -32,25 +34,23 @@ class Validation:
         """
         losses, rows = [], []
         for batch in self._batches:
-            placed = self._parallel.spread(batch)
-            losses.append(float(self._loss(params, placed)))
-            sampled, identity, high = self._sampler(params, placed)
+            on_devices = self._parallel.spread(batch)
+            losses.append(float(self._loss(params, on_devices)))
+            sampled, identity, high = self._sampler(params, on_devices)
             made = {"": sampled, "_copied": identity}
-            rows.append({f"psnr{way}": psnr(frames, high).mean() for way, frames in made.items()})
-            rows[-1] |= {f"ssim{way}": ssim(frames, high).mean() for way, frames in made.items()}
+            rows.append({f"psnr{suffix}": psnr(frames, high).mean() for suffix, frames in made.items()})
+            rows[-1] |= {f"ssim{suffix}": ssim(frames, high).mean() for suffix, frames in made.items()}
         return {"loss": float(np.mean(losses))} | {
             name: float(np.mean([row[name] for row in rows])) for name in rows[0]
         }
 
 
 class Sampler:
-    """Samples every example of a placed batch, and brings the frames to the host, those of other processes too."""
+    """Samples every example of a batch that is on the devices, and brings the frames of all processes to the host."""
 
-    def __init__(self, config: ml_collections.ConfigDict, parallel: Parallel):
-        frames = build.sampled(config)
-
+    def __init__(self, experiment: Experiment, parallel: Parallel):
         def run(params, batch):
-            return frames(params, batch), batch["identity"], batch["high"]
+            return experiment.sample(params, batch), batch["identity"], batch["high"]
 
         self._run = jax.jit(run, out_shardings=parallel.replicated)
 
@@ -62,16 +62,16 @@ class Sampler:
 class Pictures:
     """Pictures of one batch, drawn again and again: its first 8 examples, as they get better."""
 
-    def __init__(self, config: ml_collections.ConfigDict, parallel: Parallel):
-        self._config, self._parallel = config, parallel
+    def __init__(self, experiment: Experiment, parallel: Parallel):
+        self._experiment, self._parallel = experiment, parallel
 
     @functools.cached_property
     def _drawing(self) -> tuple[Sampler, dict[str, np.ndarray]]:
         # Held-out subjects where there are some; else the first batch of all, whatever step the run goes on from.
-        config = self._config
-        held_out = config.run.validate_every > 0
-        batch = build.validation_batches(config)[0] if held_out else next(iter(build.batches(config, 0)))
-        return Sampler(config, self._parallel), batch
+        experiment = self._experiment
+        held_out = experiment.settings.run.validate_every > 0
+        batch = experiment.validation_batches()[0] if held_out else next(experiment.batches(0))
+        return Sampler(experiment, self._parallel), batch
 
     def draw(self, params: Any) -> UInt8[np.ndarray, "h w 3"]:
         """Rows of photo | low-res | previous | sampled | real, in the first process of its own examples."""

@@ -30,10 +30,12 @@ from facenhance_jax import (  # noqa: E402
     checkpoints,
     clip_sets,
     evaluation,
+    experiment,
     methods,
     results,
     runs,
     scores,
+    settings,
     tables,
     terminal,
     training,
@@ -86,8 +88,9 @@ def config_of(variant: str, scale: float) -> ml_collections.ConfigDict:
     """The config of a variant; `scale` is the data set's own residual_scale."""
     config = mug.get_config()
     model, schedule, data, train, run = config.model, config.schedule, config.data, config.train, config.run
-    model.resolution, model.patch, model.base, model.multipliers = 64, 2, 32, (1, 2, 2)  # 32x32, 16x16, 8x8
-    model.attention_levels, model.expression_channels = (2,), (32, 64, 128)
+    model.resolution, model.expression_channels = 64, (32, 64, 128)
+    model.unet.patch, model.unet.base, model.unet.multipliers = 2, 32, (1, 2, 2)  # 32x32, 16x16, 8x8
+    model.unet.attention_levels = (2,)
     model.residual_scale, model.dtype = scale, "float32"
     schedule.timesteps = TIMESTEPS
     schedule.beta_start *= 1000 / TIMESTEPS
@@ -97,6 +100,7 @@ def config_of(variant: str, scale: float) -> ml_collections.ConfigDict:
     train.decay, train.ema_decay = "cosine", 0.99
     run.steps, run.validate_every = _STEPS.value, 0
     run.log_every, run.sample_every, run.save_every = 20, _STEPS.value, 200
+    config.sampling.steps = VARIANTS[variant].steps[0]
     for name, value in VARIANTS[variant].differs.items():
         (train if name in train else model)[name] = value
     return config
@@ -107,7 +111,7 @@ def train(folder: Path) -> None:
     scale = round(pipeline.residual_scale(clip_dataset.source(_DATA.value, "train")), 1)
     for variant in _VARIANTS.value:
         print(f"{variant}:", flush=True)
-        training.train(config_of(variant, scale), folder / variant)
+        training.train(experiment.make(settings.read(config_of(variant, scale))), folder / variant)
         check_finished(folder / variant)
 
 
@@ -127,7 +131,7 @@ def evaluate(output: Path) -> None:
         for steps in VARIANTS[key].steps:
             about = {"name": VARIANTS[key].name, "key": f"{key}-{steps}", "batch": 6}
             about["shared_noise"] = False  # as in the paper
-            made.append(methods.Enhanced(model.denoiser, model.params, steps, **about))
+            made.append(methods.Enhanced(model, steps=steps, **about))
     scorer = scores.Scorer(clips.frames, clips.size, _METRICS.value)
     made += [methods.PhotoCopied(), methods.Upsampled()]
     found = results.Evaluation(output / "scores", clips, scorer, made, batch=6, shown=made[0].key).run()

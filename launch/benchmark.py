@@ -1,9 +1,7 @@
 """Measures speed and memory, as ratios within one run: `python launch/benchmark.py [--what=NAME]`.
 
 train     a training step beside PyTorch's, where it is installed: ms, samples/s, share of the device's peak, memory
-options   a training step in bfloat16, with remat, in parts, not donated, waited for, fed late or early: ms and memory
 sample    clips one by one and abreast: ms a network call, frames/s, share of the device's peak, memory
-wgrad     a convolution's weight gradient, XLA's own beside a sum of matrix products
 enhance   ms a network call, frames/s at 4 and 8 steps, and the network's share of the time
 start     how long a first and a second process take to the first frames (the second finds compiled programs)
 memory    the peak of `.stream` over 64 and over 640 frames
@@ -22,14 +20,11 @@ CHECKOUT = str(Path(__file__).resolve().parent.parent)
 if CHECKOUT not in sys.path:
     sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
 
-from benchmarks import data, gradient, inference, metrics, options, preparing, sample, train  # noqa: E402
 
 TABLES = {
     # First, while this process holds no device: each row of theirs is measured in another.
     "train": train.train,
-    "options": options.options,
     "sample": sample.sample,
-    "wgrad": gradient.wgrad,
     "enhance": inference.enhance,
     "start": inference.start,
     "memory": inference.memory,

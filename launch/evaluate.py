@@ -31,9 +31,11 @@ _FRAMES = flags.DEFINE_integer("frames", 24, "frames of a drawn clip", lower_bou
 _GENERATED = flags.DEFINE_string("generated", "", "folder of a generator's clips, in place of the low-res frames")
 _LAYOUT = flags.DEFINE_string("layout", "folder", "of --generated: videogan, imaginator, motiongan, fevgan or folder")
 _CLIPS = flags.DEFINE_integer("clips", 0, "take so many, spread evenly; 0 for all", lower_bound=0)
-_STEPS = flags.DEFINE_list("steps", ["8"], "steps of the sampler; several give a curve")
+_STEPS = flags.DEFINE_list("steps", [], "steps of the sampler, several for a curve; without it, the model's own")
 _SEED = flags.DEFINE_integer("seed", 0, "of the noise")
-_FRESH = flags.DEFINE_bool("fresh_noise", False, "other noise for every frame, as in the paper, and not the same")
+_FRESH = flags.DEFINE_bool(
+    "fresh_noise", None, "other noise for every frame, as in the paper, or the same; without it, the model's own way"
+)
 _METRICS = flags.DEFINE_list("metrics", [], f"of {', '.join(scores.GROUPS)}; without it, all that can be computed")
 _FVD = flags.DEFINE_enum(
     "fvd", "own", ["own", *fvd.PRESETS], "frames and size for FVD: the clips' own, or those of published numbers"
@@ -76,9 +78,11 @@ def evaluate() -> None:
     if output.suffix:
         raise InputError(f"{output}: --output is a folder; give a name without a suffix")
     model = Enhancer.load(None if _MODEL.value == "package" else _MODEL.value)
-    options = {"batch": _BATCH.value, "seed": _SEED.value, "shared_noise": not _FRESH.value}
-    made = [methods.Enhanced(model.denoiser, model.params, count, **options) for count in counts]
-    shown = made[counts.index(8) if 8 in counts else -1].key
+    shared_noise = None if _FRESH.value is None else not _FRESH.value
+    options = {"batch": _BATCH.value, "seed": _SEED.value, "shared_noise": shared_noise}
+    counts = counts or [model.sampling.steps]
+    made = [methods.Enhanced(model, steps=count, **options) for count in counts]
+    shown = made[counts.index(model.sampling.steps) if model.sampling.steps in counts else -1].key
     clips = clip_set(model)
     scorer = scores.Scorer(clips.frames, clips.size, _METRICS.value, fvd.PRESETS.get(_FVD.value))
 

@@ -23,7 +23,7 @@ import numpy as np  # noqa: E402
 from test_records import write_clip  # noqa: E402
 
 from configs import smoke  # noqa: E402
-from facenhance_jax import build, checkpoints  # noqa: E402
+from facenhance_jax import checkpoints, experiment, settings  # noqa: E402
 from facenhance_jax.data import clip_dataset  # noqa: E402
 from facenhance_jax.data.mug_dataset_builder import Mug  # noqa: E402
 
@@ -32,10 +32,10 @@ SAVE_EVERY = 5  # steps
 SMALLEST = {  # configs/smoke.py with nothing in it that takes long to compile
     "model.resolution": SIZE,
     "model.low_size": 64,
-    "model.patch": 4,
-    "model.base": 64,  # 32 would be one channel a norm group: biases without a gradient but for rounding
-    "model.multipliers": (1,),
-    "model.attention_levels": (),
+    "model.unet.patch": 4,
+    "model.unet.base": 64,  # 32 would be one channel a norm group: biases without a gradient but for rounding
+    "model.unet.multipliers": (1,),
+    "model.unet.attention_levels": (),
     "model.expression": "concat",
     "model.place_low": False,
     "model.warp_low": False,
@@ -106,10 +106,8 @@ def wait_for(workdir: Path, step: int, *processes: subprocess.Popen) -> None:
 
 
 def final_state(workdir: Path, config: ml_collections.ConfigDict):
-    folder = workdir / "checkpoints"
-    return checkpoints.restore(
-        folder, checkpoints.steps(folder)[-1], jax.eval_shape(lambda: build.initial_state(config))
-    )
+    folder, abstract = workdir / "checkpoints", jax.eval_shape(experiment.make(settings.read(config)).initial_state)
+    return checkpoints.restore(folder, checkpoints.steps(folder)[-1], abstract)
 
 
 def kill_and_resume(folder: Path, times: int, steps: int, seed: int) -> list[str]:

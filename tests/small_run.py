@@ -4,7 +4,6 @@ import itertools
 import json
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,17 +11,39 @@ import ml_collections
 import numpy as np
 import optax
 
-from facenhance_jax import build, checkpoints, state
+from configs import mug
+from facenhance_jax import checkpoints, settings, state, training
+from facenhance_jax.experiment import Experiment
 
 OPTIMIZER = optax.adam(1e-2)
 
 
 def make_config(**run) -> ml_collections.ConfigDict:
-    defaults = dict(steps=6, log_every=1, sample_every=100, save_every=100, save_minutes=0.0, validate_every=0)
-    defaults |= dict(validate_batches=1, profile_steps=(0, 0), parallel="jit")
-    train = dict(seed=3, batch_size=8, accumulate=1, start_from="", learning_rate=1e-2, warmup_steps=0, decay="none")
-    train |= dict(gradient_clip=0.0, ema_decay=0.9, loss_weighting="velocity")
-    return ml_collections.ConfigDict(dict(run=defaults | run, train=train, model=dict(multipliers=(1, 2))))
+    config = mug.get_config()
+    config.run.update(steps=6, log_every=1, sample_every=100, save_every=100, save_minutes=0.0, validate_every=0)
+    config.run.update(validate_batches=1, **run)
+    config.train.update(seed=3, batch_size=8, learning_rate=1e-2, ema_decay=0.9)
+    return config
+
+
+def make_experiment(config: ml_collections.ConfigDict) -> Experiment:
+    train = config.train
+    return Experiment(
+        settings=settings.read(config),
+        initial_state=partial(initial_state, config),
+        warm_start=lambda fresh: fresh,
+        step=train_step(config),
+        loss=loss,
+        sample=lambda params, batch: batch["low"],
+        batches=lambda start: (make_batch(step, train.batch_size) for step in itertools.count(start)),
+        validation_batches=lambda: [make_batch(9, train.batch_size)],
+        learning_rate=lambda step: train.learning_rate,
+    )
+
+
+def train(config: ml_collections.ConfigDict, workdir: Path, allow_config_change: bool = False, **parts) -> None:
+    """Trains the matrix; `parts` are fields of the experiment to put in place of its own."""
+    training.train(make_experiment(config)._replace(**parts), workdir, allow_config_change)
 
 
 def loss(params, batch, key):
@@ -43,9 +64,9 @@ def initial_state(config) -> state.TrainState:
     return state.initial_state({"kernel": kernel}, OPTIMIZER, config.train.seed)
 
 
-def train_step(config, axis=None):
+def train_step(config):
     parts = config.train.accumulate
-    return partial(state.train_step, loss_fn=loss, optimizer=OPTIMIZER, ema_decay=0.9, accumulate=parts, axis=axis)
+    return partial(state.train_step, loss_fn=loss, optimizer=OPTIMIZER, ema_decay=0.9, accumulate=parts)
 
 
 def make_batch(step: int, size: int) -> dict[str, np.ndarray]:
@@ -57,15 +78,6 @@ def make_batch(step: int, size: int) -> dict[str, np.ndarray]:
 def numbered(batch):
     """As the devices get it."""
     return batch | {"index": np.arange(len(batch["high"]), dtype=np.int32)}
-
-
-def batches(config, start_step=0):
-    return (make_batch(step, config.train.batch_size) for step in itertools.count(start_step))
-
-
-def sampled(config):
-    """Frames that are the low-res ones."""
-    return lambda params, batch: batch["low"]
 
 
 def final_state(workdir: Path, config) -> state.TrainState:
@@ -91,14 +103,3 @@ def raising(error):
         return np.zeros((2, 2, 3), np.uint8)
 
     return draw
-
-
-def denoiser(config):
-    """What a run's folder asks of it: the shapes of the parameters."""
-    return SimpleNamespace(abstract_params=lambda: jax.eval_shape(lambda: initial_state(config)).params)
-
-
-def use(monkeypatch) -> None:
-    """Everything that a config makes, but for `run_settings`, is this file's own."""
-    for function in (initial_state, train_step, batches, sampled, denoiser):
-        monkeypatch.setattr(build, function.__name__, function)

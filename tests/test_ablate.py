@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from absl import flags
 
-from facenhance_jax import build, diffusion
+from facenhance_jax import diffusion, experiment, settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -51,6 +51,7 @@ def test_variants_differ_in_what_they_are_named_by_alone(ablate):
             ("model", "prediction"): "x_prev",
             ("model", "target"): "frame",
             ("train", "loss_weighting"): "x_prev",
+            ("sampling", "steps"): 50,
         },
         "placed-and-warped": {("model", name): value for name, value in ablate.WARPED.items()},
     }
@@ -59,12 +60,10 @@ def test_variants_differ_in_what_they_are_named_by_alone(ablate):
 def test_every_variant_can_be_built_and_sampled_with_its_steps(ablate):
     for key, variant in ablate.VARIANTS.items():
         config = ablate.config_of(key, 20.0)
-        denoiser = build.denoiser(config)
+        made = experiment.make(settings.read(config))
         for steps in variant.steps:
-            build.plan(denoiser, steps)
-        settings = build.run_settings(config)
-        assert (settings.steps, settings.validate_every) == (70, 0)
-        assert build.train_step(config)
+            made.settings.denoiser().plan(steps)
+        assert (made.settings.run.steps, made.settings.run.validate_every) == (70, 0)
 
 
 def test_the_shorter_schedule_ends_in_noise_as_the_papers_does(ablate):

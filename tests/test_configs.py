@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from configs import mug
-from facenhance_jax import build
+from facenhance_jax import experiment, settings
 
 # The paper's UNet, as tests/test_unet.py has it, and what is added to it.
 UNET = 195_309_955
@@ -18,7 +18,9 @@ INPUT = 3 * 3 * 3 * 128  # an image more or less at the entrance
 
 
 def parameters(config) -> int:
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(build.denoiser(config).abstract_params()))
+    return sum(
+        math.prod(leaf.shape) for leaf in jax.tree.leaves(settings.read_model(config).denoiser().abstract_params())
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,17 +39,18 @@ def parameters(config) -> int:
 def test_the_variants_build_with_the_right_number_of_parameters(variant, count):
     config = mug.get_config(variant)
     assert parameters(config) == count
-    build.run_settings(config)
-    build.train_step(config)
+    assert experiment.make(settings.read(config)).settings.to_dict() == config.to_dict()
 
 
 def test_the_paper_is_to_the_letter():
     config = mug.get_config("paper")
     train = {"learning_rate": 2e-5, "batch_size": 4, "ema_decay": 0.9999, "loss_weighting": "x_prev", "decay": "none"}
-    train |= {"warmup_steps": 0, "gradient_clip": 0.0, "accumulate": 1}
+    train |= {"warmup_steps": 0, "gradient_clip": 0.0, "accumulate": 1, "ema_warmup": False}
     assert {name: config.train[name] for name in train} == train
-    model = {"prediction": "x_prev", "target": "frame", "previous": "noisy", "expression": "encoder", "patch": 1}
+    model = {"prediction": "x_prev", "target": "frame", "previous": "noisy", "expression": "encoder"}
     assert {name: config.model[name] for name in model} == model
+    assert config.model.unet.patch == 1
+    assert config.sampling.to_dict() == {"steps": 1000, "solver": "ddim", "temperature": 1.0, "shared_noise": False}
     assert config.schedule.to_dict() == {"timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02}
     assert config.run.steps == 400 * 20_000 // config.train.batch_size
     assert not (config.data.flip or config.data.jitter or config.data.degrade or config.data.any_previous)
@@ -75,6 +78,6 @@ def test_a_variant_that_is_not_there_is_one_line(variant):
 def test_every_config_builds_and_says_what_it_needs(file):
     module = importlib.import_module(f"configs.{file.stem}")
     config = module.get_config()
-    assert parameters(config) > 0 and build.run_settings(config).steps > 0
+    assert parameters(config) > 0 and settings.read(config).run.steps > 0
     for word in (f"python launch/train.py --config=configs/{file.name}", "memory", "steps"):
         assert word in module.__doc__, word

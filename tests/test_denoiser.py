@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from configs import smoke
-from facenhance_jax import build, diffusion
+from facenhance_jax import diffusion, experiment, settings
 from facenhance_jax.denoiser import Conditions, DenoiserConfig
 from facenhance_jax.pixels import depth_to_space, to_signal
+from facenhance_jax.unet import UNetConfig
 
 PLACES = np.array([[8, 8, 16], [6, 9, 20]], np.float32)
 
@@ -19,9 +20,15 @@ def config_of(**model):
     config = smoke.get_config()
     if model.get("prediction", "velocity") != "velocity" or model.get("target", "residual") != "residual":
         config.model.warp_low = False
+    if model.get("prediction") == "x_prev":
+        config.sampling.steps = config.schedule.timesteps
     config.model.update(model)
     config.train.warmup_steps = 0
     return config
+
+
+def denoiser_of(**model):
+    return settings.read_model(config_of(**model)).denoiser()
 
 
 def random_batch(size=2, seed=0):
@@ -44,9 +51,8 @@ def after_one_step():
 
     @functools.cache
     def train(**model):
-        config = config_of(**model)
-        denoiser = build.denoiser(config)
-        state, _ = jax.jit(build.train_step(config))(build.initial_state(config), random_batch())
+        denoiser, one = denoiser_of(**model), experiment.make(settings.read(config_of(**model)))
+        state, _ = jax.jit(one.step)(one.initial_state(), random_batch())
         return denoiser, state.params, jax.jit(functools.partial(velocity_of, denoiser))
 
     return train
@@ -68,15 +74,14 @@ def test_without_the_previous_frame_it_makes_no_difference(after_one_step):
     batch = random_batch(seed=1)
     changed = batch | {"previous": 255 - batch["previous"]}
     np.testing.assert_array_equal(velocity(params, batch, 500), velocity(params, changed, 500))
-    assert denoiser.config.unet.in_channels == 6
+    assert denoiser.config.in_channels == 6
 
 
 def test_the_timestep_reaches_the_output(after_one_step):
     _, _, velocity = after_one_step()
     # The timestep enters before the residual blocks' last convolutions, which one step leaves at zero: two more.
-    config = config_of()
-    step = jax.jit(build.train_step(config))
-    state = build.initial_state(config)
+    one = experiment.make(settings.read(config_of()))
+    step, state = jax.jit(one.step), one.initial_state()
     for seed in range(3):
         state, _ = step(state, random_batch(seed=seed))
     batch = random_batch(seed=1)
@@ -85,16 +90,16 @@ def test_the_timestep_reaches_the_output(after_one_step):
 
 
 def test_input_channels_are_the_papers_nine_and_more_or_less_by_ablation():
-    assert DenoiserConfig().unet.in_channels == 9
-    assert DenoiserConfig(expression="concat").unet.in_channels == 12
-    assert DenoiserConfig(expression="both").unet.in_channels == 12
-    assert DenoiserConfig(expression="concat").unet.token_width == 0
-    assert DenoiserConfig(previous="none").unet.in_channels == 6
+    assert DenoiserConfig().in_channels == 9
+    assert DenoiserConfig(expression="concat").in_channels == 12
+    assert DenoiserConfig(expression="both").in_channels == 12
+    assert DenoiserConfig(expression="concat").token_width == 0
+    assert DenoiserConfig(previous="none").in_channels == 6
 
 
-def test_in_x_prev_form_the_step_of_the_velocity_is_what_the_network_prints(after_one_step):
-    """At initialisation it prints zero, so v = cot(delta) x_t; and a step by delta then gives exactly zero."""
-    denoiser = build.denoiser(config_of(prediction="x_prev", target="frame", gate_std=0.0))
+def test_in_x_prev_form_the_step_of_the_velocity_is_what_the_network_outputs(after_one_step):
+    """At initialisation it outputs zero, so v = cot(delta) x_t; and a step by delta then gives exactly zero."""
+    denoiser = denoiser_of(prediction="x_prev", target="frame", gate_std=0.0)
     batch = random_batch()
     velocity = velocity_of(denoiser, denoiser.init(0), batch, 400)
     stepped = diffusion.step(to_signal(batch["high"]), velocity, float(denoiser.schedule.delta[400]))
@@ -102,8 +107,8 @@ def test_in_x_prev_form_the_step_of_the_velocity_is_what_the_network_prints(afte
 
 
 def test_the_gate_lets_each_pixels_own_guess_through():
-    """A network that prints nothing but an open gate gives the ideal velocity of pixels of that standard deviation."""
-    denoiser = build.denoiser(config_of(gate_std=0.3))
+    """A network that outputs nothing but an open gate gives the ideal velocity of pixels of that standard deviation."""
+    denoiser = denoiser_of(gate_std=0.3)
     params = denoiser.init(0)
     bias = np.zeros((2, 2, 4), np.float32)  # a 2x2 patch of three colours and a gate
     bias[..., 3] = 1.0
@@ -114,7 +119,7 @@ def test_the_gate_lets_each_pixels_own_guess_through():
 
 
 def test_the_residual_is_undone():
-    denoiser = build.denoiser(config_of(residual_scale=12.0))
+    denoiser = denoiser_of(residual_scale=12.0)
     frame, photo = to_signal(random_batch()["high"]), to_signal(random_batch()["identity"])
     target = denoiser.to_target(frame, photo)
     np.testing.assert_allclose(target, 12 * (frame - photo), atol=1e-6)
@@ -122,13 +127,13 @@ def test_the_residual_is_undone():
 
 
 def test_the_frame_target_is_the_frame():
-    denoiser = build.denoiser(config_of(target="frame"))
+    denoiser = denoiser_of(target="frame")
     frame, photo = to_signal(random_batch()["high"]), to_signal(random_batch()["identity"])
     assert denoiser.to_target(frame, photo) is frame and denoiser.to_frame(frame, photo) is frame
 
 
 def test_the_expression_of_concat_is_the_frame_enlarged():
-    denoiser = build.denoiser(config_of(expression="concat", place_low=False))
+    denoiser = denoiser_of(expression="concat", place_low=False)
     low = jnp.broadcast_to(jnp.linspace(-1, 1, 16)[None, None, :, None], (1, 16, 16, 3))
     expression = denoiser.encode({}, low)
     assert expression.tokens is None
@@ -138,7 +143,7 @@ def test_the_expression_of_concat_is_the_frame_enlarged():
 
 
 def test_the_low_res_frame_is_laid_on_its_square():
-    denoiser = build.denoiser(config_of(expression="concat", place_low=True))
+    denoiser = denoiser_of(expression="concat", place_low=True)
     places = jnp.array([[4.0, 10.0, 20.0], [0.0, 0.0, 32.0]])
     image = denoiser.encode({}, jnp.ones((2, 16, 16, 3)), places).image
     expected = np.full((2, 32, 32, 3), -1.0)
@@ -147,7 +152,7 @@ def test_the_low_res_frame_is_laid_on_its_square():
 
 
 def test_both_gives_the_encoders_tokens_and_the_concats_image():
-    both, encoder, concat = (build.denoiser(config_of(expression=how)) for how in ("both", "encoder", "concat"))
+    both, encoder, concat = (denoiser_of(expression=how) for how in ("both", "encoder", "concat"))
     params, low, place = both.init(0), to_signal(random_batch()["low"]), jnp.asarray(PLACES)
     expression = both.encode(params, low, place)
     np.testing.assert_array_equal(expression.tokens, encoder.encode(params, low, place).tokens)
@@ -155,8 +160,8 @@ def test_both_gives_the_encoders_tokens_and_the_concats_image():
 
 
 def test_the_low_res_frame_warped_is_a_guess_at_the_frame():
-    """With a printed share of 1 and no shift, the guess at timestep T is the low-res frame laid on the photo."""
-    denoiser = build.denoiser(config_of(warp_low=True, gate_std=0.0, place_low=True))
+    """With a share of 1 and no shift, the guess at timestep T is the low-res frame laid on the photo."""
+    denoiser = denoiser_of(warp_low=True, gate_std=0.0, place_low=True)
     params = denoiser.init(0)
     extra = params["unet"]["extra"]
     bias = np.zeros(extra["bias"].shape, np.float32)
@@ -175,7 +180,7 @@ def test_the_low_res_frame_warped_is_a_guess_at_the_frame():
 
 
 def test_deltas_keep_their_digits_on_the_device():
-    denoiser = build.denoiser(smoke.get_config())
+    denoiser = denoiser_of()
     timesteps = jnp.array([1, 2, 500, 1000])
     np.testing.assert_allclose(denoiser.delta(timesteps), denoiser.schedule.delta[timesteps], rtol=1e-7)
 
@@ -189,12 +194,12 @@ def test_deltas_keep_their_digits_on_the_device():
         (dict(target="x"), "target must be one of"),
         (dict(dtype="float16"), "dtype must be one of"),
         (dict(warp_low=True), "warp_low needs prediction=velocity and target=residual"),
-        (dict(temperature=1.5), "temperature must be from 0 to 1, not 1.5"),
         (dict(gate_std=0.2), "gate_std must be 0, or positive with prediction=velocity"),
         (dict(residual_scale=0.0), "residual_scale must be positive"),
         (dict(expression_channels=(30,)), "must be multiples of 32"),
         (dict(low_size=60), "must be multiples of 32, and low_size 60"),
-        (dict(base=100), "base must be a positive multiple of 32"),
+        (dict(resolution=100), "resolution 100 must be a multiple of patch x 2.* = 32"),
+        (dict(unet=UNetConfig(patch=7)), "resolution 192 must be a multiple of patch x 2.* = 224"),
     ],
 )
 def test_a_config_that_cannot_be_is_refused(bad, message):

@@ -14,7 +14,7 @@ import pytest
 from absl import flags
 from kill_and_resume import SIZE, command, environment, final_state, logged, prepared, smallest, start
 
-from facenhance_jax import checkpoints, cli, distributed, training
+from facenhance_jax import checkpoints, cli, distributed, experiment, settings, training
 from facenhance_jax.errors import InputError
 from facenhance_jax.media.writing import write_png
 
@@ -40,7 +40,7 @@ def data(tmp_path_factory) -> Path:
 def alone(data, tmp_path_factory) -> Path:
     """A run of one process on this one's four devices."""
     workdir = tmp_path_factory.mktemp("alone") / "run"
-    training.train(smallest(data, run__steps=STEPS), workdir)
+    training.train(experiment.make(settings.read(smallest(data, run__steps=STEPS))), workdir)
     return workdir
 
 
@@ -113,8 +113,9 @@ def test_killed_and_stopped_on_two_it_goes_on_alone_and_enhances(data, tmp_path,
     assert f"step {reached} of 1000000, stopped by SIGTERM; run it again to go on\n" in said[0]
 
     config = smallest(data, run__steps=reached + 2)
-    training.train(config, workdir, allow_config_change=True)
-    training.train(config, tmp_path / "straight")
+    one = experiment.make(settings.read(config))
+    training.train(one, workdir, allow_config_change=True)
+    training.train(one, tmp_path / "straight")
     states = [jax.tree.map(np.asarray, final_state(where, config)) for where in (workdir, tmp_path / "straight")]
     for left, right in zip(*(jax.tree.leaves(state.params) for state in states), strict=True):
         np.testing.assert_allclose(left, right, rtol=0, atol=1e-4)  # sums in other orders add up

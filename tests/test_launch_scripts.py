@@ -167,7 +167,7 @@ def test_a_slice_is_asked_for_by_type(tpu, tmp_path):
 
 
 def test_every_worker_starts_once_and_stops(tpu, tmp_path):
-    fields = ["--config=configs/mug.py:paper", "--config.model.multipliers=(1, 2)"]
+    fields = ["--config=configs/mug.py:paper", "--config.model.unet.multipliers=(1, 2)"]
     assert tpu("start", "/mnt/run/a run", *fields).returncode == 0
     twice = tpu("start", "/mnt/run/a run", *fields)
     assert (twice.returncode, twice.stderr) == (1, "it runs already\n")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs import smoke
-from facenhance_jax import build, clip_sets, methods
+from facenhance_jax import clip_sets, methods, settings
 from facenhance_jax.enhancer import Enhancer
 from facenhance_jax.errors import InputError
 
@@ -16,11 +16,11 @@ from facenhance_jax.errors import InputError
 @pytest.fixture(scope="module")
 def model():
     """A tiny denoiser, its zero layers filled so that it does something."""
-    denoiser = build.denoiser(smoke.get_config())
-    leaves, tree = jax.tree.flatten(denoiser.init(0))
+    chosen = settings.read_model(smoke.get_config())
+    leaves, tree = jax.tree.flatten(chosen.denoiser().init(0))
     rng = np.random.default_rng(1)
     filled = [leaf if leaf.any() else 0.05 * rng.standard_normal(leaf.shape, np.float32) for leaf in leaves]
-    return denoiser, jax.tree.unflatten(tree, filled)
+    return Enhancer(chosen.denoiser(), jax.tree.unflatten(tree, filled), chosen.sampling)
 
 
 def clip(seed: int, size: int = 32, low_size: int = 16) -> clip_sets.EvaluationClip:
@@ -34,11 +34,10 @@ def clip(seed: int, size: int = 32, low_size: int = 16) -> clip_sets.EvaluationC
 
 def test_a_batch_gives_the_pixels_of_the_public_api(model):
     """Three clips in batches of two, the second half full. Up to a grey level: sums are added in another order."""
-    method = methods.Enhanced(*model, 3, batch=2, seed=5)
+    method = methods.Enhanced(model, steps=3, batch=2, seed=5)
     clips = [clip(seed) for seed in (1, 2, 3)]
     batched = np.concatenate([method(clips[:2])[0], method(clips[2:])[0]])
-    alone = Enhancer(*model)
-    one_by_one = np.stack([alone.enhance(one.low, one.identity, steps=3, seed=5) for one in clips])
+    one_by_one = np.stack([model.enhance(one.low, one.identity, steps=3, seed=5) for one in clips])
     difference = np.abs(batched.astype(int) - one_by_one)
     assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
     assert one_by_one.std() > 10
@@ -48,40 +47,39 @@ def test_seconds_are_of_the_clips_and_not_of_the_compiling(model, monkeypatch):
     """A batch that is half full is billed half; the clock only runs while the frames are made."""
     now = iter(range(100))
     monkeypatch.setattr(methods, "time", SimpleNamespace(perf_counter=lambda: float(next(now))))
-    method = methods.Enhanced(*model, 1, batch=2)
+    method = methods.Enhanced(model, steps=1, batch=2)
     assert [method([clip(1), clip(2)])[1], method([clip(1)])[1]] == [1.0, 0.5]
 
 
 def test_what_a_method_depends_on_is_written_down(model):
-    denoiser, params = model
-    method = methods.Enhanced(denoiser, params, 3, batch=2, seed=5)
-    assert method.describe() == {
-        "model": methods.fingerprint(denoiser, params),
-        "steps": 3,
-        "seed": 5,
-        "shared_noise": True,
-    }
+    denoiser, params = model.denoiser, model.params
+    described = methods.Enhanced(model, steps=3, batch=2, seed=5).describe()
+    sampling = {"steps": 3, "solver": "ddim", "temperature": 0.8, "shared_noise": True}
+    assert described == {"model": methods.fingerprint(denoiser, params), "seed": 5} | sampling
     changed = jax.tree.map(lambda leaf: leaf, params)
     changed["unet"]["exit"]["bias"] = changed["unet"]["exit"]["bias"] + 1e-3
-    other = smoke.get_config()
-    other.model.residual_scale = 2.0
-    prints = {
-        methods.fingerprint(denoiser, params),
-        methods.fingerprint(denoiser, changed),
-        methods.fingerprint(build.denoiser(other), params),
-    }
+    config = smoke.get_config()
+    config.model.residual_scale = 2.0
+    other = settings.read_model(config).denoiser()
+    prints = {methods.fingerprint(*pair) for pair in ((denoiser, params), (denoiser, changed), (other, params))}
     assert len(prints) == 3 and all(len(one) == 64 for one in prints)
+
+
+def test_a_model_is_sampled_as_its_config_says_unless_asked_otherwise(model):
+    assert methods.Enhanced(model, batch=1).sampling == model.sampling
+    assert methods.Enhanced(model, batch=1, steps=None, shared_noise=False).describe()["steps"] == 8
+    assert not methods.Enhanced(model, batch=1, shared_noise=False).sampling.shared_noise
 
 
 @pytest.mark.parametrize("sizes, message", [((64, 16), "photos are 64 pixels"), ((32, 8), "low-res frames are 8")])
 def test_clips_of_another_size_are_refused(model, sizes, message):
     with pytest.raises(InputError, match=message):
-        methods.Enhanced(*model, 1, batch=1)([clip(1, *sizes)])
+        methods.Enhanced(model, steps=1, batch=1)([clip(1, *sizes)])
 
 
 def test_steps_that_the_model_cannot_take_are_refused(model):
     with pytest.raises(InputError, match="steps must be from 1 to 1000"):
-        methods.Enhanced(*model, 1001, batch=1)
+        methods.Enhanced(model, steps=1001, batch=1)
 
 
 def test_the_baselines():

@@ -9,17 +9,16 @@ import optax
 import pytest
 
 from configs import smoke
-from facenhance_jax import build, objective, state
+from facenhance_jax import experiment, objective, settings, state
 from facenhance_jax.denoiser import Denoiser, DenoiserConfig
 from facenhance_jax.diffusion import Schedule, linear_schedule
-from facenhance_jax.errors import InputError
 from facenhance_jax.pixels import to_signal
 
 SCHEDULE = linear_schedule(timesteps=50)
 
 
 class Oracle(Denoiser):
-    """A denoiser without parameters that prints `factor` x_t as its velocity."""
+    """A denoiser without parameters that outputs `factor` x_t as its velocity."""
 
     def encode(self, params, low, place=None):
         return low
@@ -63,11 +62,11 @@ def test_the_papers_weighting_is_sin_squared_delta():
 
 
 def test_x_prev_form_and_its_weighting_are_the_papers_mse():
-    """Equation 5 written out: the network prints zero, so the loss is the mean square of the true x_{t-1}."""
+    """Equation 5 written out: the network outputs zero, so the loss is the mean square of the true x_{t-1}."""
     config = smoke.get_config()
     config.model.update(prediction="x_prev", target="frame", gate_std=0.0, warp_low=False)
-    config.schedule.timesteps = 50
-    denoiser = build.denoiser(config)
+    config.schedule.timesteps = config.sampling.steps = 50
+    denoiser = settings.read_model(config).denoiser()
     batch = random_batch()
     value, _ = objective.loss(denoiser.init(0), batch, KEY, denoiser=denoiser, weighting="x_prev")
     expected = []
@@ -132,6 +131,12 @@ def test_the_averages_decay_warms_up_to_its_end():
     np.testing.assert_allclose(decays, [0.1, 0.91, 0.9999], rtol=1e-6)
 
 
+def test_without_a_warm_up_the_averages_decay_is_its_own_from_the_first_step_on():
+    start, step = tiny_training(half_square, decay=0.9999)
+    after, _ = step(start, {"high": jnp.ones((2, 1))}, ema_warmup=False)
+    np.testing.assert_allclose(after.ema["w"] - start.ema["w"], [-1e-5, -2e-5], rtol=0.02)  # float32 near 1 and 2
+
+
 def test_what_is_not_finite_updates_nothing_but_the_counters():
     start, step = tiny_training(half_square)
     after, _ = step(start, {"high": jnp.full((2, 1), jnp.nan)})
@@ -165,76 +170,35 @@ def test_the_parts_are_a_loop_but_on_a_cpu(monkeypatch):
     jax.tree.map(np.testing.assert_array_equal, found[0][1], found[1][1])
 
 
-def test_accumulation_and_remat_change_no_number_of_the_network():
+@pytest.fixture(scope="module")
+def one_step():
+    """An experiment of `configs/smoke.py`, its first state, and its jitted step's answer to a batch."""
+    smallest = experiment.make(settings.read(smoke.get_config()))
+    begin = smallest.initial_state()
+    return smallest, begin, jax.jit(smallest.step)(begin, random_batch())
+
+
+def test_accumulation_and_remat_change_no_number_of_the_network(one_step):
+    _, begin, (plain, metrics) = one_step
     config = smoke.get_config()
-    begin, batch = build.initial_state(config), random_batch()
-    plain, metrics = jax.jit(build.train_step(config))(begin, batch)
     config.train.accumulate = 2
-    config.model.remat = True
-    saving, saving_metrics = jax.jit(build.train_step(config))(begin, batch)
+    config.model.unet.remat = True
+    saving, saving_metrics = jax.jit(experiment.make(settings.read(config)).step)(begin, random_batch())
     np.testing.assert_allclose(saving_metrics["loss"], metrics["loss"], rtol=1e-5)
     np.testing.assert_allclose(saving_metrics["level_loss"], metrics["level_loss"], rtol=1e-5)
     for one, other in zip(*(jax.tree.leaves(s.opt_state[1][0].mu) for s in (plain, saving)), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-7)
 
 
-def test_a_shared_batch_gives_the_whole_batchs_step():
+def test_a_shared_batch_gives_the_whole_batchs_step(one_step):
     """pmap over 4 devices, one example each, against one device with all four: noise goes by the global index."""
-    config = smoke.get_config()
-    begin, batch = build.initial_state(config), random_batch()
-    whole, metrics = jax.jit(build.train_step(config))(begin, batch)
-    mapped = jax.pmap(build.train_step(config, "data"), axis_name="data", in_axes=(None, 0), out_axes=None)
-    shared, shared_metrics = mapped(begin, {name: pixels[:, None] for name, pixels in batch.items()})
+    smallest, begin, (whole, metrics) = one_step
+    step = functools.partial(smallest.step, axis="data")
+    mapped = jax.pmap(step, axis_name="data", in_axes=(None, 0), out_axes=None)
+    shared, shared_metrics = mapped(begin, {name: pixels[:, None] for name, pixels in random_batch().items()})
     np.testing.assert_allclose(shared_metrics["loss"], metrics["loss"], rtol=1e-5)
     np.testing.assert_allclose(shared_metrics["grad_norm"], metrics["grad_norm"], rtol=1e-4)
     # Adam's first step is the gradient's sign: compare the moments, which are the gradient itself.
     one, other = (jax.tree.leaves(s.opt_state[1][0].mu) for s in (whole, shared))
     for a, b in zip(one, other, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-7)
-
-
-def test_the_learning_rate_warms_up_and_decays():
-    config = smoke.get_config()
-    config.train.update(learning_rate=1.0, warmup_steps=4, decay="cosine")
-    config.run.steps = 100
-    rate = build.learning_rate(config)
-    np.testing.assert_allclose(rate(0), 0.25, rtol=1e-6)
-    np.testing.assert_allclose([rate(50), rate(100)], [0.5, 0.0], atol=1e-6)
-    config.train.update(warmup_steps=0, decay="none")
-    assert build.learning_rate(config)(0) == 1.0
-
-
-def test_without_a_clip_adam_stands_alone():
-    config = smoke.get_config()
-    config.train.gradient_clip = 0.0
-    assert len(build.optimizer(config).init({"w": jnp.ones(1)})) == 2  # adam's moments and its rate
-
-
-@pytest.mark.parametrize(
-    "section, field, value, message",
-    [
-        ("model", "base", 33, "config.model: base must be a positive multiple"),
-        ("model", "patch", "two", "config.model: "),
-        ("schedule", "beta_end", 2.0, "config.schedule: no such schedule"),
-        ("train", "loss_weighting", "snr", "config.train: loss_weighting must be x_prev or velocity"),
-        ("train", "decay", "step", "config.train: decay must be none or cosine"),
-        ("run", "steps", 0, "config.run: steps must be at least 1"),
-        ("train", "accumulate", 0, "config.train: accumulate must be at least 1"),
-        ("train", "batch_size", 0, "config.train: batch_size must be at least 1"),
-        ("train", "seed", -1, "config.train: seed must be from 0"),
-        ("train", "learning_rate", -1.0, "config.train: learning_rate must be at least 0"),
-        ("train", "ema_decay", 1.0, "config.train: ema_decay must be from 0 to below 1"),
-        ("model", "multipliers", (), "config.model: multipliers must be one or more"),
-        ("run", "parallel", "tpu", "config.run: parallel must be one of jit, fsdp, pmap"),
-        ("run", "save_minutes", -1.0, "config.run: save_minutes must be 0 or more"),
-        ("run", "profile_steps", (3, 2), "config.run: profile_steps must be .first, last."),
-    ],
-)
-def test_a_wrong_value_in_a_config_is_one_line(section, field, value, message):
-    config = smoke.get_config()
-    with config.ignore_type():
-        config[section][field] = value
-    with pytest.raises(InputError, match=message) as error:
-        build.run_settings(config)
-        build.train_step(config)
-    assert "\n" not in str(error.value)

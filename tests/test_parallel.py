@@ -1,6 +1,4 @@
-"""One step on one, two and four devices: the same numbers whichever way they share it."""
-
-from functools import partial
+"""One step on one, two and four devices: the same numbers, however they share the batch."""
 
 import jax
 import numpy as np
@@ -15,16 +13,16 @@ CONFIG = make_config()
 ABSTRACT = jax.eval_shape(lambda: initial_state(CONFIG))
 
 
-def over(way, count=4, config=CONFIG):
+def over(strategy, count=4, config=CONFIG):
     parts = config.train.accumulate
-    return parallel.over_devices(partial(train_step, config), way, ABSTRACT, parts, jax.devices()[:count])
+    return parallel.over_devices(train_step(config), strategy, ABSTRACT, parts, jax.devices()[:count])
 
 
-def after_five_steps(way, count, config=CONFIG):
-    devices = over(way, count, config)
+def after_five_steps(strategy, count, config=CONFIG):
+    devices = over(strategy, count, config)
     run = jax.jit(lambda: initial_state(config), out_shardings=devices.state_sharding(ABSTRACT))()
     for step in range(5):
-        run, metrics = devices.update(run, devices.place(make_batch(step, 8)))
+        run, metrics = devices.update(run, devices.put(make_batch(step, 8)))
     assert all(len(leaf.devices()) == count for leaf in jax.tree.leaves(run))
     return run, metrics
 
@@ -35,12 +33,14 @@ def alone():
 
 
 @pytest.mark.parametrize("parts", [1, 2])
-@pytest.mark.parametrize("way, count", [("jit", 2), ("jit", 4), ("pmap", 1), ("pmap", 2), ("pmap", 4), ("fsdp", 4)])
-def test_five_steps_end_alike_on_any_devices_and_in_parts(alone, way, count, parts, monkeypatch):
+@pytest.mark.parametrize(
+    "strategy, count", [("jit", 2), ("jit", 4), ("pmap", 1), ("pmap", 2), ("pmap", 4), ("fsdp", 4)]
+)
+def test_five_steps_end_alike_on_any_devices_and_in_parts(alone, strategy, count, parts, monkeypatch):
     monkeypatch.setattr(parallel, "SMALLEST_SHARDED", 100)  # so that the small matrix is sharded, too
     config = make_config()
     config.train.accumulate = parts
-    ends = after_five_steps(way, count, config)
+    ends = after_five_steps(strategy, count, config)
     for one, other in zip(jax.tree.leaves(ends), jax.tree.leaves(alone), strict=True):
         assert one.shape == other.shape
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
@@ -63,8 +63,8 @@ def test_fsdp_splits_the_longest_axis_of_large_arrays_of_the_whole_state(monkeyp
 
 
 def test_the_number_of_an_example_is_its_place_in_the_whole_batch(monkeypatch):
-    np.testing.assert_array_equal(over("jit").place(make_batch(0, 8))["index"], np.arange(8))
-    np.testing.assert_array_equal(np.ravel(over("pmap").place(make_batch(0, 8))["index"]), np.arange(8))
+    np.testing.assert_array_equal(over("jit").put(make_batch(0, 8))["index"], np.arange(8))
+    np.testing.assert_array_equal(np.ravel(over("pmap").put(make_batch(0, 8))["index"]), np.arange(8))
     monkeypatch.setattr(jax, "process_index", lambda: 2)
     monkeypatch.setattr(jax, "process_count", lambda: 3)
     # As pipeline.batches deals them out: process 2 of 3 has the examples 2, 5, 8, ...
@@ -73,20 +73,20 @@ def test_the_number_of_an_example_is_its_place_in_the_whole_batch(monkeypatch):
 
 def test_a_batch_that_does_not_split_is_refused():
     with pytest.raises(InputError, match="6 examples of this process do not split into 4 equal parts"):
-        over("jit").place(make_batch(0, 6))
+        over("jit").put(make_batch(0, 6))
     config = make_config()
     config.train.accumulate = 4
-    for way in ("pmap", "jit"):
+    for strategy in ("pmap", "jit"):
         with pytest.raises(InputError, match="8 examples of this process do not split into 16 equal parts"):
-            over(way, 4, config).place(make_batch(0, 8))
+            over(strategy, 4, config).put(make_batch(0, 8))
 
 
 def test_a_batch_is_split_in_order_over_the_devices():
     batch = make_batch(0, 8)
-    for way, shape in (("pmap", (4, 2, 2, 2, 3)), ("jit", (8, 2, 2, 3))):
-        placed = over(way).place(batch)
-        assert placed["high"].shape == shape
-        for device, shard in enumerate(placed["high"].addressable_shards):
+    for strategy, shape in (("pmap", (4, 2, 2, 2, 3)), ("jit", (8, 2, 2, 3))):
+        on_devices = over(strategy).put(batch)
+        assert on_devices["high"].shape == shape
+        for device, shard in enumerate(on_devices["high"].addressable_shards):
             mine = batch["high"][2 * device : 2 * device + 2]
             np.testing.assert_array_equal(np.asarray(shard.data).reshape(mine.shape), mine)
 

@@ -11,7 +11,7 @@ import pytest
 from absl import flags
 
 from configs import demo, mug, smoke
-from facenhance_jax import build
+from facenhance_jax import experiment, settings
 from facenhance_jax.data import clip_dataset, pipeline
 from facenhance_jax.data.pipeline import DROPPED, batches, draw, render, residual_scale
 from facenhance_jax.errors import InputError
@@ -253,14 +253,14 @@ def config(monkeypatch):
     monkeypatch.setattr(clip_dataset, "source", lambda directory, split: SOURCE)
     config = smoke.get_config()
     config.train.batch_size, config.train.seed = 4, 3
-    config.model.update(resolution=12, low_size=6, place_low=False)
+    config.model.update(resolution=12, low_size=6, place_low=False, expression="concat")
     return config
 
 
 def test_a_config_says_what_the_batches_are(config):
     config.data.update(flip=False, any_previous=True, jitter=0.2, degrade=0.7)
     expected = take(5, flip=False, any_previous=True, jitter=0.2, degrade=0.7)
-    assert_same(list(islice(build.batches(config, 2), 3)), expected[2:])
+    assert_same(list(islice(experiment.batches(settings.read(config), 2), 3)), expected[2:])
 
 
 def test_every_process_takes_its_share_of_the_configs_batch(config, monkeypatch):
@@ -268,7 +268,7 @@ def test_every_process_takes_its_share_of_the_configs_batch(config, monkeypatch)
     shares = []
     for process in range(2):
         monkeypatch.setattr(jax, "process_index", lambda process=process: process)
-        shares.append(list(islice(build.batches(config), 3)))
+        shares.append(list(islice(experiment.batches(settings.read(config)), 3)))
     whole = take(3, any_previous=True)
     for batch, *parts in zip(whole, *shares, strict=True):
         for name, images in batch.items():
@@ -277,7 +277,7 @@ def test_every_process_takes_its_share_of_the_configs_batch(config, monkeypatch)
             )
     config.train.batch_size = 5
     with pytest.raises(InputError, match="config.train.batch_size: 5 examples do not split over 2 processes"):
-        build.batches(config)
+        experiment.batches(settings.read(config))
 
 
 def test_the_released_models_config_and_the_papers_change_no_image():
@@ -287,19 +287,21 @@ def test_the_released_models_config_and_the_papers_change_no_image():
 
 def test_the_place_goes_along_with_mirroring_and_jitter():
     placed = [record(clip) | {"place": b"2.000 3.000 4.000"} for clip in range(CLIPS)]
-    settings = {"batch_size": 4, "seed": 3, "threads": 2}
-    for batch in islice(batches(placed, **settings), 6):
+    options = {"batch_size": 4, "seed": 3, "threads": 2}
+    for batch in islice(batches(placed, **options), 6):
         for image, place in zip(batch["identity"], batch["place"], strict=True):
             mirrored = image[0, 0, 2] > image[0, -1, 2]
             assert place.tolist() == ([6, 3, 4] if mirrored else [2, 3, 4])
-    spread = np.concatenate([batch["place"] for batch in islice(batches(placed, **settings, jitter=1.0), 6)])
+    spread = np.concatenate([batch["place"] for batch in islice(batches(placed, **options, jitter=1.0), 6)])
     assert spread.dtype == np.float32 and 0.2 < np.ptp(spread[:, 2]) < 0.7  # the side: 8 % either way at most
 
 
 def test_a_data_set_that_does_not_fit_the_config_is_refused(config):
     config.model.place_low = True
-    with pytest.raises(InputError, match="does not say where faces are, as model.place_low asks; prepare it anew"):
-        build.batches(config)
+    with pytest.raises(
+        InputError, match="does not say where faces are, as config.model.place_low asks; prepare it again"
+    ):
+        experiment.batches(settings.read(config))
     config.model.resolution = 24
     with pytest.raises(InputError, match="frames of 12 pixels, but config.model.resolution is 24; make them equal"):
-        build.batches(config)
+        experiment.batches(settings.read(config))

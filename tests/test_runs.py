@@ -2,35 +2,40 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
-import small_run
-from small_run import assert_same, final_state, make_config
+from kill_and_resume import SMALLEST
+from small_run import assert_same, make_config
 
 from configs import smoke
-from facenhance_jax import build, card, checkpoints, runs, training
-from facenhance_jax import state as state_room
+from facenhance_jax import card, checkpoints, experiment, runs, settings, training
 from facenhance_jax.enhancer import Enhancer
 from facenhance_jax.errors import InputError
 
 
-@pytest.fixture(autouse=True)
-def small_model(monkeypatch):
-    small_run.use(monkeypatch)
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a run at step 3, its settings, and its average, which differs from its parameters."""
+    config = smoke.get_config()
+    config.update_from_flattened_dict(SMALLEST | {"data.directory": "/somewhere", "train.start_from": "/elsewhere"})
+    chosen, workdir = settings.read(config), tmp_path_factory.mktemp("run")
+    state = experiment.make(chosen).initial_state()
+    state = state._replace(ema=jax.tree.map(lambda leaf: leaf + 1.0, state.params))
+    runs.write_config(workdir, chosen)
+    with checkpoints.RunCheckpoints(workdir / "checkpoints") as saves:
+        saves.save(3, state)
+    return workdir, chosen, state.ema
 
 
-def test_a_release_is_the_average_of_the_newest_checkpoint_with_its_config(tmp_path):
-    config = make_config()
-    config.data = dict(directory="/somewhere")
-    training.train(config, tmp_path / "run")
-    assert training.export_model(tmp_path / "run", tmp_path / "model", "# A card") == 6
-    expected = {name: config.to_dict()[name] for name in ("model", "run", "train")}
-    del expected["train"]["start_from"]  # as little as `data` a matter of the model
+def test_a_release_is_the_average_of_the_newest_checkpoint_with_its_config(run, tmp_path):
+    workdir, chosen, ema = run
+    assert training.export_model(workdir, tmp_path / "model", "# A card") == 3
+    expected = {name: section for name, section in chosen.to_dict().items() if name != "data"}
+    del expected["train"]["start_from"]  # a path on the machine that trained, as those of `data` are
     assert checkpoints.load_config(tmp_path / "model") == expected
-    end = final_state(tmp_path / "run", config)
-    loaded = checkpoints.load_params(tmp_path / "model", end.ema)
-    assert_same(loaded, end.ema)
-    assert np.abs(np.asarray(loaded["kernel"] - end.params["kernel"])).max() > 0
+    assert settings.read_model(expected).model == chosen.model
+    assert_same(checkpoints.load_params(tmp_path / "model", ema), ema)
     assert (tmp_path / "model" / "card.md").read_text() == "# A card"
 
 
@@ -43,9 +48,9 @@ def test_what_cannot_be_released_is_one_line(tmp_path):
 
 
 def test_the_card_is_made_of_the_runs_own_records(tmp_path):
-    config = make_config().to_dict()
-    config["data"] = {"directory": "/somewhere/faces", "split": "train"}
-    config["model"] = {"resolution": 32, "patch": 2, "prediction": "velocity", "target": "residual", "dtype": "float32"}
+    config = make_config()
+    config.data.directory, config.model.resolution, config.model.unet.patch = "/somewhere/faces", 64, 2
+    config = config.to_dict()
     scores = {"psnr": 31.234, "psnr_copied": 30.0, "ssim": 0.91, "ssim_copied": 0.9}
     lines = [
         {"step": 100, "loss": 1.0, "steps_per_second": 0.5},  # 200 s
@@ -57,7 +62,7 @@ def test_the_card_is_made_of_the_runs_own_records(tmp_path):
     found = card.model_card(tmp_path, config, 700, {"kernel": np.zeros((1000, 2600))})
     for text in (
         "step 700",
-        "| network | 2.6 M parameters, 32x32 frames, patch 2, prints velocity, diffuses the residual",
+        "| network | 2.6 M parameters, 64x64 frames, patch 2, outputs velocity, diffuses the residual",
         "| data | the set `faces`, split `train` |",
         "| steps | 700 of 8 samples |",
         "| time | 13 minutes of training |",
@@ -69,14 +74,8 @@ def test_the_card_is_made_of_the_runs_own_records(tmp_path):
     assert "| hardware | 4 x cpu |" in card.model_card(tmp_path, config, 700, {})
 
 
-def test_an_enhancer_takes_a_run_for_a_model(tmp_path, monkeypatch):
-    monkeypatch.undo()  # the real network, small
-    config = smoke.get_config()
-    runs.write_config(tmp_path, config)
-    params, ema = (build.denoiser(config).init(seed) for seed in (1, 2))
-    state = state_room.initial_state(params, build.optimizer(config), 0)._replace(ema=ema)
-    with checkpoints.RunCheckpoints(tmp_path / "checkpoints") as saves:
-        saves.save(3, state)
-    enhancer = Enhancer.load(tmp_path)
+def test_an_enhancer_takes_a_run_for_a_model(run):
+    workdir, chosen, ema = run
+    enhancer = Enhancer.load(workdir)
     assert_same(enhancer.params, ema)
-    assert (enhancer.size, enhancer.low_size) == (32, 16)
+    assert (enhancer.size, enhancer.low_size, enhancer.sampling) == (32, 64, chosen.sampling)

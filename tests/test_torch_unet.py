@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from configs import smoke
-from facenhance_jax import build, objective
+from facenhance_jax import experiment, objective, settings
 
 torch = pytest.importorskip("torch")
 
@@ -13,7 +13,13 @@ from launch.benchmarks import torch_unet  # noqa: E402
 
 VARIANTS = {
     "everything": {},
-    "as configs/mug.py": dict(patch=1, multipliers=(1, 2), expression="encoder", gate_std=0.0, warp_low=False),
+    "as configs/mug.py": {
+        "unet.patch": 1,
+        "unet.multipliers": (1, 2),
+        "expression": "encoder",
+        "gate_std": 0.0,
+        "warp_low": False,
+    },
     "no tokens": dict(expression="concat", place_low=False, previous="none", target="frame", warp_low=False),
 }
 
@@ -46,12 +52,14 @@ def theirs_flat(training, tensors: list) -> torch.Tensor:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_three_steps_are_ours(variant):
     config = smoke.get_config()
-    config.model.update(VARIANTS[variant])
-    start = build.initial_state(config)
+    config.model.update_from_flattened_dict(VARIANTS[variant])
+    chosen = settings.read(config)
+    ours = experiment.make(chosen)
+    start = ours.initial_state()
     rng = np.random.default_rng(1)  # off zero, where the last layers begin and hide all that is before them
     params = jax.tree.map(lambda x: x + 0.05 * rng.standard_normal(x.shape, np.float32), start.params)
     state, batch = start._replace(params=params, ema=params), random_batch(config)
-    training, step = torch_unet.Training(config, params, "cpu", compiled=False), jax.jit(build.train_step(config))
+    training, step = torch_unet.Training(chosen, params, "cpu", compiled=False), jax.jit(ours.step)
     placed = training.placed(batch)
     for _ in range(3):
         loss = training.step(placed, our_draw(state, batch, config.schedule.timesteps))

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import small_run
 from PIL import Image
 from small_run import (
     assert_same,
@@ -24,20 +23,16 @@ from small_run import (
     make_config,
     numbered,
     raising,
+    train,
     train_step,
 )
 from tensorboardX.proto import event_pb2
 
-from facenhance_jax import build, checkpoints, runlog, runs, training, validation
+from facenhance_jax import checkpoints, runlog, runs, training, validation
 from facenhance_jax.errors import InputError
 from facenhance_jax.metrics.frames import psnr, ssim
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(autouse=True)
-def small_model(monkeypatch):
-    small_run.use(monkeypatch)
 
 
 # ---- the loop --------------------------------------------------------------------------------------------------------
@@ -46,7 +41,7 @@ def small_model(monkeypatch):
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
 def test_six_steps_are_the_plain_step_six_times(tmp_path, parallel, capfd):
     config = make_config(parallel=parallel)
-    training.train(config, tmp_path / "run")
+    train(config, tmp_path / "run")
     assert f"{tmp_path}/run: step 6 of 6, finished\n" in capfd.readouterr().out
     expected = initial_state(config)
     losses = []
@@ -66,13 +61,13 @@ def test_stopped_by_a_signal_and_started_again_it_ends_bit_for_bit_the_same(
     tmp_path, parallel, number, monkeypatch, capfd
 ):
     config = make_config(parallel=parallel, sample_every=3)
-    training.train(config, tmp_path / "straight")
+    train(config, tmp_path / "straight")
     with monkeypatch.context() as patch:
         patch.setattr(training.Pictures, "draw", raising(lambda: signal.raise_signal(number)))
-        training.train(config, tmp_path / "stopped")
+        train(config, tmp_path / "stopped")
     assert f"step 3 of 6, stopped by {number.name}; run it again to go on" in capfd.readouterr().out
     assert checkpoints.steps(tmp_path / "stopped" / "checkpoints") == [3]
-    training.train(config, tmp_path / "stopped")
+    train(config, tmp_path / "stopped")
     assert_same(final_state(tmp_path / "stopped", config), final_state(tmp_path / "straight", config))
     assert [line["step"] for line in logged(tmp_path / "stopped")] == [1, 2, 3, 4, 5, 6]
     for stopped, straight in zip(logged(tmp_path / "stopped"), logged(tmp_path / "straight"), strict=True):
@@ -88,19 +83,19 @@ def test_steps_lost_in_a_crash_are_done_again_and_logged_once(tmp_path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(training.Pictures, "draw", raising(crash))
         with pytest.raises(RuntimeError, match="crash"):
-            training.train(config, tmp_path)
+            train(config, tmp_path)
     assert [line["step"] for line in logged(tmp_path)] == [1, 2, 3, 4]
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 5, "lo')  # as a process killed while writing leaves it
-    training.train(config, tmp_path)
+    train(config, tmp_path)
     assert [line["step"] for line in logged(tmp_path)] == [1, 2, 3, 4, 5, 6]
     assert sorted(entry.name for entry in (tmp_path / "checkpoints").iterdir()) == ["3", "6"]
 
 
 def test_a_finished_run_started_again_does_nothing(tmp_path):
-    training.train(make_config(), tmp_path)
+    train(make_config(), tmp_path)
     before = (tmp_path / "metrics.jsonl").read_text()
-    training.train(make_config(), tmp_path)
+    train(make_config(), tmp_path)
     assert (tmp_path / "metrics.jsonl").read_text() == before
 
 
@@ -121,58 +116,56 @@ def test_a_second_signal_acts_as_it_did_before():
 
 
 def test_another_config_is_refused_by_the_names_of_its_fields(tmp_path):
-    training.train(make_config(), tmp_path)
+    train(make_config(), tmp_path)
     other = make_config(steps=7)
-    other.model.multipliers = (1, 3)
+    other.model.unet.base = 64
     with pytest.raises(InputError) as error:
-        training.train(other, tmp_path)
+        train(other, tmp_path)
     assert str(error.value) == (
-        f"{tmp_path}/config.json: begun with other values of model.multipliers, run.steps; "
+        f"{tmp_path}/config.json: begun with other values of model.unet.base, run.steps; "
         "give those or another --workdir"
     )
     assert checkpoints.read_config(tmp_path / "config.json", "")["run"]["steps"] == 6
 
 
 def test_what_does_not_change_the_network_may_change_if_asked(tmp_path, capfd):
-    training.train(make_config(steps=3), tmp_path)
+    train(make_config(steps=3), tmp_path)
     longer = make_config(steps=6)
     longer.train.learning_rate = 0.5
     with pytest.raises(InputError, match="run.steps, train.learning_rate; give .* or --allow_config_change"):
-        training.train(longer, tmp_path)
-    training.train(longer, tmp_path, allow_config_change=True)
+        train(longer, tmp_path)
+    train(longer, tmp_path, allow_config_change=True)
     assert "going on with other values of run.steps, train.learning_rate" in capfd.readouterr().err
     assert checkpoints.read_config(tmp_path / "config.json", "")["run"]["steps"] == 6
     assert int(final_state(tmp_path, longer).step) == 6
-    longer.model.multipliers = (1, 3)
+    longer.model.unet.base = 64
     longer.run.steps = 7
-    with pytest.raises(InputError, match="other values of model.multipliers; give those or another --workdir$"):
-        training.train(longer, tmp_path, allow_config_change=True)
+    with pytest.raises(InputError, match="other values of model.unet.base; give those or another --workdir$"):
+        train(longer, tmp_path, allow_config_change=True)
 
 
 def test_a_batch_that_does_not_split_is_refused_before_anything_is_written(tmp_path):
     config = make_config()
     config.train.batch_size = 6
     with pytest.raises(InputError, match="config.train.batch_size: 6 examples of this process do not split into 4"):
-        training.train(config, tmp_path / "run")
+        train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_workdir_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(InputError, match="run: is a file; give a folder as --workdir"):
-        training.train(make_config(), tmp_path / "run")
+        train(make_config(), tmp_path / "run")
 
 
-def test_only_the_steps_asked_for_are_logged_and_what_is_not_finite_is_null(tmp_path, monkeypatch):
-    def broken(config, axis=None):
-        def step(run, batch):
-            run, metrics = train_step(config, axis)(run, batch)
-            return run, metrics | {"loss": jnp.where(run.step <= 4, jnp.nan, metrics["loss"])}
+def test_only_the_steps_asked_for_are_logged_and_what_is_not_finite_is_null(tmp_path):
+    config = make_config(log_every=4)
 
-        return step
+    def broken(run, batch, axis=None):
+        run, metrics = train_step(config)(run, batch, axis=axis)
+        return run, metrics | {"loss": jnp.where(run.step <= 4, jnp.nan, metrics["loss"])}
 
-    monkeypatch.setattr(build, "train_step", broken)
-    training.train(make_config(log_every=4), tmp_path)
+    train(config, tmp_path, step=broken)
     lines = logged(tmp_path)
     assert [line["step"] for line in lines] == [4, 6]  # every fourth, and the last
     assert lines[0]["loss"] is None and lines[1]["loss"] > 0
@@ -185,8 +178,8 @@ def test_only_the_steps_asked_for_are_logged_and_what_is_not_finite_is_null(tmp_
 
 def test_a_line_is_the_mean_of_the_steps_since_the_last(tmp_path):
     """Losses and those of each noise level are averaged; here a level is the first or second half of each batch."""
-    training.train(make_config(), tmp_path / "each")
-    training.train(make_config(log_every=3), tmp_path / "third")
+    train(make_config(), tmp_path / "each")
+    train(make_config(log_every=3), tmp_path / "third")
     each = logged(tmp_path / "each")
     for line, steps in zip(logged(tmp_path / "third"), (each[:3], each[3:]), strict=True):
         for name in ("loss", "loss_noise1of2", "loss_noise2of2"):
@@ -197,11 +190,10 @@ def test_a_line_is_the_mean_of_the_steps_since_the_last(tmp_path):
 def test_a_validation_scores_samples_and_the_copied_photo_and_names_the_best(tmp_path, monkeypatch):
     """Samples are the low-res frames here: their scores are known without a network."""
     large = {name: np.repeat(np.repeat(value, 8, 1), 8, 2) for name, value in make_batch(9, 8).items()}
-    monkeypatch.setattr(build, "validation_batches", lambda config: [large])
     losses = iter([0.3, 0.2, 0.4])
-    monkeypatch.setattr(build, "validation_loss", lambda config: lambda params, batch: params["kernel"][0, 0] * 0)
     monkeypatch.setattr(validation.Validation, "score", scored := spy(validation.Validation.score, losses))
-    training.train(make_config(validate_every=2, save_every=100), tmp_path)
+    parts = dict(validation_batches=lambda: [large], loss=lambda params, batch, key: (params["kernel"][0, 0] * 0, {}))
+    train(make_config(validate_every=2, save_every=100), tmp_path, **parts)
     lines = [line for line in logged(tmp_path) if "validation_loss" in line]
     assert [line["step"] for line in lines] == [2, 4, 6]
     assert lines[0]["validation_psnr"] == pytest.approx(psnr(large["low"], large["high"]).mean())
@@ -209,7 +201,7 @@ def test_a_validation_scores_samples_and_the_copied_photo_and_names_the_best(tmp
     assert lines[0]["validation_ssim_copied"] == pytest.approx(ssim(large["identity"], large["high"]).mean())
     assert lines[2] == {"step": 6} | {f"validation_{name}": value for name, value in scored.last.items()}
     assert checkpoints.steps(tmp_path / "checkpoints") == [4, 6]
-    assert [runs.read_ema(tmp_path, which)[1] for which in ("newest", "best")] == [6, 4]
+    assert [runs.chosen_step(tmp_path, which) for which in ("newest", "best")] == [6, 4]
 
 
 def spy(score, losses):
@@ -224,18 +216,18 @@ def spy(score, losses):
 
 def test_what_is_never_finite_stops_the_run_and_loses_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(runlog, "MAX_SKIPPED", 3)
+    config = make_config(steps=50)
 
-    def broken(config, axis=None):
-        step = train_step(config, axis)
-        return lambda run, batch: step(run, batch | {"high": batch["high"] * jnp.where(run.step < 4, 1.0, jnp.nan)})
+    def broken(run, batch, axis=None):
+        spoilt = batch["high"] * jnp.where(run.step < 4, 1.0, jnp.nan)
+        return train_step(config)(run, batch | {"high": spoilt}, axis=axis)
 
-    monkeypatch.setattr(build, "train_step", broken)
     with pytest.raises(InputError, match="not finite for 3 steps in a row, up to step 7: nothing was learned"):
-        training.train(make_config(steps=50), tmp_path)
+        train(config, tmp_path, step=broken)
     (step,) = checkpoints.steps(tmp_path / "checkpoints")
     end = final_state(tmp_path, make_config())
     assert int(end.step) == step <= 9 and int(end.skipped) == step - 4
-    training.train(make_config(steps=4), tmp_path / "good")
+    train(make_config(steps=4), tmp_path / "good", step=broken)
     good = final_state(tmp_path / "good", make_config())
     assert_same((end.params, end.ema, end.opt_state), (good.params, good.ema, good.opt_state))
 
@@ -246,23 +238,23 @@ def test_a_checkpoint_is_also_due_by_the_clock(tmp_path, monkeypatch):
     saved = []
     monkeypatch.setattr(checkpoints.RunCheckpoints, "save", lambda self, step, state, loss: saved.append(step))
     monkeypatch.setattr(checkpoints.RunCheckpoints, "wait", lambda self: True)
-    training.train(make_config(save_minutes=2.5), tmp_path)
+    train(make_config(save_minutes=2.5), tmp_path)
     assert saved == [3, 6]
 
 
 def test_a_trace_is_written_of_the_steps_asked_for(tmp_path):
-    training.train(make_config(profile_steps=(2, 4)), tmp_path)
+    train(make_config(profile_steps=(2, 4)), tmp_path)
     assert list((tmp_path / "profile").rglob("*.xplane.pb"))
 
 
 def test_the_environment_is_written_beside_the_config(tmp_path):
-    training.train(make_config(), tmp_path)
+    train(make_config(), tmp_path)
     found = checkpoints.read_config(tmp_path / "environment.json", "")
     assert found["packages"]["jax"] == jax.__version__ and found["devices"] == "4 x cpu" and found["processes"] == 1
 
 
 def test_pictures_show_the_first_batch_at_every_due_step(tmp_path):
-    training.train(make_config(sample_every=2), tmp_path)
+    train(make_config(sample_every=2), tmp_path)
     files = sorted(file.name for file in (tmp_path / "samples").iterdir())
     assert files == ["00000002.png", "00000004.png", "00000006.png"]
     batch = make_batch(0, 8)
@@ -273,7 +265,7 @@ def test_pictures_show_the_first_batch_at_every_due_step(tmp_path):
 
 
 def test_tensorboard_gets_the_same_scalars_and_the_pictures(tmp_path):
-    training.train(make_config(sample_every=3), tmp_path)
+    train(make_config(sample_every=3), tmp_path)
     data = next(tmp_path.glob("events.out.tfevents.*")).read_bytes()
     values = {}
     while data:  # length, its crc, the event, its crc

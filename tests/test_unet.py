@@ -7,11 +7,11 @@ import pytest
 from flax import nnx
 
 from configs import demo, mug
-from facenhance_jax import build
+from facenhance_jax import settings
 from facenhance_jax.expression import ExpressionEncoder
 from facenhance_jax.unet import Attention, ResBlock, UNet, UNetConfig, timestep_embedding
 
-TINY = UNetConfig(resolution=16, in_channels=6, base=32, multipliers=(1, 2), attention_levels=(1,), token_width=32)
+TINY = UNetConfig(base=32, multipliers=(1, 2), attention_levels=(1,))
 
 
 def size(params) -> int:
@@ -19,11 +19,11 @@ def size(params) -> int:
 
 
 def abstract(config) -> dict:
-    return build.denoiser(config).abstract_params()
+    return settings.read_model(config).denoiser().abstract_params()
 
 
 def test_the_papers_unet_has_195_million_parameters():
-    unet = nnx.eval_shape(lambda: UNet(UNetConfig(token_width=0), rngs=nnx.Rngs(0)))
+    unet = nnx.eval_shape(lambda: UNet(UNetConfig(), 9, 3, rngs=nnx.Rngs(0)))
     assert size(nnx.state(unet, nnx.Param)) == 195_309_955
 
 
@@ -41,7 +41,7 @@ def test_the_parts_of_the_demo_config():
 
 
 def test_attention_is_at_12x12_and_in_the_middle_only():
-    unet = nnx.eval_shape(lambda: UNet(UNetConfig(), rngs=nnx.Rngs(0)))
+    unet = nnx.eval_shape(lambda: UNet(UNetConfig(), 9, 3, token_width=512, rngs=nnx.Rngs(0)))
     attending = [stage.attention.qkv.in_features for stage in [*unet.downs, *unet.ups] if stage.attention]
     assert attending == [
         512,
@@ -53,7 +53,7 @@ def test_attention_is_at_12x12_and_in_the_middle_only():
 
 
 def test_the_output_is_zero_at_initialisation():
-    unet = UNet(TINY, rngs=nnx.Rngs(0))
+    unet = UNet(TINY, 6, 3, token_width=32, rngs=nnx.Rngs(0))
     images, tokens = jnp.ones((2, 16, 16, 6)), jnp.ones((2, 4, 32))
     assert not unet(images, jnp.array([1, 1000]), tokens).any()
 
@@ -94,15 +94,17 @@ def test_the_timestep_embedding_is_guided_diffusions():
 
 
 def test_a_patched_unet_answers_at_full_resolution():
-    config = UNetConfig(resolution=16, in_channels=3, patch=2, base=32, multipliers=(1,), attention_levels=())
-    unet = UNet(config, rngs=nnx.Rngs(0))
+    config = UNetConfig(patch=2, base=32, multipliers=(1,), attention_levels=())
+    unet = UNet(config, 3, 3, rngs=nnx.Rngs(0))
     unet.exit.bias[...] = jnp.arange(12.0)  # channels of the 2x2 square: (row, column, colour)
     out = unet(jnp.zeros((1, 16, 16, 3)), jnp.array([1]))
     np.testing.assert_array_equal(out[0, 2:4, 4:6], jnp.arange(12.0).reshape(2, 2, 3))
 
 
 def test_bfloat16_computes_in_bfloat16_from_float32_parameters():
-    exact, half = (UNet(TINY, dtype=dtype, rngs=nnx.Rngs(0)) for dtype in (jnp.float32, jnp.bfloat16))
+    exact, half = (
+        UNet(TINY, 6, 3, token_width=32, dtype=dtype, rngs=nnx.Rngs(0)) for dtype in (jnp.float32, jnp.bfloat16)
+    )
     for unet in (exact, half):
         unet.exit.kernel[...] = 0.1 * jax.random.normal(jax.random.key(2), unet.exit.kernel.shape)
     assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(half, nnx.Param))} == {jnp.dtype("float32")}
@@ -128,8 +130,7 @@ def test_the_encoder_halves_to_tokens():
     "bad, message",
     [
         (dict(base=48), "base must be a positive multiple of 32"),
-        (dict(resolution=100), "must be a multiple of patch x"),
-        (dict(patch=7), "must be a multiple of patch x"),
+        (dict(patch=0), "patch must be at least 1"),
         (dict(attention_levels=(6,)), "must lie in 0..5"),
     ],
 )

@@ -50,33 +50,21 @@ def table(networks: dict[str, ml_collections.ConfigDict], clips: tuple[int, ...]
 
 def measure(config: ml_collections.ConfigDict, clips: str, *plan: str) -> dict:
     """In a process of its own: seconds for each "steps:frames" and memory; without a plan the FLOPs of a call."""
-    import jax
 
-    from facenhance_jax import build, recurrence
-    from facenhance_jax.enhancer import CHUNK
-    from facenhance_jax.pixels import to_signal
+    from facenhance_jax.enhancer import Enhancer
+    from facenhance_jax.settings import read_model
 
-    denoiser, abreast, rng = build.denoiser(config), int(clips), np.random.default_rng(0)
+    chosen, abreast, rng = read_model(config), int(clips), np.random.default_rng(0)
+    denoiser = chosen.denoiser()
     if not plan:
         return flops_of_call(denoiser, abreast)
-    params, side, low_side = denoiser.init(0), config.model.resolution, config.model.low_size
-    low = rng.integers(0, 256, (CHUNK, abreast, low_side, low_side, 3), dtype=np.uint8)
-    photo = jax.device_put(rng.integers(0, 256, (abreast, side, side, 3), dtype=np.uint8))
-    place = np.tile(np.float32([0.1, 0.2, 0.7]) * side, (abreast, 1))
-
-    def run(program, frames: int) -> None:
-        """As `Enhancer.stream` does: chunk after chunk, each brought to the host."""
-        previous, key = to_signal(photo), jax.random.key(0)
-        for first in range(0, frames, CHUNK):
-            count = np.int32(min(CHUNK, frames - first))
-            previous, enhanced = program(params, low, photo, previous, np.int32(first), count, key, place)
-            np.asarray(enhanced)
-
+    enhancer = Enhancer(denoiser, denoiser.init(0), chosen.sampling)
+    photos = rng.integers(0, 256, (abreast, enhancer.size, enhancer.size, 3), dtype=np.uint8)
     times = []
     for steps, frames in (map(int, item.split(":")) for item in plan):
-        chunk = functools.partial(recurrence.enhance_chunk, denoiser=denoiser, plan=build.plan(denoiser, steps))
-        program = jax.jit(chunk)
-        times.append(seconds(lambda: run(program, frames), repeats=1 if steps >= FEW_FROM else 3))  # noqa: B023
+        lows = rng.integers(0, 256, (abreast, frames, enhancer.low_size, enhancer.low_size, 3), dtype=np.uint8)
+        run = functools.partial(enhancer.enhance_batch, lows, photos, steps=steps)
+        times.append(seconds(run, repeats=1 if steps >= FEW_FROM else 3))
     return {"seconds": times, "mib": apart.memory()}
 
 

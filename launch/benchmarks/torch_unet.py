@@ -5,14 +5,13 @@ Modules bear our names, so that our parameters fit them (`converted`). Images ar
 
 import math
 
-import ml_collections
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from facenhance_jax import build
 from facenhance_jax.denoiser import SHARE_UNIT, DenoiserConfig
+from facenhance_jax.settings import Settings
 from facenhance_jax.unet import GROUPS, HEAD_CHANNELS, UNetConfig
 
 
@@ -97,15 +96,15 @@ class Stage(nn.Module):
 class UNet(nn.Module):
     """As `unet.UNet`."""
 
-    def __init__(self, config: UNetConfig):
+    def __init__(self, config: UNetConfig, in_channels: int, out_channels: int, extra_channels: int, token_width: int):
         super().__init__()
         self.config = config
         base, width, area = config.base, 4 * config.base, config.patch**2
         self.time_in, self.time_out = nn.Linear(base, width), nn.Linear(width, width)
-        self.entrance = nn.Conv2d(config.in_channels * area, base, 3, padding=1)
+        self.entrance = nn.Conv2d(in_channels * area, base, 3, padding=1)
 
         def stage(inputs: int, outputs: int, level: int | None = None, resample: str = "") -> Stage:
-            attention = Attention(outputs, config.token_width) if level in config.attention_levels else None
+            attention = Attention(outputs, token_width) if level in config.attention_levels else None
             return Stage(ResBlock(inputs, outputs, width, resample), attention)
 
         channels, skips, downs, ups = base, [base], [], []
@@ -127,8 +126,8 @@ class UNet(nn.Module):
                 ups.append(stage(channels, channels, resample="up"))
         self.downs, self.ups = nn.ModuleList(downs), nn.ModuleList(ups)
         self.norm = norm(base)
-        self.exit = nn.Conv2d(base, config.out_channels * area, 3, padding=1)
-        self.extra = nn.Conv2d(base, config.extra_channels * area, 3, padding=1) if config.extra_channels else None
+        self.exit = nn.Conv2d(base, out_channels * area, 3, padding=1)
+        self.extra = nn.Conv2d(base, extra_channels * area, 3, padding=1) if extra_channels else None
         frequencies = torch.exp(-math.log(10000.0) * torch.arange(base // 2) / (base // 2))
         self.register_buffer("frequencies", frequencies, persistent=False)
 
@@ -176,9 +175,10 @@ class Network(nn.Module):
     def __init__(self, config: DenoiserConfig):
         super().__init__()
         self.config = config
-        self.unet = UNet(config.unet)
-        encoded = config.expression != "concat"
-        self.expression = ExpressionEncoder(config.low_size, config.expression_channels) if encoded else None
+        outputs = (4 if config.gate_std else 3, 3 if config.warp_low else 0)
+        self.unet = UNet(config.unet, config.in_channels, *outputs, config.token_width)
+        encoder = ExpressionEncoder(config.low_size, config.expression_channels)
+        self.expression = encoder if config.token_width else None
 
     def velocity(
         self,
@@ -198,17 +198,17 @@ class Network(nn.Module):
             inside = ((places > -0.5) & (places < config.low_size - 0.5)).all(-1)[:, None]
             images.append(torch.where(inside, self._sampled(low, places), -1.0))
         tokens = self.expression(low) if self.expression else None
-        printed = self.unet(torch.cat(images, dim=1), timestep, tokens)
-        velocity, phi = printed[:, :3], phi[:, None, None, None]
+        output = self.unet(torch.cat(images, dim=1), timestep, tokens)
+        velocity, phi = output[:, :3], phi[:, None, None, None]
         sin, cos = phi.sin(), phi.cos()
         if config.gate_std:
             variance = config.gate_std**2
             gain = cos * sin * (1.0 - variance) / (variance * cos**2 + sin**2)
-            velocity = velocity + printed[:, 3:4] * gain * noisy
+            velocity = velocity + output[:, 3:4] * gain * noisy
         if config.warp_low:
-            share, shift = SHARE_UNIT * printed[:, -3:-2], printed[:, -2:]
-            coarse = F.avg_pool2d(shift, config.patch)
-            smooth = F.interpolate(coarse, scale_factor=float(config.patch), mode="bilinear").permute(0, 2, 3, 1)
+            share, shift = SHARE_UNIT * output[:, -3:-2], output[:, -2:]
+            coarse = F.avg_pool2d(shift, config.unet.patch)
+            smooth = F.interpolate(coarse, scale_factor=float(config.unet.patch), mode="bilinear").permute(0, 2, 3, 1)
             warped = self._sampled(low, self._places(place) + smooth)
             velocity = velocity - sin * share * self.to_target(warped, identity)
         return velocity
@@ -253,9 +253,9 @@ class Training:
     fused Adam. `step` draws its own noise where none is given.
     """
 
-    def __init__(self, config: ml_collections.ConfigDict, params: dict, device: str, compiled: bool):
-        denoiser = build.denoiser(config)
-        self.train, self.steps, self.done, self.device = config.train, config.run.steps, 0, device
+    def __init__(self, settings: Settings, params: dict, device: str, compiled: bool):
+        denoiser = settings.denoiser()
+        self.train, self.steps, self.done, self.device = settings.train, settings.run.steps, 0, device
         self.half = denoiser.config.dtype == "bfloat16"
         self.phi = torch.tensor(denoiser.schedule.phi, dtype=torch.float32, device=device)
         self.network = Network(denoiser.config)

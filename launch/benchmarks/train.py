@@ -70,20 +70,21 @@ def flops_of_step(config: ml_collections.ConfigDict, batch: int) -> dict:
     """The FLOPs of our step."""
     import jax
 
-    from facenhance_jax import build
+    from facenhance_jax import experiment, settings
 
-    state = jax.eval_shape(lambda: build.initial_state(config))
-    return apart.counted(build.train_step(config), state, random_batch(config, batch))
+    ours = experiment.make(settings.read(config))
+    return apart.counted(ours.step, jax.eval_shape(ours.initial_state), random_batch(config, batch))
 
 
 def ours(config: ml_collections.ConfigDict, batch: int, steps: int) -> dict:
     """Seconds a step, and memory."""
     import jax
 
-    from facenhance_jax import build
+    from facenhance_jax import experiment, settings
 
-    state, placed = build.initial_state(config), jax.device_put(random_batch(config, batch))
-    update = jax.jit(build.train_step(config), donate_argnums=0)
+    made = experiment.make(settings.read(config))
+    state, placed = made.initial_state(), jax.device_put(random_batch(config, batch))
+    update = jax.jit(made.step, donate_argnums=0)
 
     def run() -> None:
         nonlocal state
@@ -99,11 +100,11 @@ def theirs(config: ml_collections.ConfigDict, batch: int, steps: int, platform: 
     import torch
 
     from benchmarks import torch_unet
-    from facenhance_jax import build
+    from facenhance_jax import settings
 
     torch.backends.cudnn.benchmark = True
-    device = "cuda" if platform == "gpu" else "cpu"
-    training = torch_unet.Training(config, build.denoiser(config).init(0), device, compiled)
+    device, chosen = "cuda" if platform == "gpu" else "cpu", settings.read(config)
+    training = torch_unet.Training(chosen, chosen.denoiser().init(0), device, compiled)
     placed = training.placed(random_batch(config, batch))
 
     def run() -> None:
@@ -122,12 +123,12 @@ def agreement(config: ml_collections.ConfigDict) -> dict:
     import torch
 
     from benchmarks import torch_unet
-    from facenhance_jax import build
+    from facenhance_jax import settings
     from facenhance_jax.denoiser import Conditions
 
     config.model.dtype = "float32"
-    denoiser, batch, rng = build.denoiser(config), random_batch(config, 1), np.random.default_rng(1)
-    # Fresh networks print zeros, whatever is before their last layers.
+    denoiser, batch, rng = settings.read_model(config).denoiser(), random_batch(config, 1), np.random.default_rng(1)
+    # Fresh networks output zeros, whatever is before their last layers.
     params = jax.tree.map(lambda x: x + 0.02 * rng.standard_normal(x.shape, np.float32), denoiser.init(0))
     noisy, identity, previous, low = (
         rng.standard_normal(batch[name].shape, np.float32) for name in ("high", "identity", "previous", "low")

@@ -1,0 +1,218 @@
+"""The values of a config, checked once: this file alone reads a ConfigDict, and everything else takes what it gives.
+
+A new field is written in two places: in configs/mug.py, with its unit, and in the dataclass that holds it (here, or
+`DenoiserConfig` or `UNetConfig` for the network's own).
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ml_collections
+
+from facenhance_jax.denoiser import Denoiser, DenoiserConfig
+from facenhance_jax.diffusion import linear_schedule
+from facenhance_jax.errors import InputError
+
+STRATEGIES = ("jit", "fsdp", "pmap")
+SPLITS = ("train", "test", "all")
+
+
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """The noise levels; see `diffusion.linear_schedule`."""
+
+    timesteps: int
+    beta_start: float
+    beta_end: float
+
+    def __post_init__(self):
+        linear_schedule(**dataclasses.asdict(self))
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How a model is meant to be sampled.
+
+    Attributes:
+      steps: denoising steps of a frame.
+      solver: "ddim" or "2m"; see `sampler.make_plan`.
+      temperature: scale of the noise that sampling starts from. 1 draws from what was learnt; less draws nearer to its
+        mean, which suits a network that leaves some of the noise in its frames.
+      shared_noise: whether every frame of a clip starts from the same noise, which flickers less. The paper draws other
+        noise for each frame.
+    """
+
+    steps: int
+    solver: str
+    temperature: float
+    shared_noise: bool
+
+    def __post_init__(self):
+        if not 0 <= self.temperature <= 1:
+            raise ValueError(f"temperature must be from 0 to 1, not {self.temperature}")
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which data set, and how samples are drawn from it; configs/mug.py says what each field is."""
+
+    directory: str
+    split: str
+    validation_split: str
+    any_previous: bool
+    flip: bool
+    jitter: float
+    degrade: float
+    workers: int
+
+    def __post_init__(self):
+        for field in ("split", "validation_split"):
+            if getattr(self, field) not in SPLITS:
+                raise ValueError(f"{field} must be one of {', '.join(SPLITS)}, not {getattr(self, field)!r}")
+        for field in ("jitter", "degrade"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise ValueError(f"{field} must be from 0 to 1, not {getattr(self, field)}")
+        _check_at_least(self, workers=0)
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How the parameters are moved; configs/mug.py says what each field is."""
+
+    seed: int
+    start_from: str
+    batch_size: int
+    accumulate: int
+    learning_rate: float
+    warmup_steps: int
+    decay: str
+    gradient_clip: float
+    ema_decay: float
+    ema_warmup: bool
+    loss_weighting: str
+
+    def __post_init__(self):
+        _check_at_least(self, batch_size=1, accumulate=1, warmup_steps=0, gradient_clip=0, learning_rate=0)
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay must be from 0 to below 1, not {self.ema_decay}")
+        for field, choices in {"decay": ("none", "cosine"), "loss_weighting": ("x_prev", "velocity")}.items():
+            if getattr(self, field) not in choices:
+                raise ValueError(f"{field} must be {' or '.join(choices)}, not {getattr(self, field)!r}")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What the training loop does when; configs/mug.py says what each field is."""
+
+    steps: int
+    log_every: int
+    sample_every: int
+    save_every: int
+    save_minutes: float
+    validate_every: int
+    validate_batches: int
+    profile_steps: tuple[int, int]
+    parallel: str
+
+    def __post_init__(self):
+        _check_at_least(self, steps=1, log_every=1, sample_every=1, save_every=1, validate_batches=1)
+        _check_at_least(self, save_minutes=0, validate_every=0)
+        if len(self.profile_steps) != 2 or not 0 <= self.profile_steps[0] <= self.profile_steps[1]:
+            raise ValueError(f"profile_steps must be (first, last), or (0, 0) for none, not {self.profile_steps}")
+        if self.parallel not in STRATEGIES:
+            raise ValueError(f"parallel must be one of {', '.join(STRATEGIES)}, not {self.parallel!r}")
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What a released model's config.json says of it: the network, its noise schedule, and how it is sampled."""
+
+    model: DenoiserConfig
+    schedule: ScheduleSettings
+    sampling: SamplingSettings
+
+    def denoiser(self) -> Denoiser:
+        """The network and its schedule, without parameters."""
+        return Denoiser(self.model, linear_schedule(**dataclasses.asdict(self.schedule)))
+
+
+@dataclass(frozen=True)
+class Settings(ModelSettings):
+    """Everything that a training's config says."""
+
+    data: DataSettings
+    train: TrainSettings
+    run: RunSettings
+
+    def to_dict(self) -> dict[str, Any]:
+        """The config again, as nested dictionaries."""
+        return dataclasses.asdict(self)
+
+
+def read(config: ml_collections.ConfigDict | Mapping[str, Any]) -> Settings:
+    """The settings of a training. Raises InputError, which names the field, where a value is missing or wrong."""
+    return _checked(Settings, config)
+
+
+def read_model(config: ml_collections.ConfigDict | Mapping[str, Any]) -> ModelSettings:
+    """The settings of a model, from its config.json or a training's config. Raises InputError as `read` does."""
+    return _checked(ModelSettings, config)
+
+
+def _checked(kind: type, config: ml_collections.ConfigDict | Mapping[str, Any]) -> Any:
+    values = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config
+    values = upgraded(values)
+    settings = _make(
+        kind, {field.name: values[field.name] for field in dataclasses.fields(kind) if field.name in values}, "config"
+    )
+    try:
+        settings.denoiser().plan(settings.sampling.steps, settings.sampling.solver)
+    except InputError as error:
+        raise InputError(f"config.sampling: {error}") from error
+    return settings
+
+
+def _make(kind: type, values: Mapping[str, Any], where: str) -> Any:
+    """A dataclass of these values, and those within it; its refusals name the section of the config."""
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    if unknown := sorted(values.keys() - fields.keys()):
+        raise InputError(f"{where}: has no field {unknown[0]!r}; its fields are {', '.join(fields)}")
+    made = {}
+    for name, field in fields.items():
+        if name in values:
+            nested = dataclasses.is_dataclass(field.type)
+            made[name] = _make(field.type, values[name], f"{where}.{name}") if nested else values[name]
+        elif field.default is dataclasses.MISSING:
+            raise InputError(f"{where}: the field {name!r} is missing; write it as configs/mug.py has it")
+    try:
+        return kind(**made)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where}: {str(error).splitlines()[0]}") from error
+
+
+def _check_at_least(settings: Any, **least: float) -> None:
+    for field, bound in least.items():
+        if not getattr(settings, field) >= bound:
+            raise ValueError(f"{field} must be at least {bound}, not {getattr(settings, field)}")
+
+
+def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A config as earlier versions wrote it into config.json, with the fields of this one; a present one as it is."""
+    values = {name: dict(section) for name, section in values.items()}
+    model = values.get("model", {})
+    if model and "unet" not in model:
+        names = [field.name for field in dataclasses.fields(DenoiserConfig.unet) if field.name in model]
+        model["unet"] = {name: model.pop(name) for name in names}
+    if "sampling" not in values:
+        whole = model.get("prediction") == "x_prev"
+        timesteps = values.get("schedule", {}).get("timesteps", 1000)
+        temperature = model.pop("temperature", 1.0)
+        steps = timesteps if whole else min(8, timesteps)
+        values["sampling"] = dict(steps=steps, solver="ddim", temperature=temperature, shared_noise=True)
+        if "train" in values:
+            values["train"].setdefault("ema_warmup", True)
+    return values
