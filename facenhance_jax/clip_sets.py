@@ -1,6 +1,6 @@
 """The clips that a model is judged on: drawn people, a prepared data set's, or what a light generator wrote.
 
-A set is a sequence of `TestClip`s that are made when they are asked for and not kept; `describe()` says what is in it.
+A set is a sequence of `EvaluationClip`s, each made when it is asked for and not kept. `describe()` says what is in it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,10 +22,8 @@ DRAWN_AT = 192  # pixels: smaller drawn clips are drawn so and made smaller, as 
 
 
 @dataclass(frozen=True)
-class TestClip:
+class EvaluationClip:
     """What the enhancer gets (low, identity), what it should give (real), and where the face is in that."""
-
-    __test__ = False  # no test of pytest's
 
     subject: str
     expression: str
@@ -51,7 +49,7 @@ class ClipSet(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> TestClip: ...
+    def __getitem__(self, index: int) -> EvaluationClip: ...
 
     def describe(self) -> dict[str, Any]:
         """What the set is, for the record."""
@@ -68,14 +66,14 @@ class Drawn:
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, index: int) -> TestClip:
+    def __getitem__(self, index: int) -> EvaluationClip:
         return self.draw(*self.clips[index])
 
-    def draw(self, subject: int, expression: str) -> TestClip:
+    def draw(self, subject: int, expression: str) -> EvaluationClip:
         sizes = {"size": max(self.size, DRAWN_AT), "low_size": self.low_size}
         clip = evaluation.draw(subject, expression, frames=self.frames, **sizes)
         real, identity = (np.stack([resize(image, self.size) for image in of]) for of in (clip.real, [clip.identity]))
-        return TestClip(str(subject), expression, "", real, identity[0], clip.low, _resized(clip.face, self.size))
+        return EvaluationClip(str(subject), expression, "", real, identity[0], clip.low, _resized(clip.face, self.size))
 
     def describe(self) -> dict[str, Any]:
         subjects = sorted({subject for subject, _ in self.clips})
@@ -109,14 +107,14 @@ class Prepared:
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, index: int) -> TestClip:
+    def __getitem__(self, index: int) -> EvaluationClip:
         record = self.records[index]
         subject, session, expression, take = self.words(index)
         name = f"{self.directory}, record {index}"
         real, low = (np.stack([layout.decode(data, name) for data in record[field]]) for field in ("high", "low"))
         identity = layout.decode(record["identity"], name)
         face = np.broadcast_to(_placed_face(record["place"].decode(), self.size), real.shape[:3])
-        return TestClip(subject, expression, "/".join(filter(None, (session, take))), real, identity, low, face)
+        return EvaluationClip(subject, expression, "/".join(filter(None, (session, take))), real, identity, low, face)
 
     def words(self, index: int) -> tuple[str, str, str, str]:
         """A record's subject, session, expression and take."""
@@ -169,7 +167,7 @@ class Generated:
     def __len__(self) -> int:
         return len(self.made)
 
-    def __getitem__(self, index: int) -> TestClip:
+    def __getitem__(self, index: int) -> EvaluationClip:
         clip, pair = self.made[index], self.pairs[index]
         low = clip.frames()
         if len(low) != self.frames:
@@ -201,7 +199,7 @@ class Before:
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, index: int) -> TestClip:
+    def __getitem__(self, index: int) -> EvaluationClip:
         clip = self.clips[index]
         real = np.stack([resize(frame, self.size) for frame in clip.real_low])
         face = _resized(clip.real_low.any(axis=-1), self.size)
@@ -222,7 +220,7 @@ class Spread:
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def __getitem__(self, index: int) -> TestClip:
+    def __getitem__(self, index: int) -> EvaluationClip:
         return self.clips[self.chosen[index]]
 
     def describe(self) -> dict[str, Any]:

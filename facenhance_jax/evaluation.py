@@ -19,7 +19,7 @@ HELD_OUT = range(9000, 9013)  # drawn subjects that no training set may hold (th
 
 @dataclass(frozen=True)
 class Row:
-    """One way of making the frames and how near it comes: means over frames, PSNR in dB, SSIM up to 1."""
+    """One method of making the frames and how near it comes: means over frames, PSNR in dB, SSIM up to 1."""
 
     name: str
     psnr: float
@@ -68,23 +68,23 @@ def compare(
     face: Bool[np.ndarray, "n h w"],
 ) -> list[Row]:
     """Scores the enhanced frames, the photo copied to every frame, and the low-res frames upsampled."""
-    ways = {
+    methods = {
         "enhanced": enhanced,
         "photo copied": np.broadcast_to(identity, real.shape),
         "low-res upsampled": np.stack([resize(frame, real.shape[1]) for frame in low]),
     }
     return [
         Row(name, *(float(np.mean(f(made, real, mask))) for mask in (None, face) for f in (psnr, ssim)))
-        for name, made in ways.items()
+        for name, made in methods.items()
     ]
 
 
 def average(clips: Iterable[Sequence[Row]]) -> list[Row]:
-    """The mean over clips of each way's row."""
+    """The mean over clips of each method's row."""
     rows = []
-    for ways in zip(*clips, strict=True):
-        numbers = np.mean([(row.psnr, row.ssim, row.face_psnr, row.face_ssim) for row in ways], axis=0)
-        rows.append(Row(ways[0].name, *numbers.tolist()))
+    for methods in zip(*clips, strict=True):
+        numbers = np.mean([(row.psnr, row.ssim, row.face_psnr, row.face_ssim) for row in methods], axis=0)
+        rows.append(Row(methods[0].name, *numbers.tolist()))
     return rows
 
 

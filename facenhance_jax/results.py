@@ -1,27 +1,27 @@
 """The folder of an evaluation: every clip's scores as they are made, and what follows from them.
 
     results.json      format, settings, metrics, absent, rows, kept: below
-    clips.csv         a line for each clip and way: clip, subject, expression, way, steps, then the metrics; blank where
-                      a clip has no such number
+    clips.csv         a line for each clip and method: clip, subject, expression, method (a key), steps, then the
+                      metrics; blank where a clip has no such number
     settings.json     what the folder was begun with; other settings are refused
-    ways/KEY/         NNNN.json, one clip each, written as it is scored; way.json, what the way's frames depend on
+    methods/KEY/      NNNN.json, one clip each, written as it is scored; method.json, what the method's frames depend on
     kept/NNNN.npz     frames of a few clips (no pickle), uint8: identity [h, w, 3], low [n, l, l, 3], enhanced and real
                       [n, h, w, 3]; and face, bool [n, h, w]
 
 In results.json:
-    format    2
+    format    3
     settings  data, drawn (whether by a program), frames, size, stride, face, n (clips), batch, resize; subjects, or
               generator and stand_in
     metrics   {metric: {label, unit, best: "high" or "low", digits}}, and in `extractors` what computed acd, expression
               and fvd, with the SHA-256 of the weights
     absent    {group of metrics: why it was not computed at all}
-    rows      a list, one for each way: way (its name), key, steps (null for baselines), n, model (SHA-256) and seed
-              where there is one; the means over clips, each only where it has a value; fvd and fvd_half (see
+    rows      a list, one for each method: method (its name), key, steps (null for baselines), n, model (SHA-256) and
+              seed where there is one; the means over clips, each only where it has a value; fvd and fvd_half (see
               `scores.distances`); clips, {metric: how many clips have it} where they are fewer than n; absent, {metric:
               why, by the first such clip}; seconds_per_frame of making the frames, compiling not counted; scoring,
               {group of metrics: seconds a frame of computing them}, the first clip (which compiles) left out.
               The row "real" is the real clips' own: acd, acd_i, and in fvd_half the floor of FVD
-    kept      a list: clip, file, why (a list such as "first of anger", "worst psnr") and way (a key)
+    kept      a list: clip, file, why (a list such as "first of anger", "worst psnr") and method (a key)
 """
 
 import csv
@@ -35,13 +35,13 @@ from typing import Any
 import numpy as np
 
 from facenhance_jax import scores, terminal
-from facenhance_jax.clip_sets import ClipSet, TestClip
+from facenhance_jax.clip_sets import ClipSet, EvaluationClip
 from facenhance_jax.errors import InputError
 from facenhance_jax.media.writing import replacing
+from facenhance_jax.methods import Method
 from facenhance_jax.scores import METRICS, Score, Scorer
-from facenhance_jax.ways import Way
 
-FORMAT = 2
+FORMAT = 3
 REAL = "real"  # the key and the name of the real clips' own row
 WORST = ("psnr", "ssim", "face_psnr", "temporal", "acd_i", "landmarks")  # the worst clip by each of these is kept
 
@@ -50,14 +50,14 @@ class Evaluation:
     """An evaluation in a folder; one that is there goes on.
 
     Clips go through in batches that are always the same, so a run that was killed ends with the numbers it would have
-    had. `shown` is the key of the way whose frames are kept.
+    had. `shown` is the key of the method whose frames are kept.
     """
 
     def __init__(
-        self, folder: Path | str, clips: ClipSet, scorer: Scorer, ways: Sequence[Way], *, batch: int, shown: str
+        self, folder: Path | str, clips: ClipSet, scorer: Scorer, methods: Sequence[Method], *, batch: int, shown: str
     ):
-        """Raises InputError where the folder cannot be written, or was begun with other settings or ways."""
-        self.folder, self.clips, self.scorer, self.ways = Path(folder), clips, scorer, ways
+        """Raises InputError where the folder cannot be written, or was begun with other settings or methods."""
+        self.folder, self.clips, self.scorer, self.methods = Path(folder), clips, scorer, methods
         self.batch, self.shown = batch, shown
         self.settings = {
             **clips.describe(),
@@ -74,7 +74,7 @@ class Evaluation:
         starts = range(0, len(self.clips), self.batch)
         for start in terminal.progress("evaluating", len(starts), starts, unit="batch"):
             indices = range(start, min(start + self.batch, len(self.clips)))
-            missing = [way for way in (None, *self.ways) if not self._is_scored(way, indices)]
+            missing = [method for method in (None, *self.methods) if not self._is_scored(method, indices)]
             if missing:
                 self._score(indices, missing)
         results = self._results()
@@ -82,18 +82,18 @@ class Evaluation:
         self._write_csv()
         return results
 
-    def _is_scored(self, way: Way | None, indices: range) -> bool:
-        return all(self._file(_key(way), index).is_file() for index in indices)
+    def _is_scored(self, method: Method | None, indices: range) -> bool:
+        return all(self._file(_key(method), index).is_file() for index in indices)
 
     def _begin(self) -> None:
         begun = {"format": FORMAT, "settings": self.settings, "metrics": self.scorer.describe()}
         try:
             (self.folder / "kept").mkdir(parents=True, exist_ok=True)
             self._same(self.folder / "settings.json", begun)
-            for way in self.ways:
-                (self.folder / "ways" / way.key).mkdir(parents=True, exist_ok=True)
-                self._same(self.folder / "ways" / way.key / "way.json", way.describe())
-            (self.folder / "ways" / REAL).mkdir(exist_ok=True)
+            for method in self.methods:
+                (self.folder / "methods" / method.key).mkdir(parents=True, exist_ok=True)
+                self._same(self.folder / "methods" / method.key / "method.json", method.describe())
+            (self.folder / "methods" / REAL).mkdir(exist_ok=True)
         except OSError as error:
             raise InputError(
                 f"{self.folder}: cannot be written to ({error.strerror}); choose another folder"
@@ -111,29 +111,31 @@ class Evaluation:
             raise InputError(f"{file}: begun with another {', '.join(fields)}; give another folder, or remove this one")
 
     def _file(self, key: str, index: int) -> Path:
-        return self.folder / "ways" / key / f"{index:04d}.json"
+        return self.folder / "methods" / key / f"{index:04d}.json"
 
-    def _score(self, indices: range, missing: Sequence[Way | None]) -> None:
+    def _score(self, indices: range, missing: Sequence[Method | None]) -> None:
         clips = [self.clips[index] for index in indices]
         for clip in clips[1:]:
             if clip.real.shape != clips[0].real.shape:
                 sizes = ["{} frames of {} x {}".format(*one.real.shape[:3]) for one in (clip, clips[0])]
                 raise InputError(f"{clip.name}: {sizes[0]}, but {clips[0].name}: {sizes[1]}; cut them alike")
         reals = [self.scorer.real(clip) for clip in clips]
-        for way in missing:
-            frames, seconds = way(clips) if way else ([clip.real for clip in clips], 0.0)
+        for method in missing:
+            frames, seconds = method(clips) if method else ([clip.real for clip in clips], 0.0)
             scored = [
-                self.scorer.made(made, clip, real) if way else real.score
+                self.scorer.made(made, clip, real) if method else real.score
                 for made, clip, real in zip(frames, clips, reals, strict=True)
             ]
-            if way and way.key == self.shown:
+            if method and method.key == self.shown:
                 self._keep(indices, clips, frames, scored)
             for index, clip, score in zip(indices, clips, scored, strict=True):
                 about = {"clip": clip.name, "subject": clip.subject, "expression": clip.expression}
-                timed = {"seconds": seconds / len(clips)} if way and way.steps else {}
-                _write(self._file(_key(way), index), json.dumps({**about, **asdict(score), **timed}, allow_nan=False))
+                timed = {"seconds": seconds / len(clips)} if method and method.steps else {}
+                _write(
+                    self._file(_key(method), index), json.dumps({**about, **asdict(score), **timed}, allow_nan=False)
+                )
 
-    def _keep(self, indices: range, clips: Sequence[TestClip], frames: Any, scored: Sequence[Score]) -> None:
+    def _keep(self, indices: range, clips: Sequence[EvaluationClip], frames: Any, scored: Sequence[Score]) -> None:
         """Keeps the frames of this batch's clips that are worth it so far, and drops what no longer is."""
         before = {index: _read(self._file(self.shown, index)) for index in range(indices[0])}
         now = zip(indices, clips, scored, strict=True)
@@ -156,12 +158,12 @@ class Evaluation:
 
     def _results(self) -> dict[str, Any]:
         real = _features(self._scored(REAL))
-        rows = [self._row(way, real) for way in (*self.ways, None)]
+        rows = [self._row(method, real) for method in (*self.methods, None)]
         kept = []
-        if any(way.key == self.shown for way in self.ways):
+        if any(method.key == self.shown for method in self.methods):
             shown = dict(enumerate(self._scored(self.shown)))
             kept = [
-                {"clip": shown[index]["clip"], "file": f"kept/{index:04d}.npz", "why": why, "way": self.shown}
+                {"clip": shown[index]["clip"], "file": f"kept/{index:04d}.npz", "why": why, "method": self.shown}
                 for index, why in sorted(_chosen(shown).items())
             ]
         about = {name: asdict(metric) for name, metric in METRICS.items() if any(name in row for row in rows)}
@@ -175,10 +177,10 @@ class Evaluation:
             "kept": kept,
         }
 
-    def _row(self, way: Way | None, real: np.ndarray | None) -> dict[str, Any]:
+    def _row(self, method: Method | None, real: np.ndarray | None) -> dict[str, Any]:
         """Means over the clips; only their numbers and features are in memory."""
         sums, absent, seconds, scoring = {}, {}, 0.0, Counter()
-        for index, clip in enumerate(self._scored(_key(way))):
+        for index, clip in enumerate(self._scored(_key(method))):
             scoring.update(clip["took"] if index or len(self.clips) == 1 else {})
             for name, value in clip["numbers"].items():
                 count, total = sums.get(name, (0, 0.0))
@@ -186,32 +188,43 @@ class Evaluation:
             absent = clip["absent"] | absent
             seconds += clip.get("seconds", 0.0)
         count = len(self.clips)
-        row = {"way": way.name if way else REAL, "key": _key(way), "steps": way.steps if way else None, "n": count}
-        row |= way.describe() if way else {}
+        row = {
+            "method": method.name if method else REAL,
+            "key": _key(method),
+            "steps": method.steps if method else None,
+            "n": count,
+        }
+        row |= method.describe() if method else {}
         row |= {name: total / clips for name, (clips, total) in sums.items()}
         if real is not None:
-            made = _features(self._scored(way.key)) if way else real
+            made = _features(self._scored(method.key)) if method else real
             distances, without = scores.distances(made, real)
             row, absent = row | distances, absent | without
         row["clips"] = {name: clips for name, (clips, _) in sums.items() if clips < count}
         row["absent"] = absent
         scored = max(1, count - 1) * self.clips.frames
         row["scoring"] = {group: total / scored for group, total in scoring.items()}
-        return row | ({"seconds_per_frame": seconds / count / self.clips.frames} if way and way.steps else {})
+        return row | ({"seconds_per_frame": seconds / count / self.clips.frames} if method and method.steps else {})
 
     def _write_csv(self) -> None:
-        found = [(way, clip) for way in (*self.ways, None) for clip in self._scored(_key(way))]
+        found = [(method, clip) for method in (*self.methods, None) for clip in self._scored(_key(method))]
         names = [name for name in METRICS if any(name in clip["numbers"] for _, clip in found)]
         with replacing(self.folder / "clips.csv") as part, part.open("w", encoding="utf-8", newline="") as file:
             lines = csv.writer(file)
-            lines.writerow(["clip", "subject", "expression", "way", "steps", *names])
-            for way, clip in found:
-                about = [clip["clip"], clip["subject"], clip["expression"], _key(way), (way and way.steps) or ""]
+            lines.writerow(["clip", "subject", "expression", "method", "steps", *names])
+            for method, clip in found:
+                about = [
+                    clip["clip"],
+                    clip["subject"],
+                    clip["expression"],
+                    _key(method),
+                    (method and method.steps) or "",
+                ]
                 lines.writerow(about + [clip["numbers"].get(name, "") for name in names])
 
 
-def _key(way: Way | None) -> str:
-    return way.key if way else REAL
+def _key(method: Method | None) -> str:
+    return method.key if method else REAL
 
 
 def _chosen(clips: dict[int, dict[str, Any]]) -> dict[int, list[str]]:

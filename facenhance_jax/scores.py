@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, UInt8
 
 from facenhance_jax import dlib_models
-from facenhance_jax.clip_sets import TestClip
+from facenhance_jax.clip_sets import EvaluationClip
 from facenhance_jax.data import tracking
 from facenhance_jax.errors import InputError
 from facenhance_jax.metrics import fvd, i3d, identity, landmarks, motion
@@ -136,8 +136,8 @@ class Scorer:
             about["fvd"] = {k: v for k, v in self.protocol.describe(0).items() if k != "n"}
         return about
 
-    def real(self, clip: TestClip) -> Real:
-        """Looks at the real side of a clip, once for all the ways of making it."""
+    def real(self, clip: EvaluationClip) -> Real:
+        """Looks at the real side of a clip, once for all the methods of making it."""
         numbers, absent, took, photo, points = {}, {}, {}, None, None
         if "acd" in self._active:
             with _reason(absent, "acd"), _timed(took, "acd"):
@@ -148,7 +148,7 @@ class Scorer:
                 points = _points(clip.real, f"{clip.name}, real frames")
         return Real(Score(numbers, absent, self._features(clip.real, clip.name, took), took), photo, points)
 
-    def made(self, frames: UInt8[np.ndarray, "n h w 3"], clip: TestClip, real: Real) -> Score:
+    def made(self, frames: UInt8[np.ndarray, "n h w 3"], clip: EvaluationClip, real: Real) -> Score:
         """Scores made frames. Raises InputError where their size or number is not the real ones'."""
         if frames.shape != clip.real.shape:
             raise InputError(f"{clip.name}: made frames are {frames.shape[:3]}, real ones {clip.real.shape[:3]}")
@@ -219,7 +219,7 @@ def _timed(took: dict[str, float], group: str) -> Iterator[None]:
         took[group] = took.get(group, 0.0) + time.perf_counter() - start
 
 
-def _face(clip: TestClip) -> np.ndarray:
+def _face(clip: EvaluationClip) -> np.ndarray:
     """Where the face is. Raises InputError for a frame without it, but for the border that SSIM leaves out."""
     seen = clip.face[:, 5:-5, 5:-5].any(axis=(1, 2))
     if not seen.all():

@@ -93,7 +93,7 @@ def scoring(results: Mapping[str, Any]) -> str:
 
 
 def everything(results: Mapping[str, Any]) -> str:
-    """All numbers of all ways, as Markdown."""
+    """All numbers of all methods, as Markdown."""
     names = [name for block in BLOCKS for name in block if any(name in row for row in results["rows"])]
     rows = [[_label(row), *(_cell(results, row, name) for name in names)] for row in results["rows"]]
     return _markdown(["", *(_head(results, name) for name in names)], rows)
@@ -158,7 +158,7 @@ def _paper_cells(results: Mapping[str, Any], row: Mapping[str, Any]) -> list[str
 
 
 def _label(row: Mapping[str, Any]) -> str:
-    return row["way"] if row["steps"] is None else f"{row['way']}, {row['steps']} step{'s' * (row['steps'] > 1)}"
+    return row["method"] if row["steps"] is None else f"{row['method']}, {row['steps']} step{'s' * (row['steps'] > 1)}"
 
 
 def _head(results: Mapping[str, Any], name: str) -> str:

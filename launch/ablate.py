@@ -30,13 +30,13 @@ from facenhance_jax import (  # noqa: E402
     checkpoints,
     clip_sets,
     evaluation,
+    methods,
     results,
     runs,
     scores,
     tables,
     terminal,
     training,
-    ways,
 )
 from facenhance_jax.compile_cache import keep_compiled_programs  # noqa: E402
 from facenhance_jax.data import clip_dataset, pipeline  # noqa: E402
@@ -127,9 +127,9 @@ def evaluate(output: Path) -> None:
         for steps in VARIANTS[key].steps:
             about = {"name": VARIANTS[key].name, "key": f"{key}-{steps}", "batch": 6}
             about["shared_noise"] = False  # as in the paper
-            made.append(ways.Enhanced(model.denoiser, model.params, steps, **about))
+            made.append(methods.Enhanced(model.denoiser, model.params, steps, **about))
     scorer = scores.Scorer(clips.frames, clips.size, _METRICS.value)
-    made += [ways.PhotoCopied(), ways.Upsampled()]
+    made += [methods.PhotoCopied(), methods.Upsampled()]
     found = results.Evaluation(output / "scores", clips, scorer, made, batch=6, shown=made[0].key).run()
     about = f"Drawn faces, 64x64, {_STEPS.value} updates of {_BATCH.value} samples each, T = {TIMESTEPS}."
     with replacing(output / "tables.md") as part:

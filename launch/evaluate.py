@@ -16,7 +16,7 @@ CHECKOUT = str(Path(__file__).resolve().parent.parent)
 if CHECKOUT not in sys.path:
     sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
 
-from facenhance_jax import clip_sets, evaluation, results, scores, tables, terminal, ways  # noqa: E402
+from facenhance_jax import clip_sets, evaluation, methods, results, scores, tables, terminal  # noqa: E402
 from facenhance_jax.enhancer import Enhancer  # noqa: E402
 from facenhance_jax.errors import InputError  # noqa: E402
 from facenhance_jax.media.writing import replacing  # noqa: E402
@@ -77,7 +77,7 @@ def evaluate() -> None:
         raise InputError(f"{output}: --output is a folder; give a name without a suffix")
     model = Enhancer.load(None if _MODEL.value == "package" else _MODEL.value)
     options = {"batch": _BATCH.value, "seed": _SEED.value, "shared_noise": not _FRESH.value}
-    made = [ways.Enhanced(model.denoiser, model.params, count, **options) for count in counts]
+    made = [methods.Enhanced(model.denoiser, model.params, count, **options) for count in counts]
     shown = made[counts.index(8) if 8 in counts else -1].key
     clips = clip_set(model)
     scorer = scores.Scorer(clips.frames, clips.size, _METRICS.value, fvd.PRESETS.get(_FVD.value))
@@ -85,9 +85,9 @@ def evaluate() -> None:
     def results_of(clips, made, folder):
         return results.Evaluation(folder, clips, scorer, made, batch=_BATCH.value, shown=shown).run()
 
-    found = results_of(clips, [*made, ways.PhotoCopied(), ways.Upsampled()], output)
+    found = results_of(clips, [*made, methods.PhotoCopied(), methods.Upsampled()], output)
     if _GENERATED.value:
-        before = results_of(clip_sets.Before(clips), [ways.Upsampled()], output / "before")
+        before = results_of(clip_sets.Before(clips), [methods.Upsampled()], output / "before")
         paper = tables.before_after(before, found, _LAYOUT.value)
     else:
         paper = tables.against_published(found)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 DATA = "drawn (synthetic) faces"
 
 
-def test_each_way_is_scored_against_the_real_frames():
+def test_each_method_is_scored_against_the_real_frames():
     """Real frames are 100; the copied photo is 10 off, the low-res 20 off, the enhanced right but for a corner."""
     real = np.full((2, 32, 32, 3), 100, np.uint8)
     identity, low = np.full((32, 32, 3), 110, np.uint8), np.full((2, 16, 16, 3), 120, np.uint8)
@@ -45,7 +45,7 @@ def test_the_face_is_the_hull_of_the_landmarks():
     np.testing.assert_array_equal(mask, expected)
 
 
-def test_clips_are_averaged_way_by_way():
+def test_clips_are_averaged_method_by_method():
     one = [Row("enhanced", 30.0, 0.9, 28.0, 0.8), Row("photo copied", 20.0, 0.5, 10.0, 0.4)]
     two = [Row("enhanced", 40.0, 0.7, 20.0, 0.6), Row("photo copied", 22.0, 0.7, 12.0, 0.2)]
     first, second = evaluation.average([one, two])
@@ -86,16 +86,16 @@ def test_a_drawn_clip_has_the_neutral_photo_and_aligned_low_frames(monkeypatch):
 FAKE = """
 import dataclasses, runpy, sys, types
 import numpy as np
-from facenhance_jax import ways
+from facenhance_jax import methods
 from facenhance_jax.enhancer import Enhancer
 
-class Fake(ways.Upsampled):
+class Fake(methods.Upsampled):
     def __init__(self, denoiser, params, steps, *, batch, seed, shared_noise):
         self.name, self.key, self.steps, self.seed = "enhanced", f"enhanced-{steps}", steps, seed
     def describe(self):
         return {"model": "fake", "seed": self.seed}
 
-ways.Enhanced = Fake
+methods.Enhanced = Fake
 Enhancer.load = staticmethod(lambda path: types.SimpleNamespace(size=64, low_size=64, denoiser=None, params=None))
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
@@ -121,13 +121,13 @@ def test_a_launch_writes_results_tables_and_frames(tmp_path):
     assert four["psnr"] == eight["psnr"] == upsampled["psnr"] != copied["psnr"]
     assert (four["seed"], four["model"]) == (0, "fake")
     assert "psnr" not in real and result["absent"]["fvd"] == "not asked for"
-    assert {kept["way"] for kept in result["kept"]} == {"enhanced-8"} and len(list((output / "kept").iterdir())) == 6
+    assert {kept["method"] for kept in result["kept"]} == {"enhanced-8"} and len(list((output / "kept").iterdir())) == 6
     tables = (output / "tables.md").read_text()
     assert "| FacEnhance | 32 x 192 | MUG, published |" in tables and "| enhanced, 4 steps |" in tables
     assert "6 clips of 2 frames, 64 x 64: drawn (synthetic) faces." in done.stdout
     before = (output / "results.json").read_bytes()
     refused = evaluate(*flags, "--seed=1")
-    assert refused.returncode == 2 and "way.json: begun with another seed" in refused.stderr.splitlines()[-1]
+    assert refused.returncode == 2 and "method.json: begun with another seed" in refused.stderr.splitlines()[-1]
     assert (output / "results.json").read_bytes() == before
 
 

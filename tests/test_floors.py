@@ -26,7 +26,7 @@ FLOORS = {
     4.6: "card",
     5.0: "training evaluation enhancer extraction tables",
     5.2: "clip_sets report.reading report.charts report.style",
-    5.3: "ways scores",
+    5.3: "methods scores",
     5.4: "results report.words report.pictures",
     5.6: "report.gallery",
     5.8: "report.page",

@@ -30,17 +30,17 @@ class Clips:
         count = 3 if index == self.odd else 2
         real = np.full((count, 16, 16, 3), 10 * index, np.uint8)
         low, face = np.zeros((count, 8, 8, 3), np.uint8), np.ones((count, 16, 16), bool)
-        return clip_sets.TestClip(str(index), EXPRESSIONS[index], "", real, real[0], low, face)
+        return clip_sets.EvaluationClip(str(index), EXPRESSIONS[index], "", real, real[0], low, face)
 
     def describe(self):
         return {"data": "grey", "stride": 1}
 
 
-class Way:
+class Method:
     """Frames that are brighter than the real ones."""
 
     def __init__(self, key, more, steps=None, note=0):
-        self.name, self.key, self.steps, self.more, self.note = f"way {key}", key, steps, more, note
+        self.name, self.key, self.steps, self.more, self.note = f"method {key}", key, steps, more, note
         self.batches = []
 
     def describe(self):
@@ -76,26 +76,26 @@ class Scorer(scores.Scorer):
         return [int(clip.subject) ** (n % 3) + more for n in range(4)] if self.features else None
 
 
-def evaluation(folder, ways, clips=None, scorer=None, shown="b", batch=2):
-    return results.Evaluation(folder, clips or Clips(), scorer or Scorer(), ways, batch=batch, shown=shown)
+def evaluation(folder, methods, clips=None, scorer=None, shown="b", batch=2):
+    return results.Evaluation(folder, clips or Clips(), scorer or Scorer(), methods, batch=batch, shown=shown)
 
 
 @pytest.fixture
 def two():
-    return [Way("a", 1), Way("b", 2, steps=8)]
+    return [Method("a", 1), Method("b", 2, steps=8)]
 
 
 def test_means_are_over_the_clips_that_have_the_number(tmp_path, two):
     found = evaluation(tmp_path / "e", two).run()
     assert found == json.loads((tmp_path / "e/results.json").read_text())
     first, second, real = found["rows"]
-    assert (first["way"], first["key"], first["steps"], first["n"]) == ("way a", "a", None, 5)
+    assert (first["method"], first["key"], first["steps"], first["n"]) == ("method a", "a", None, 5)
     assert first["psnr"] == pytest.approx(21) and second["psnr"] == pytest.approx(22)
     assert first["acd"] == pytest.approx((1 + 11 + 21 + 41) / 40)  # clip 3 has none
     assert first["clips"] == {"acd": 4} and first["absent"] == {"acd": "3/anger: no face"}
     assert second["seconds_per_frame"] == pytest.approx(3 * 6 / 5 / 2) and "seconds_per_frame" not in first
     assert second["note"] == 0 and second["scoring"] == {"psnr": pytest.approx(3 / 2)} and real["scoring"] == {}
-    assert (real["way"], real["acd_i"], real["clips"]) == ("real", 1.0, {})
+    assert (real["method"], real["acd_i"], real["clips"]) == ("real", 1.0, {})
     assert first["fvd"] == pytest.approx(4) and second["fvd"] == pytest.approx(16)
     assert "fvd" not in real and real["fvd_half"] > 0
     assert found["settings"] == {
@@ -107,12 +107,12 @@ def test_means_are_over_the_clips_that_have_the_number(tmp_path, two):
     assert found["metrics"].keys() == {"psnr", "acd", "acd_i", "fvd", "fvd_half"}
 
 
-def test_the_csv_has_a_line_for_each_clip_and_way(tmp_path, two):
+def test_the_csv_has_a_line_for_each_clip_and_method(tmp_path, two):
     evaluation(tmp_path, two).run()
     lines = list(csv.DictReader((tmp_path / "clips.csv").read_text().splitlines()))
-    assert [line["way"] for line in lines] == ["a"] * 5 + ["b"] * 5 + ["real"] * 5
+    assert [line["method"] for line in lines] == ["a"] * 5 + ["b"] * 5 + ["real"] * 5
     assert lines[8] == dict(
-        clip="3/anger", subject="3", expression="anger", way="b", steps="8", psnr="32.0", acd="", acd_i=""
+        clip="3/anger", subject="3", expression="anger", method="b", steps="8", psnr="32.0", acd="", acd_i=""
     )
     assert lines[-1]["acd_i"] == "1.0"
 
@@ -121,9 +121,9 @@ def test_kept_frames_are_the_first_of_each_expression_and_the_worst(tmp_path, tw
     """The worst PSNR is clip 0's, which is the darkest, and first of its kind."""
     found = evaluation(tmp_path, two).run()
     assert found["kept"] == [
-        {"clip": "0/anger", "file": "kept/0000.npz", "why": ["first of anger", "worst psnr"], "way": "b"},
-        {"clip": "1/fear", "file": "kept/0001.npz", "why": ["first of fear"], "way": "b"},
-        {"clip": "4/joy", "file": "kept/0004.npz", "why": ["first of joy"], "way": "b"},
+        {"clip": "0/anger", "file": "kept/0000.npz", "why": ["first of anger", "worst psnr"], "method": "b"},
+        {"clip": "1/fear", "file": "kept/0001.npz", "why": ["first of fear"], "method": "b"},
+        {"clip": "4/joy", "file": "kept/0004.npz", "why": ["first of joy"], "method": "b"},
     ]
     assert {path.name for path in (tmp_path / "kept").iterdir()} == {"0000.npz", "0001.npz", "0004.npz"}
     with np.load(tmp_path / "kept/0004.npz", allow_pickle=False) as kept:
@@ -137,7 +137,7 @@ def test_frames_that_are_no_longer_the_worst_are_dropped(tmp_path, monkeypatch):
         results.METRICS, "psnr", dataclasses.replace(results.METRICS["psnr"], best="low")
     )  # so that the brightest is the worst
     monkeypatch.setattr(__import__(__name__), "EXPRESSIONS", ["anger"] * 5)
-    found = evaluation(tmp_path, [Way("b", 2)]).run()
+    found = evaluation(tmp_path, [Method("b", 2)]).run()
     assert [kept["file"] for kept in found["kept"]] == ["kept/0000.npz", "kept/0004.npz"]
     assert {path.name for path in (tmp_path / "kept").iterdir()} == {"0000.npz", "0004.npz"}
 
@@ -148,26 +148,26 @@ def test_it_goes_on_with_the_same_batches_and_ends_with_the_same_numbers(tmp_pat
     class Killed(Exception):
         pass
 
-    class Stops(Way):
+    class Stops(Method):
         def __call__(self, clips):
             if len(self.batches) == 1:
                 raise Killed
             return super().__call__(clips)
 
     with pytest.raises(Killed):
-        evaluation(tmp_path / "part", [Way("a", 1), Stops("b", 2, steps=8)]).run()
+        evaluation(tmp_path / "part", [Method("a", 1), Stops("b", 2, steps=8)]).run()
     assert not (tmp_path / "part/results.json").exists()
-    again = [Way("a", 1), Way("b", 2, steps=8)]
+    again = [Method("a", 1), Method("b", 2, steps=8)]
     assert evaluation(tmp_path / "part", again).run() == whole
-    assert [way.batches for way in again] == [[[4]], [[2, 3], [4]]]
-    third, clips = Way("c", 3), Clips()
+    assert [method.batches for method in again] == [[[4]], [[2, 3], [4]]]
+    third, clips = Method("c", 3), Clips()
     rows = evaluation(tmp_path / "part", [*again, third], clips).run()["rows"]
     assert rows[:2] == whole["rows"][:2] and rows[2]["psnr"] == pytest.approx(23)
     assert third.batches == [[0, 1], [2, 3], [4]] and len(again[0].batches) == 1
     once_more = Clips()
     evaluation(tmp_path / "part", again, once_more).run()
     assert once_more.read == []
-    (tmp_path / "part/ways/a/0003.json").unlink()
+    (tmp_path / "part/methods/a/0003.json").unlink()
     assert evaluation(tmp_path / "part", again[:1]).run()["rows"][0] == whole["rows"][0]
     assert again[0].batches == [[4], [2, 3]]
 
@@ -178,14 +178,14 @@ def test_it_goes_on_with_the_same_batches_and_ends_with_the_same_numbers(tmp_pat
         (dict(clips=Clips(4)), "settings.json: begun with another settings.n; give another folder"),
         (dict(scorer=Scorer("two")), "settings.json: begun with another metrics.acd.extractor"),
         (dict(batch=3), "begun with another settings.batch"),
-        (dict(ways=[Way("a", 1, note=1)]), "ways/a/way.json: begun with another note"),
+        (dict(methods=[Method("a", 1, note=1)]), "methods/a/method.json: begun with another note"),
     ],
-    ids=["clips", "extractor", "batch", "way"],
+    ids=["clips", "extractor", "batch", "method"],
 )
 def test_other_settings_are_refused(tmp_path, two, other, message):
     evaluation(tmp_path, two).run()
     with pytest.raises(InputError, match=message):
-        evaluation(**{"folder": tmp_path, "ways": two} | other)
+        evaluation(**{"folder": tmp_path, "methods": two} | other)
 
 
 def test_clips_of_different_lengths_are_refused(tmp_path, two):
@@ -202,7 +202,7 @@ def test_without_features_or_clips_enough_fvd_is_absent(tmp_path, two):
 
 def test_a_damaged_score_and_a_place_that_cannot_be_written_are_one_line(tmp_path, two):
     evaluation(tmp_path / "e", two).run()
-    (tmp_path / "e/ways/a/0003.json").write_text("{")
+    (tmp_path / "e/methods/a/0003.json").write_text("{")
     with pytest.raises(InputError, match="0003.json: not readable; remove it"):
         evaluation(tmp_path / "e", two).run()
     (tmp_path / "file").touch()

@@ -21,7 +21,7 @@ def clip():
     face[:, 8:24, 8:24] = True
     shape = (9, 32, 32, 3)
     grey = np.full(shape, 100, np.uint8)
-    return clip_sets.TestClip("1", "fear", "", grey, grey[0], np.zeros((9, 16, 16, 3), np.uint8), face)
+    return clip_sets.EvaluationClip("1", "fear", "", grey, grey[0], np.zeros((9, 16, 16, 3), np.uint8), face)
 
 
 def scored(clip, made, groups=PIXELS):
@@ -117,7 +117,7 @@ def test_identity_is_scored_against_the_photo_and_faceless_frames_are_counted(cl
     assert without.numbers == {"faceless": 1.0} and without.absent == {"acd": "1/fear: no face"}
 
 
-def test_a_photo_without_a_face_leaves_all_ways_without_acd(clip, monkeypatch):
+def test_a_photo_without_a_face_leaves_all_methods_without_acd(clip, monkeypatch):
     faces(monkeypatch, lambda frame: frame.mean() > 150)
     score = scored(clip, clip.real + np.uint8(100), ["acd"])
     assert score.numbers == {} and score.absent == {"acd": "1/fear, photo: no face"}

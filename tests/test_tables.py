@@ -5,9 +5,17 @@ from facenhance_jax import tables
 
 def results(**settings):
     rows = [
-        {"way": "enhanced", "key": "enhanced-8", "steps": 8, "n": 6, "psnr": 30.126, "fvd": 91.26, "acd": 0.0123}
+        {"method": "enhanced", "key": "enhanced-8", "steps": 8, "n": 6, "psnr": 30.126, "fvd": 91.26, "acd": 0.0123}
         | {"clips": {"acd": 5}, "absent": {"acd": "9000/fear: no face"}, "seconds_per_frame": 0.25},
-        {"way": "low-res upsampled", "key": "upsampled", "steps": None, "n": 6, "psnr": 9.5, "clips": {}, "absent": {}},
+        {
+            "method": "low-res upsampled",
+            "key": "upsampled",
+            "steps": None,
+            "n": 6,
+            "psnr": 9.5,
+            "clips": {},
+            "absent": {},
+        },
     ]
     heads = {"psnr": ("PSNR", 2), "fvd": ("FVD", 1), "acd": ("ACD", 3)}
     return {

@@ -1,6 +1,6 @@
-"""Ways of making the frames of a clip: the model, and the two baselines that belong in every table.
+"""Methods of making the frames of a clip: the model, and the two baselines that belong in every table.
 
-A way takes a batch of clips of one length and gives each one's frames.
+A method takes a batch of clips of one length and gives each one's frames.
 """
 
 import functools
@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from facenhance_jax import build, recurrence
-from facenhance_jax.clip_sets import TestClip
+from facenhance_jax.clip_sets import EvaluationClip
 from facenhance_jax.denoiser import Denoiser
 from facenhance_jax.errors import InputError
 from facenhance_jax.pixels import resize, to_signal
@@ -26,7 +26,7 @@ Made = UInt8[np.ndarray, "b n h w 3"]
 
 
 @runtime_checkable
-class Way(Protocol):
+class Method(Protocol):
     """Attributes: `name` for a person, `key` for files, `steps` of the sampler (None where there is none)."""
 
     name: str
@@ -37,7 +37,7 @@ class Way(Protocol):
         """What the frames depend on beside the clip."""
         ...
 
-    def __call__(self, clips: Sequence[TestClip]) -> tuple[Made, float]:
+    def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
         """The frames of a batch, and the seconds that making them took."""
         ...
 
@@ -50,7 +50,7 @@ class PhotoCopied:
     def describe(self) -> dict[str, Any]:
         return {}
 
-    def __call__(self, clips: Sequence[TestClip]) -> tuple[Made, float]:
+    def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
         return np.stack([np.broadcast_to(clip.identity, clip.real.shape) for clip in clips]), 0.0
 
 
@@ -62,7 +62,7 @@ class Upsampled:
     def describe(self) -> dict[str, Any]:
         return {"resize": "bicubic"}
 
-    def __call__(self, clips: Sequence[TestClip]) -> tuple[Made, float]:
+    def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
         return np.stack([np.stack([resize(frame, clip.real.shape[1]) for frame in clip.low]) for clip in clips]), 0.0
 
 
@@ -103,7 +103,7 @@ class Enhanced:
             "shared_noise": self.shared_noise,
         }
 
-    def __call__(self, clips: Sequence[TestClip]) -> tuple[Made, float]:
+    def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
         filled = [*clips, *[clips[-1]] * (self.batch - len(clips))]  # one shape, so one program
         low, identity = np.stack([clip.low for clip in filled])[:, :, None], np.stack([c.identity for c in filled])
         self._check(low, identity)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs import smoke
-from facenhance_jax import build, clip_sets, ways
+from facenhance_jax import build, clip_sets, methods
 from facenhance_jax.enhancer import Enhancer
 from facenhance_jax.errors import InputError
 
@@ -23,20 +23,20 @@ def model():
     return denoiser, jax.tree.unflatten(tree, filled)
 
 
-def clip(seed: int, size: int = 32, low_size: int = 16) -> clip_sets.TestClip:
+def clip(seed: int, size: int = 32, low_size: int = 16) -> clip_sets.EvaluationClip:
     rng = np.random.default_rng(seed)
     real, identity, low = (
         rng.integers(0, 256, shape, np.uint8)
         for shape in ((3, size, size, 3), (size, size, 3), (3, low_size, low_size, 3))
     )
-    return clip_sets.TestClip(str(seed), "fear", "", real, identity, low, np.ones((3, size, size), bool))
+    return clip_sets.EvaluationClip(str(seed), "fear", "", real, identity, low, np.ones((3, size, size), bool))
 
 
 def test_a_batch_gives_the_pixels_of_the_public_api(model):
     """Three clips in batches of two, the second half full. Up to a grey level: sums are added in another order."""
-    way = ways.Enhanced(*model, 3, batch=2, seed=5)
+    method = methods.Enhanced(*model, 3, batch=2, seed=5)
     clips = [clip(seed) for seed in (1, 2, 3)]
-    batched = np.concatenate([way(clips[:2])[0], way(clips[2:])[0]])
+    batched = np.concatenate([method(clips[:2])[0], method(clips[2:])[0]])
     alone = Enhancer(*model)
     one_by_one = np.stack([alone.enhance(one.low, one.identity, steps=3, seed=5) for one in clips])
     difference = np.abs(batched.astype(int) - one_by_one)
@@ -47,23 +47,28 @@ def test_a_batch_gives_the_pixels_of_the_public_api(model):
 def test_seconds_are_of_the_clips_and_not_of_the_compiling(model, monkeypatch):
     """A batch that is half full is billed half; the clock only runs while the frames are made."""
     now = iter(range(100))
-    monkeypatch.setattr(ways, "time", SimpleNamespace(perf_counter=lambda: float(next(now))))
-    way = ways.Enhanced(*model, 1, batch=2)
-    assert [way([clip(1), clip(2)])[1], way([clip(1)])[1]] == [1.0, 0.5]
+    monkeypatch.setattr(methods, "time", SimpleNamespace(perf_counter=lambda: float(next(now))))
+    method = methods.Enhanced(*model, 1, batch=2)
+    assert [method([clip(1), clip(2)])[1], method([clip(1)])[1]] == [1.0, 0.5]
 
 
-def test_what_a_way_depends_on_is_written_down(model):
+def test_what_a_method_depends_on_is_written_down(model):
     denoiser, params = model
-    way = ways.Enhanced(denoiser, params, 3, batch=2, seed=5)
-    assert way.describe() == {"model": ways.fingerprint(denoiser, params), "steps": 3, "seed": 5, "shared_noise": True}
+    method = methods.Enhanced(denoiser, params, 3, batch=2, seed=5)
+    assert method.describe() == {
+        "model": methods.fingerprint(denoiser, params),
+        "steps": 3,
+        "seed": 5,
+        "shared_noise": True,
+    }
     changed = jax.tree.map(lambda leaf: leaf, params)
     changed["unet"]["exit"]["bias"] = changed["unet"]["exit"]["bias"] + 1e-3
     other = smoke.get_config()
     other.model.residual_scale = 2.0
     prints = {
-        ways.fingerprint(denoiser, params),
-        ways.fingerprint(denoiser, changed),
-        ways.fingerprint(build.denoiser(other), params),
+        methods.fingerprint(denoiser, params),
+        methods.fingerprint(denoiser, changed),
+        methods.fingerprint(build.denoiser(other), params),
     }
     assert len(prints) == 3 and all(len(one) == 64 for one in prints)
 
@@ -71,19 +76,19 @@ def test_what_a_way_depends_on_is_written_down(model):
 @pytest.mark.parametrize("sizes, message", [((64, 16), "photos are 64 pixels"), ((32, 8), "low-res frames are 8")])
 def test_clips_of_another_size_are_refused(model, sizes, message):
     with pytest.raises(InputError, match=message):
-        ways.Enhanced(*model, 1, batch=1)([clip(1, *sizes)])
+        methods.Enhanced(*model, 1, batch=1)([clip(1, *sizes)])
 
 
 def test_steps_that_the_model_cannot_take_are_refused(model):
     with pytest.raises(InputError, match="steps must be from 1 to 1000"):
-        ways.Enhanced(*model, 1001, batch=1)
+        methods.Enhanced(*model, 1001, batch=1)
 
 
 def test_the_baselines():
     clips = [clip(1), clip(2)]
-    copied, seconds = ways.PhotoCopied()(clips)
+    copied, seconds = methods.PhotoCopied()(clips)
     np.testing.assert_array_equal(copied[1, 2], clips[1].identity)
     assert copied.shape == (2, 3, 32, 32, 3) and seconds == 0
     flat = np.full((3, 16, 16, 3), 7, np.uint8)
-    upsampled, _ = ways.Upsampled()([dataclasses.replace(clips[0], low=flat)])
+    upsampled, _ = methods.Upsampled()([dataclasses.replace(clips[0], low=flat)])
     np.testing.assert_array_equal(upsampled, np.full((1, 3, 32, 32, 3), 7))
