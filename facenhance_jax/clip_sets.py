@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from facenhance_jax import evaluation
-from facenhance_jax.data import clip_dataset, faces, generated, layout, standins
+from facenhance_jax.data import clip_dataset, faces, generated, layout, standins, synthetic
 from facenhance_jax.errors import InputError
-from facenhance_jax.pixels import resize
+from facenhance_jax.pixels import resize, spread
 
+HELD_OUT = range(9000, 9013)  # drawn subjects that no training set may hold (those have ids under 9000)
 DRAWN_FACES = "drawn (synthetic) faces"
-DRAWN_AT = 192  # pixels: smaller drawn clips are drawn so and made smaller, as the drawn training sets are
+DRAWN_AT = 192  # pixels: smaller clips are drawn at this size and made smaller, as the drawn training sets are
+_DRAWN = {"data": DRAWN_FACES, "drawn": True, "face": "convex hull of the drawn landmarks", "stride": 1}
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,23 @@ class ClipSet(Protocol):
         ...
 
 
+def draw(subject: int, expression: str, *, frames: int, size: int = 192, low_size: int = 64) -> EvaluationClip:
+    """Draws a subject's first take of an expression, and the photo: the first frame of its neutral clip.
+
+    The `frames` frames are the first half of the take, from neutral to the apex (section 5.1 of the paper). The face is
+    the convex hull of the landmarks that were drawn.
+    """
+    person, drawn_at = synthetic.draw_subject(0, subject), max(size, DRAWN_AT)
+    real, landmarks = (part[:frames] for part in synthetic.draw_clip(person, expression, 0, 2 * frames, drawn_at))
+    neutral, _ = synthetic.draw_clip(person, "neutral", 0, 1, drawn_at)
+    low = np.stack([faces.low_frame(frame, points, low_size) for frame, points in zip(real, landmarks, strict=True)])
+    face = _resized(np.stack([faces.hull_mask(points, drawn_at) for points in landmarks]) > 0, size)
+    real, identity = np.stack([resize(frame, size) for frame in real]), resize(neutral[0], size)
+    return EvaluationClip(str(subject), expression, "", real, identity, low, face)
+
+
 class Drawn:
-    """Each subject's first take of the six expressions, subject by subject; the face is the exact landmarks' hull."""
+    """Drawn clips (see `draw`) of the six expressions of each subject, subject by subject."""
 
     def __init__(self, subjects: Sequence[int], *, frames: int, size: int, low_size: int):
         self.clips = [(subject, expression) for subject in subjects for expression in layout.EXPRESSIONS]
@@ -67,23 +83,11 @@ class Drawn:
         return len(self.clips)
 
     def __getitem__(self, index: int) -> EvaluationClip:
-        return self.draw(*self.clips[index])
-
-    def draw(self, subject: int, expression: str) -> EvaluationClip:
-        sizes = {"size": max(self.size, DRAWN_AT), "low_size": self.low_size}
-        clip = evaluation.draw(subject, expression, frames=self.frames, **sizes)
-        real, identity = (np.stack([resize(image, self.size) for image in of]) for of in (clip.real, [clip.identity]))
-        return EvaluationClip(str(subject), expression, "", real, identity[0], clip.low, _resized(clip.face, self.size))
+        return draw(*self.clips[index], frames=self.frames, size=self.size, low_size=self.low_size)
 
     def describe(self) -> dict[str, Any]:
         subjects = sorted({subject for subject, _ in self.clips})
-        return {
-            "data": DRAWN_FACES,
-            "drawn": True,
-            "subjects": f"{subjects[0]}-{subjects[-1]}" if subjects else "",
-            "face": "convex hull of the drawn landmarks",
-            "stride": 1,
-        }
+        return {**_DRAWN, "subjects": f"{subjects[0]}-{subjects[-1]}"}
 
 
 class Prepared:
@@ -173,16 +177,16 @@ class Generated:
         if len(low) != self.frames:
             raise InputError(f"{clip.file}: {len(low)} frames, but its pair has {self.frames}; cut them alike")
         if self.data is None:
-            real = Drawn([], frames=self.frames, size=self.size, low_size=low.shape[1]).draw(*pair)
+            real = draw(*pair, frames=self.frames, size=self.size, low_size=low.shape[1])
         else:
             real = self.data[pair]
         return replace(real, take=clip.take, low=low, real_low=real.low)
 
     def describe(self) -> dict[str, Any]:
-        real = self.data or Drawn([], frames=self.frames, size=self.size, low_size=generated.SIDE)
         drawn = standins.are_stand_ins(self.directory)
         source = f"{self.layout}{' (drawn stand-in: that system made none of it)' if drawn else ''}"
-        return {**real.describe(), "generated": self.directory.name, "generator": source, "stand_in": drawn}
+        real = self.data.describe() if self.data else _DRAWN
+        return {**real, "generated": self.directory.name, "generator": source, "stand_in": drawn}
 
 
 class Before:
@@ -215,7 +219,7 @@ class Spread:
 
     def __init__(self, clips: ClipSet, count: int):
         self.clips, self.frames, self.size = clips, clips.frames, clips.size
-        self.chosen = np.linspace(0, len(clips) - 1, min(count, len(clips))).round().astype(int).tolist()
+        self.chosen = spread(count, len(clips))
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -240,7 +244,7 @@ def _placed_face(place: str, size: int) -> Bool[np.ndarray, "1 s s"]:
     """The mean face on the square "left top side" of a photo, pixels."""
     left, top, side = map(float, place.split())
     points = (faces.mean_shape() + 0.5) * (side / 64) - 0.5 + [left, top]  # pixel centres are at halves here
-    return evaluation.face_mask(points[None], size)
+    return faces.hull_mask(points, size)[None] > 0
 
 
 def _resized(masks: Bool[np.ndarray, "n h h"], size: int) -> Bool[np.ndarray, "n s s"]:

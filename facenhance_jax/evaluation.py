@@ -1,98 +1,170 @@
-"""How near enhanced frames come to the real ones, beside the two baselines that belong in every table.
+"""An evaluation: every clip of a set, as every method makes it, is scored against the real one.
 
-This is the short way, for one clip; `results` is the long one: every metric, and the folder of launch/evaluate.py.
+All that comes of it is in one folder; `results` says what lies there.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import UInt8
 
-from facenhance_jax.data import faces, synthetic
-from facenhance_jax.metrics.frames import psnr, ssim
-from facenhance_jax.pixels import resize
+from facenhance_jax import terminal
+from facenhance_jax.clip_sets import ClipSet, EvaluationClip
+from facenhance_jax.errors import InputError
+from facenhance_jax.methods import Method, RealFrames
+from facenhance_jax.results import FORMAT, Folder
+from facenhance_jax.scores import METRICS, Score, Scorer, distances
 
-HELD_OUT = range(9000, 9013)  # drawn subjects that no training set may hold (those have ids under 9000)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method of making the frames and how near it comes: means over frames, PSNR in dB, SSIM up to 1."""
-
-    name: str
-    psnr: float
-    ssim: float
-    face_psnr: float
-    face_ssim: float
+WORST = ("psnr", "ssim", "face_psnr", "temporal", "acd_i", "landmarks")  # the worst clip by each of these is kept
 
 
-@dataclass(frozen=True)
-class DrawnClip:
-    """What the enhancer gets (low, identity), what it should give (real), and where the face is in that."""
+class Evaluation:
+    """Scores clips into a folder; where the folder holds a part of the scores, only the others are computed.
 
-    real: UInt8[np.ndarray, "n h w 3"]
-    identity: UInt8[np.ndarray, "h w 3"]
-    low: UInt8[np.ndarray, "n l l 3"]
-    face: Bool[np.ndarray, "n h w"]
-
-
-def draw(
-    subject: int, expression: str, *, frames: int, size: int = 192, low_size: int = 64, seed: int = 0
-) -> DrawnClip:
-    """Draws a subject's first take of an expression, and the photo: the first frame of its neutral clip.
-
-    The `frames` frames are the first half of the take, from neutral to the apex (section 5.1 of the paper).
+    Clips go through in batches that are always the same, so a run that was killed and goes on ends with the numbers
+    that it would have had.
     """
-    person = synthetic.draw_subject(seed, subject)
-    real, landmarks = (part[:frames] for part in synthetic.draw_clip(person, expression, 0, 2 * frames, size))
-    neutral, _ = synthetic.draw_clip(person, "neutral", 0, frames, size)
-    low = [faces.low_frame(frame, points, low_size) for frame, points in zip(real, landmarks, strict=True)]
-    return DrawnClip(real, neutral[0], np.stack(low), face_mask(landmarks, size))
+
+    def __init__(
+        self, folder: Path | str, clips: ClipSet, scorer: Scorer, methods: Sequence[Method], *, batch: int, shown: str
+    ):
+        """`batch`: clips that are made at once. `shown`: the key of the method whose frames are kept.
+
+        Raises InputError where the folder cannot be written, or was begun with other settings or methods.
+        """
+        self.folder, self.clips, self.scorer = Folder(folder), clips, scorer
+        self.methods, self.batch, self.shown = [*methods, RealFrames()], batch, shown
+        self.settings = {
+            **clips.describe(),
+            "frames": clips.frames,
+            "size": clips.size,
+            "n": len(clips),
+            "batch": batch,
+            "resize": "area mean down, bicubic up",
+        }
+        begun = {"format": FORMAT, "settings": self.settings, "metrics": scorer.describe()}
+        self.folder.begin(begun, self.methods)
+
+    def run(self) -> dict[str, Any]:
+        """Scores what is not scored yet; writes and returns the results."""
+        starts = range(0, len(self.clips), self.batch)
+        for start in terminal.progress("evaluating", len(starts), starts, unit="batch"):
+            indices = range(start, min(start + self.batch, len(self.clips)))
+            missing = [one for one in self.methods if not self.folder.is_scored(one.key, indices)]
+            if missing:
+                self._score(indices, missing)
+        scores = {method.key: self.folder.scores(method.key, range(len(self.clips))) for method in self.methods}
+        found = self._results(scores)
+        self.folder.write(found, self.methods, scores)
+        return found
+
+    def _score(self, indices: range, missing: Sequence[Method]) -> None:
+        clips = [self.clips[index] for index in indices]
+        _check_shapes(clips)
+        references = [self.scorer.reference(clip) for clip in clips]
+        for method in missing:
+            made, seconds = method(clips)
+            if method.key == RealFrames.key:
+                scores = [reference.score for reference in references]
+            else:
+                scores = list(map(self.scorer.score, made, clips, references))
+            if method.key == self.shown:
+                self._keep(indices, clips, made, scores)
+            timed = {"seconds": seconds / len(clips)} if method.steps else {}
+            for index, clip, score in zip(indices, clips, scores, strict=True):
+                about = {"clip": clip.name, "subject": clip.subject, "expression": clip.expression}
+                self.folder.write_score(method.key, index, {**about, **asdict(score), **timed})
+
+    def _keep(
+        self,
+        indices: range,
+        clips: Sequence[EvaluationClip],
+        made: UInt8[np.ndarray, "b n h w 3"],
+        scores: Sequence[Score],
+    ) -> None:
+        """Keeps the frames of this batch's clips that are worth it so far, and removes what no longer is."""
+        before = dict(enumerate(self.folder.scores(self.shown, range(indices[0]))))
+        now = zip(indices, clips, scores, strict=True)
+        kept = chosen(before | {i: {"expression": clip.expression, "numbers": s.numbers} for i, clip, s in now})
+        for index, clip, frames in zip(indices, clips, made, strict=True):
+            if index in kept:
+                self.folder.keep(index, clip, frames)
+        for index in range(indices[-1] + 1):
+            if index not in kept:
+                self.folder.drop(index)
+
+    def _results(self, scores: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+        real = scores[RealFrames.key]
+        rows = [_row(method, scores[method.key], real, self.clips.frames) for method in self.methods]
+        shown = dict(enumerate(scores.get(self.shown, [])))
+        return {
+            "format": FORMAT,
+            "settings": self.settings,
+            "metrics": {name: asdict(metric) for name, metric in METRICS.items() if any(name in row for row in rows)},
+            "extractors": {group: made_by for group, made_by in self.scorer.describe().items() if made_by},
+            "absent": self.scorer.absent,
+            "rows": rows,
+            "kept": [
+                {"clip": shown[index]["clip"], "file": self.folder.kept(index), "why": why, "method": self.shown}
+                for index, why in sorted(chosen(shown).items())
+            ],
+        }
 
 
-def face_mask(landmarks: Float[np.ndarray, "n 68 2"], size: int) -> Bool[np.ndarray, "n {size} {size}"]:
-    """True inside the convex hull of each frame's landmarks, (x, y) in pixels."""
-    masks = np.zeros((len(landmarks), size, size), np.uint8)
-    for mask, points in zip(masks, landmarks, strict=True):
-        cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(points).astype(np.int32)), 1)
-    return masks.astype(bool)
+def chosen(scores: dict[int, dict[str, Any]]) -> dict[int, list[str]]:
+    """{clip: why its frames are kept}: the first of each expression, and the worst by each of `WORST`."""
+    reasons: dict[int, list[str]] = {}
+    seen = set()
+    for index, score in scores.items():
+        if score["expression"] not in seen:
+            seen.add(score["expression"])
+            reasons.setdefault(index, []).append(f"first of {score['expression']}")
+    for name in WORST:
+        values = {index: score["numbers"][name] for index, score in scores.items() if name in score["numbers"]}
+        if values:
+            worst = min(values, key=values.get) if METRICS[name].best == "high" else max(values, key=values.get)
+            reasons.setdefault(worst, []).append(f"worst {name}")
+    return reasons
 
 
-def compare(
-    enhanced: UInt8[np.ndarray, "n h w 3"],
-    real: UInt8[np.ndarray, "n h w 3"],
-    identity: UInt8[np.ndarray, "h w 3"],
-    low: UInt8[np.ndarray, "n l l 3"],
-    face: Bool[np.ndarray, "n h w"],
-) -> list[Row]:
-    """Scores the enhanced frames, the photo copied to every frame, and the low-res frames upsampled."""
-    methods = {
-        "enhanced": enhanced,
-        "photo copied": np.broadcast_to(identity, real.shape),
-        "low-res upsampled": np.stack([resize(frame, real.shape[1]) for frame in low]),
-    }
-    return [
-        Row(name, *(float(np.mean(f(made, real, mask))) for mask in (None, face) for f in (psnr, ssim)))
-        for name, made in methods.items()
-    ]
+def _check_shapes(clips: Sequence[EvaluationClip]) -> None:
+    first = clips[0]
+    for clip in clips[1:]:
+        if clip.real.shape != first.real.shape:
+            one, other = ("{} frames of {} x {}".format(*of.real.shape[:3]) for of in (clip, first))
+            raise InputError(f"{clip.name}: {one}, but {first.name}: {other}; cut all clips to one length and size")
 
 
-def average(clips: Iterable[Sequence[Row]]) -> list[Row]:
-    """The mean over clips of each method's row."""
-    rows = []
-    for methods in zip(*clips, strict=True):
-        numbers = np.mean([(row.psnr, row.ssim, row.face_psnr, row.face_ssim) for row in methods], axis=0)
-        rows.append(Row(methods[0].name, *numbers.tolist()))
-    return rows
+def _row(
+    method: Method, scores: Sequence[dict[str, Any]], real: Sequence[dict[str, Any]], frames: int
+) -> dict[str, Any]:
+    """A method's row of results.json, of its clips' scores and those of the real clips; each has so many frames."""
+    values: dict[str, list[float]] = {}
+    absent: dict[str, str] = {}
+    for score in scores:
+        absent = score["absent"] | absent
+        for name, value in score["numbers"].items():
+            values.setdefault(name, []).append(value)
+    row = {"method": method.name, "key": method.key, "steps": method.steps, "n": len(scores), **method.describe()}
+    row |= {name: sum(of_clips) / len(of_clips) for name, of_clips in values.items()}
+    made_features, real_features = _features(scores), _features(real)
+    if made_features is not None and real_features is not None:
+        numbers, without = distances(real_features if scores is real else made_features, real_features)
+        row, absent = row | numbers, absent | without
+    row["clips"] = {name: len(of_clips) for name, of_clips in values.items() if len(of_clips) < len(scores)}
+    row["absent"] = absent
+    timed = scores[1:] or scores  # the first clip's times hold the compiling
+    groups = dict.fromkeys(group for score in timed for group in score["took"])
+    row["scoring"] = {name: sum(one["took"].get(name, 0.0) for one in timed) / len(timed) / frames for name in groups}
+    if method.steps:
+        row["seconds_per_frame"] = sum(score["seconds"] for score in scores) / len(scores) / frames
+    return row
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows as text for a person."""
-    columns = f"{'PSNR dB':>7} {'SSIM':>7}"
-    lines = [f"{'':18} {'whole frame':^15}    {'face':^15}".rstrip(), f"{'':18} {columns}    {columns}"]
-    for row in rows:
-        whole, face = f"{row.psnr:7.2f} {row.ssim:7.4f}", f"{row.face_psnr:7.2f} {row.face_ssim:7.4f}"
-        lines.append(f"{row.name:18} {whole}    {face}")
-    return "\n".join(lines)
+def _features(scores: Sequence[dict[str, Any]]) -> np.ndarray | None:
+    """I3D's logits of all clips, a row each; None where they were not computed."""
+    rows = [score["features"] for score in scores]
+    return None if any(row is None for row in rows) else np.array(rows, np.float32)

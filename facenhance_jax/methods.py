@@ -64,6 +64,18 @@ class Upsampled:
         return np.stack([np.stack([resize(frame, clip.real.shape[1]) for frame in clip.low]) for clip in clips]), 0.0
 
 
+class RealFrames:
+    """The real frames themselves: what there is to reach."""
+
+    name, key, steps = "real", "real", None
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+    def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
+        return np.stack([clip.real for clip in clips]), 0.0
+
+
 class Enhanced:
     """A model's frames, for all clips of a batch at once.
 

@@ -1,4 +1,4 @@
-"""Pixels and signals: uint8 <-> [-1, 1], sizes, and space-to-depth."""
+"""Pixels and signals: uint8 <-> [-1, 1], sizes, space-to-depth, and which of many frames to take."""
 
 import cv2
 import jax.numpy as jnp
@@ -63,3 +63,8 @@ def sample_bilinear(images: Float[Array, "b l m c"], places: Float[Array, "b h w
     upper = at(top, left) * (1 - across) + at(top, left + 1) * across
     lower = at(top + 1, left) * (1 - across) + at(top + 1, left + 1) * across
     return upper * (1 - down) + lower * down
+
+
+def spread(count: int, total: int) -> list[int]:
+    """`count` of the indices 0 .. total - 1, evenly spread, with the first and the last; all if there are fewer."""
+    return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()

@@ -71,8 +71,8 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Real:
-    """What is known of a real clip: its own score (ACD and FVD's features), and what made ones are held against."""
+class Reference:
+    """What is known of a real clip: its own score (ACD and FVD's features), and what made frames are compared to."""
 
     score: Score
     photo: Float64[np.ndarray, "128"] | None
@@ -136,8 +136,8 @@ class Scorer:
             about["fvd"] = {k: v for k, v in self.protocol.describe(0).items() if k != "n"}
         return about
 
-    def real(self, clip: EvaluationClip) -> Real:
-        """Looks at the real side of a clip, once for all the methods of making it."""
+    def reference(self, clip: EvaluationClip) -> Reference:
+        """Looks at a clip's real frames and photo, once for all methods."""
         numbers, absent, took, photo, points = {}, {}, {}, None, None
         if "acd" in self._active:
             with _reason(absent, "acd"), _timed(took, "acd"):
@@ -146,9 +146,9 @@ class Scorer:
         if "expression" in self._active:
             with _reason(absent, "landmarks"), _timed(took, "expression"):
                 points = _points(clip.real, f"{clip.name}, real frames")
-        return Real(Score(numbers, absent, self._features(clip.real, clip.name, took), took), photo, points)
+        return Reference(Score(numbers, absent, self._features(clip.real, clip.name, took), took), photo, points)
 
-    def made(self, frames: UInt8[np.ndarray, "n h w 3"], clip: EvaluationClip, real: Real) -> Score:
+    def score(self, frames: UInt8[np.ndarray, "n h w 3"], clip: EvaluationClip, reference: Reference) -> Score:
         """Scores made frames. Raises InputError where their size or number is not the real ones'."""
         if frames.shape != clip.real.shape:
             raise InputError(f"{clip.name}: made frames are {frames.shape[:3]}, real ones {clip.real.shape[:3]}")
@@ -160,8 +160,8 @@ class Scorer:
             "temporal": lambda: {"temporal": motion.temporal(frames, clip.real)},
             "colour_shift": lambda: {"colour_shift": motion.colour_shift(frames, clip.real, clip.face)},
             "background_drift": lambda: {"background_drift": motion.background_drift(frames, clip.real, clip.face)},
-            "acd": lambda: _identity(frames, _known(real.photo, real, "acd"), clip.name),
-            "landmarks": lambda: _landmarks(frames, _known(real.points, real, "landmarks"), clip.name),
+            "acd": lambda: _identity(frames, _known(reference.photo, reference, "acd"), clip.name),
+            "landmarks": lambda: _landmarks(frames, _known(reference.points, reference, "landmarks"), clip.name),
         }
         numbers, absent, took = {}, {}, {}
         chosen = [(group, name) for group in self._active for name in GROUPS[group]]
@@ -227,9 +227,9 @@ def _face(clip: EvaluationClip) -> np.ndarray:
     return clip.face
 
 
-def _known(value: Any, real: Real, group: str) -> Any:
+def _known(value: Any, reference: Reference, group: str) -> Any:
     if value is None:
-        raise InputError(real.score.absent[group])
+        raise InputError(reference.score.absent[group])
     return value
 
 

@@ -34,20 +34,27 @@ TABLE3: tuple[tuple[str, Published], ...] = (
 )
 
 
+def label(row: Mapping[str, Any]) -> str:
+    """A row of results.json for a person, such as "enhanced, 8 steps"."""
+    steps = row["steps"]
+    return row["method"] if steps is None else f"{row['method']}, {steps} step{'s' * (steps > 1)}"
+
+
 def text(results: Mapping[str, Any]) -> str:
-    """All numbers for a person at a terminal; "-" where there is none, with the reasons at the end."""
-    lines, rows = [], results["rows"]
-    width = max(len(_label(row)) for row in rows)
-    for block in BLOCKS:
-        names = [name for name in block if any(name in row for row in rows)]
-        if names:
-            heads = "".join(f"{_head(results, name):>12}" for name in names)
-            lines += [f"{'':{width}}{heads}"]
-            for row in rows:
-                cells = "".join(f"{_cell(results, row, name):>12}" for name in names)
-                lines.append(f"{_label(row):{width}}{cells}".rstrip())
-            lines.append("")
-    return "\n".join([*lines, *notes(results)])
+    """All numbers for a terminal; "-" where there is none, with the reasons at the end."""
+    rows, metrics = results["rows"], results["metrics"]
+    chosen = ([name for name in block if any(name in row for row in rows)] for block in BLOCKS)
+    blocks = [aligned(rows, names, metrics) + "\n" for names in chosen if names]
+    return "\n".join([*blocks, *notes(results)])
+
+
+def aligned(rows: Sequence[Mapping[str, Any]], names: Sequence[str], metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """Columns of the metrics `names` for a terminal; `metrics` as in results.json."""
+    width = max(len(label(row)) for row in rows)
+    lines = [" " * width + "".join(f"{_head(metrics, name):>12}" for name in names)]
+    for row in rows:
+        lines.append(f"{label(row):{width}}" + "".join(f"{_cell(metrics, row, name):>12}" for name in names))
+    return "\n".join(lines)
 
 
 def notes(results: Mapping[str, Any]) -> list[str]:
@@ -67,8 +74,8 @@ def notes(results: Mapping[str, Any]) -> list[str]:
     lines += filter(None, [scoring(results)])
     lines += [f"{group} not computed: {why}." for group, why in results["absent"].items() if why != "not asked for"]
     for row in results["rows"]:
-        lines += [f"{_label(row)}: {name} in {count} of {row['n']} clips." for name, count in row["clips"].items()]
-        lines += [f"{_label(row)}: no {name} in some or all: {why}." for name, why in row["absent"].items()]
+        lines += [f"{label(row)}: {name} in {count} of {row['n']} clips." for name, count in row["clips"].items()]
+        lines += [f"{label(row)}: no {name} in some or all: {why}." for name, why in row["absent"].items()]
     return lines
 
 
@@ -89,14 +96,15 @@ def scoring(results: Mapping[str, Any]) -> str:
         return ""
     each = ", ".join(f"{name} {seconds:.3f}" for name, seconds in groups.items())
     share = sum(groups.values()) / made["seconds_per_frame"]
-    return f"Scoring took {share:.2f} of the time of {_label(made)}; seconds a frame: {each}."
+    return f"Scoring took {share:.2f} of the time of {label(made)}; seconds a frame: {each}."
 
 
 def everything(results: Mapping[str, Any]) -> str:
     """All numbers of all methods, as Markdown."""
     names = [name for block in BLOCKS for name in block if any(name in row for row in results["rows"])]
-    rows = [[_label(row), *(_cell(results, row, name) for name in names)] for row in results["rows"]]
-    return _markdown(["", *(_head(results, name) for name in names)], rows)
+    metrics = results["metrics"]
+    rows = [[label(row), *(_cell(metrics, row, name) for name in names)] for row in results["rows"]]
+    return _markdown(["", *(_head(metrics, name) for name in names)], rows)
 
 
 def before_after(before: Mapping[str, Any], after: Mapping[str, Any], layout: str) -> str:
@@ -140,7 +148,7 @@ def ablations(results: Mapping[str, Any]) -> str:
 def _beside(published: list[list[str]], results: Mapping[str, Any]) -> list[list[str]]:
     rows = list(published)
     for row in results["rows"]:
-        about = [_label(row), _clips(results, row), f"{results['settings']['data']}, ours"]
+        about = [label(row), _clips(results, row), f"{results['settings']['data']}, ours"]
         rows.append([*about, *_paper_cells(results, row)])
     return rows
 
@@ -154,21 +162,17 @@ def _clips(results: Mapping[str, Any], row: Mapping[str, Any]) -> str:
 
 
 def _paper_cells(results: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
-    return [_cell(results, row, name) for name in PAPER]
+    return [_cell(results["metrics"], row, name) for name in PAPER]
 
 
-def _label(row: Mapping[str, Any]) -> str:
-    return row["method"] if row["steps"] is None else f"{row['method']}, {row['steps']} step{'s' * (row['steps'] > 1)}"
+def _head(metrics: Mapping[str, Mapping[str, Any]], name: str) -> str:
+    return "s a frame" if name == "seconds_per_frame" else metrics[name]["label"]
 
 
-def _head(results: Mapping[str, Any], name: str) -> str:
-    return "s a frame" if name == "seconds_per_frame" else results["metrics"][name]["label"]
-
-
-def _cell(results: Mapping[str, Any], row: Mapping[str, Any], name: str) -> str:
+def _cell(metrics: Mapping[str, Mapping[str, Any]], row: Mapping[str, Any], name: str) -> str:
     if name not in row:
         return "-"
-    digits = 3 if name == "seconds_per_frame" else results["metrics"][name]["digits"]
+    digits = 3 if name == "seconds_per_frame" else metrics[name]["digits"]
     return f"{row[name]:.{digits}f}"
 
 

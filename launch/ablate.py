@@ -32,7 +32,6 @@ from facenhance_jax import (  # noqa: E402
     evaluation,
     experiment,
     methods,
-    results,
     runs,
     scores,
     settings,
@@ -123,7 +122,7 @@ def check_finished(run: Path) -> None:
 
 def evaluate(output: Path) -> None:
     """Scores what is trained on people drawn for that alone, and writes the table."""
-    clips = clip_sets.Drawn(evaluation.HELD_OUT[: _PEOPLE.value], frames=EVALUATED, size=64, low_size=64)
+    clips = clip_sets.Drawn(clip_sets.HELD_OUT[: _PEOPLE.value], frames=EVALUATED, size=64, low_size=64)
     made = []
     for key in _VARIANTS.value:
         check_finished(output / "runs" / key)
@@ -134,7 +133,7 @@ def evaluate(output: Path) -> None:
             made.append(methods.Enhanced(model, steps=steps, **about))
     scorer = scores.Scorer(clips.frames, clips.size, _METRICS.value)
     made += [methods.PhotoCopied(), methods.Upsampled()]
-    found = results.Evaluation(output / "scores", clips, scorer, made, batch=6, shown=made[0].key).run()
+    found = evaluation.Evaluation(output / "scores", clips, scorer, made, batch=6, shown=made[0].key).run()
     about = f"Drawn faces, 64x64, {_STEPS.value} updates of {_BATCH.value} samples each, T = {TIMESTEPS}."
     with replacing(output / "tables.md") as part:
         parts = [about, "", tables.ablations(found), tables.everything(found), *tables.notes(found)]

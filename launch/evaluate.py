@@ -16,13 +16,13 @@ CHECKOUT = str(Path(__file__).resolve().parent.parent)
 if CHECKOUT not in sys.path:
     sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
 
-from facenhance_jax import clip_sets, evaluation, methods, results, scores, tables, terminal  # noqa: E402
+from facenhance_jax import clip_sets, evaluation, methods, scores, tables, terminal  # noqa: E402
 from facenhance_jax.enhancer import Enhancer  # noqa: E402
 from facenhance_jax.errors import InputError  # noqa: E402
 from facenhance_jax.media.writing import replacing  # noqa: E402
 from facenhance_jax.metrics import fvd  # noqa: E402
 
-HELD_OUT = f"{evaluation.HELD_OUT[0]}-{evaluation.HELD_OUT[-1]}"
+HELD_OUT = f"{clip_sets.HELD_OUT[0]}-{clip_sets.HELD_OUT[-1]}"
 _MODEL = flags.DEFINE_string("model", "package", "a released model, a training run, or package for the packaged one")
 _DATA = flags.DEFINE_string("data", "drawn", "a prepared data set's folder, or drawn")
 _SPLIT = flags.DEFINE_string("split", "test", "of the data set: train, test or all")
@@ -87,7 +87,7 @@ def evaluate() -> None:
     scorer = scores.Scorer(clips.frames, clips.size, _METRICS.value, fvd.PRESETS.get(_FVD.value))
 
     def results_of(clips, made, folder):
-        return results.Evaluation(folder, clips, scorer, made, batch=_BATCH.value, shown=shown).run()
+        return evaluation.Evaluation(folder, clips, scorer, made, batch=_BATCH.value, shown=shown).run()
 
     found = results_of(clips, [*made, methods.PhotoCopied(), methods.Upsampled()], output)
     if _GENERATED.value:

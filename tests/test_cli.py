@@ -24,9 +24,9 @@ class Enlarger:
 
     def stream(self, frames, identity, *, steps, seed, shared_noise):
         assert identity.shape == (24, 24, 3)
-        if steps > 1000:
+        if (steps or 8) > 1000:
             raise InputError(f"steps: {steps} are too many; choose 1000 or fewer")
-        return self._frames(frames, identity, (steps, seed, shared_noise))
+        return self._frames(frames, identity, (steps or 8, seed, shared_noise is None))
 
     def _frames(self, frames, identity, options):
         waiting = []

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from facenhance_jax import clip_sets, evaluation
-from facenhance_jax.data import clip_dataset, faces, standins
+from facenhance_jax import clip_sets
+from facenhance_jax.data import clip_dataset, faces, standins, synthetic
 from facenhance_jax.data.layout import EXPRESSIONS
 from facenhance_jax.errors import InputError
 from facenhance_jax.pixels import resize
@@ -42,12 +42,33 @@ def prepared(monkeypatch):
     return make
 
 
-def test_drawn_clips_are_those_of_evaluation_draw_made_smaller():
+def test_a_drawn_clip_has_the_neutral_photo_and_aligned_low_frames(monkeypatch):
+    """Neutral clips are inverted here: all clips of a person begin with the same face."""
+    drawn = synthetic.draw_clip
+
+    def draw_clip(subject, expression, take, frames, size):
+        pictures, landmarks = drawn(subject, expression, take, frames, size)
+        return (255 - pictures if expression == "neutral" else pictures), landmarks
+
+    monkeypatch.setattr(synthetic, "draw_clip", draw_clip)
+    clip = clip_sets.draw(9003, "fear", frames=3, low_size=32)
+    person = synthetic.draw_subject(0, 9003)
+    real, landmarks = (part[:3] for part in drawn(person, "fear", 0, 6, 192))
+    assert clip.name == "9003/fear"
+    np.testing.assert_array_equal(clip.real, real)
+    np.testing.assert_array_equal(clip.low[1], faces.low_frame(real[1], landmarks[1], 32))
+    np.testing.assert_array_equal(clip.identity, 255 - drawn(person, "neutral", 0, 3, 192)[0][0])
+    np.testing.assert_array_equal(clip.face[2], faces.hull_mask(landmarks[2], 192))
+    middle = landmarks[2, 27:36].mean(axis=0).round().astype(int)  # the nose
+    assert clip.face[2, middle[1], middle[0]] and not clip.face[2, :8].any()
+
+
+def test_smaller_drawn_clips_are_the_large_ones_made_smaller():
     clips = clip_sets.Drawn([9001, 9002], frames=2, size=64, low_size=32)
     assert len(clips) == 12
     got = clips[6 + EXPRESSIONS.index("fear")]
     assert (got.name, got.subject, got.expression) == ("9002/fear", "9002", "fear")
-    drawn = evaluation.draw(9002, "fear", frames=2, size=192, low_size=32)
+    drawn = clip_sets.draw(9002, "fear", frames=2, low_size=32)
     np.testing.assert_array_equal(got.real[1], resize(drawn.real[1], 64))
     np.testing.assert_array_equal(got.identity, resize(drawn.identity, 64))
     np.testing.assert_array_equal(got.low, drawn.low)
@@ -61,7 +82,7 @@ def test_prepared_clips_are_the_records_and_their_face_lies_on_the_place(prepare
     clip = clips[1]
     assert clip.name == "002/fear/session0/take001"
     assert (clip.real[1] == 51).all() and (clip.low[1] == 51).all() and (clip.identity == 200).all()
-    np.testing.assert_array_equal(clip.face[0], evaluation.face_mask(faces.mean_shape()[None] + 16, 96)[0])
+    np.testing.assert_array_equal(clip.face[0], faces.hull_mask(faces.mean_shape() + 16, 96))
     np.testing.assert_array_equal(clip.face[1], clip.face[0])
     assert clips.describe()["data"] == "data, split test"
 
@@ -110,7 +131,7 @@ def test_before_is_the_generated_against_the_real_low_frames_both_enlarged(tmp_p
 def test_drawn_stand_ins_find_the_people_they_were_drawn_from(tmp_path):
     standins.write_stand_ins(tmp_path / "made", "fevgan", [9003], 3)
     clips = clip_sets.Generated(tmp_path / "made", "fevgan", 64)
-    drawn = evaluation.draw(9003, "anger", frames=3)
+    drawn = clip_sets.draw(9003, "anger", frames=3)
     np.testing.assert_array_equal(clips[0].real_low, drawn.low)
     np.testing.assert_array_equal(clips[0].real, np.stack([resize(frame, 64) for frame in drawn.real]))
     assert not (clips[0].low == drawn.low).all()

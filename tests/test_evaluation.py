@@ -1,186 +1,189 @@
-"""The comparison that every table is made of, and the launch that scores a model."""
+"""An evaluation: its numbers, which frames it keeps, that it goes on, and what it refuses."""
 
 import dataclasses
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from facenhance_jax import evaluation
-from facenhance_jax.data import faces, standins, synthetic
-from facenhance_jax.evaluation import Row
+from facenhance_jax import clip_sets, evaluation, scores
+from facenhance_jax.errors import InputError
+from facenhance_jax.scores import Reference, Score
 
-ROOT = Path(__file__).parents[1]
-DATA = "drawn (synthetic) faces"
-
-
-def test_each_method_is_scored_against_the_real_frames():
-    """Real frames are 100; the copied photo is 10 off, the low-res 20 off, the enhanced right but for a corner."""
-    real = np.full((2, 32, 32, 3), 100, np.uint8)
-    identity, low = np.full((32, 32, 3), 110, np.uint8), np.full((2, 16, 16, 3), 120, np.uint8)
-    face = np.zeros((2, 32, 32), bool)
-    face[:, 8:24, 8:24] = True
-    enhanced = real.copy()
-    enhanced[0, :2, :2] = 0  # frame 0: 4 of 1024 pixels are 100 off; frame 1 is perfect
-    made, photo, upsampled = evaluation.compare(enhanced, real, identity, low, face)
-    assert [made.name, photo.name, upsampled.name] == ["enhanced", "photo copied", "low-res upsampled"]
-    assert made.psnr == pytest.approx((10 * np.log10(255**2 / (100**2 * 4 / 1024)) + 100) / 2)
-    assert (made.face_psnr, made.face_ssim) == (100.0, 1.0)
-    assert 0.9 < made.ssim < 1.0
-    assert photo.psnr == photo.face_psnr == pytest.approx(20 * np.log10(255 / 10))
-    assert upsampled.psnr == upsampled.face_psnr == pytest.approx(20 * np.log10(255 / 20))
-    flat = (2 * 100 * 120 + 2.55**2) / (100**2 + 120**2 + 2.55**2)
-    assert upsampled.ssim == upsampled.face_ssim == pytest.approx(flat, abs=1e-5)
+EXPRESSIONS = ["anger", "fear", "fear", "anger", "joy"]
 
 
-def test_the_face_is_the_hull_of_the_landmarks():
-    """All points on the corners of a square: its pixels, borders included."""
-    corners = np.array([[4, 6], [12, 6], [12, 14], [4, 14]], np.float32)
-    mask = evaluation.face_mask(np.tile(corners, (17, 1))[None], 20)
-    expected = np.zeros((1, 20, 20), bool)
-    expected[:, 6:15, 4:13] = True
-    np.testing.assert_array_equal(mask, expected)
+class Clips:
+    """Clip n is grey of the value 10 n."""
 
+    frames, size = 2, 16
 
-def test_clips_are_averaged_method_by_method():
-    one = [Row("enhanced", 30.0, 0.9, 28.0, 0.8), Row("photo copied", 20.0, 0.5, 10.0, 0.4)]
-    two = [Row("enhanced", 40.0, 0.7, 20.0, 0.6), Row("photo copied", 22.0, 0.7, 12.0, 0.2)]
-    first, second = evaluation.average([one, two])
-    assert dataclasses.astuple(first) == ("enhanced", *map(pytest.approx, (35.0, 0.8, 24.0, 0.7)))
-    assert dataclasses.astuple(second) == ("photo copied", *map(pytest.approx, (21.0, 0.6, 11.0, 0.3)))
+    def __init__(self, count=5, odd=None):
+        self.count, self.odd, self.read = count, odd, []
 
+    def __len__(self):
+        return self.count
 
-def test_the_table_reads_as_a_table():
-    rows = [Row("enhanced", 33.216, 0.95126, 100.0, 1.0), Row("photo copied", 9.5, 0.5, 8.25, 0.25)]
-    assert evaluation.table(rows).splitlines() == [
-        "                     whole frame           face",
-        "                   PSNR dB    SSIM    PSNR dB    SSIM",
-        "enhanced             33.22  0.9513     100.00  1.0000",
-        "photo copied          9.50  0.5000       8.25  0.2500",
-    ]
+    def __getitem__(self, index):
+        self.read.append(index)
+        count = 3 if index == self.odd else 2
+        real = np.full((count, 16, 16, 3), 10 * index, np.uint8)
+        low, face = np.zeros((count, 8, 8, 3), np.uint8), np.ones((count, 16, 16), bool)
+        return clip_sets.EvaluationClip(str(index), EXPRESSIONS[index], "", real, real[0], low, face)
 
-
-def test_a_drawn_clip_has_the_neutral_photo_and_aligned_low_frames(monkeypatch):
-    """Neutral clips are inverted here: all clips of a person begin with the same face."""
-    drawn = synthetic.draw_clip
-
-    def draw_clip(subject, expression, take, frames, size):
-        pictures, landmarks = drawn(subject, expression, take, frames, size)
-        return (255 - pictures if expression == "neutral" else pictures), landmarks
-
-    monkeypatch.setattr(synthetic, "draw_clip", draw_clip)
-    clip = evaluation.draw(9003, "fear", frames=3, size=96, low_size=32)
-    person = synthetic.draw_subject(0, 9003)
-    real, landmarks = (part[:3] for part in drawn(person, "fear", 0, 6, 96))
-    np.testing.assert_array_equal(clip.real, real)
-    np.testing.assert_array_equal(clip.low[1], faces.low_frame(real[1], landmarks[1], 32))
-    np.testing.assert_array_equal(clip.identity, 255 - drawn(person, "neutral", 0, 3, 96)[0][0])
-    middle = landmarks[2, 27:36].mean(axis=0).round().astype(int)  # the nose
-    assert clip.face[2, middle[1], middle[0]]
-    assert not clip.face[2, :4].any()
-
-
-FAKE = """
-import dataclasses, runpy, sys, types
-import numpy as np
-from facenhance_jax import methods
-from facenhance_jax.enhancer import Enhancer
-
-class Fake(methods.Upsampled):
-    def __init__(self, denoiser, params, steps, *, batch, seed, shared_noise):
-        self.name, self.key, self.steps, self.seed = "enhanced", f"enhanced-{steps}", steps, seed
     def describe(self):
-        return {"model": "fake", "seed": self.seed}
-
-methods.Enhanced = Fake
-Enhancer.load = staticmethod(lambda path: types.SimpleNamespace(size=64, low_size=64, denoiser=None, params=None))
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
+        return {"data": "grey", "stride": 1}
 
 
-def evaluate(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", FAKE, str(ROOT / "launch/evaluate.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+class Method:
+    """Frames that are brighter than the real ones."""
+
+    def __init__(self, key, more, steps=None, note=0):
+        self.name, self.key, self.steps, self.more, self.note = f"method {key}", key, steps, more, note
+        self.batches = []
+
+    def describe(self):
+        return {"note": self.note}
+
+    def __call__(self, clips):
+        self.batches.append([int(clip.subject) for clip in clips])
+        return np.stack([clip.real + np.uint8(self.more) for clip in clips]), 6.0
 
 
-def test_a_launch_writes_results_tables_and_frames(tmp_path):
-    """A model that merely upsamples scores what the low-res baseline scores."""
-    output = tmp_path / "results"
-    flags = ("--subjects=9000", "--frames=2", "--steps=4,8", "--metrics=psnr,temporal", f"--output={output}")
-    done = evaluate(*flags)
-    assert done.returncode == 0, done.stderr
-    result = json.loads((output / "results.json").read_text())
-    settings = result["settings"]
-    assert (settings["n"], settings["frames"], settings["size"], settings["subjects"]) == (6, 2, 64, "9000-9000")
-    four, eight, copied, upsampled, real = result["rows"]
-    assert [row["steps"] for row in result["rows"]] == [4, 8, None, None, None]
-    assert four["psnr"] == eight["psnr"] == upsampled["psnr"] != copied["psnr"]
-    assert (four["seed"], four["model"]) == (0, "fake")
-    assert "psnr" not in real and result["absent"]["fvd"] == "not asked for"
-    assert {kept["method"] for kept in result["kept"]} == {"enhanced-8"} and len(list((output / "kept").iterdir())) == 6
-    tables = (output / "tables.md").read_text()
-    assert "| FacEnhance | 32 x 192 | MUG, published |" in tables and "| enhanced, 4 steps |" in tables
-    assert "6 clips of 2 frames, 64 x 64: drawn (synthetic) faces." in done.stdout
-    before = (output / "results.json").read_bytes()
-    refused = evaluate(*flags, "--seed=1")
-    assert refused.returncode == 2 and "method.json: begun with another seed" in refused.stderr.splitlines()[-1]
-    assert (output / "results.json").read_bytes() == before
+class Scorer(scores.Scorer):
+    """PSNR stands for the mean value; it has no ACD for clip 3 and four features for each."""
+
+    def __init__(self, extractor="one", features=True):
+        self.absent = {"expression": "because"}
+        self.extractor, self.features = extractor, features
+
+    def describe(self):
+        return {"psnr": {}, "acd": {"extractor": self.extractor}}
+
+    def reference(self, clip):
+        return Reference(Score({"acd_i": 1.0}, {}, self._features(clip, 0)), None, None)
+
+    def score(self, frames, clip, reference):
+        value = float(frames.mean())
+        numbers, absent = {"psnr": value}, {"acd": f"{clip.name}: no face"}
+        if clip.subject != "3":
+            numbers, absent = numbers | {"acd": value / 10}, {}
+        took = {"psnr": 3.0 if int(clip.subject) else 99.0}  # the first one compiles
+        return Score(numbers, absent, self._features(clip, float(frames.mean() - clip.real.mean())), took)
+
+    def _features(self, clip, more):
+        return [int(clip.subject) ** (n % 3) + more for n in range(4)] if self.features else None
 
 
-def test_a_launch_scores_generated_clips_before_and_after(tmp_path):
-    standins.write_stand_ins(tmp_path / "made", "fevgan", [9000], 2)
-    generated = (f"--generated={tmp_path / 'made'}", "--layout=fevgan", "--metrics=psnr", "--clips=2")
-    done = evaluate(*generated, f"--output={tmp_path / 'out'}")
-    assert done.returncode == 0, done.stderr
-    after, before = (json.loads((tmp_path / "out" / at / "results.json").read_text()) for at in (".", "before"))
-    assert after["settings"]["n"] == 2 and after["settings"]["stand_in"]
-    low = before["rows"][0]
-    assert low["key"] == "upsampled" and low["psnr"] > 20 > after["rows"][0]["psnr"]  # faces on black, not full frames
-    table = (tmp_path / "out/tables.md").read_text()
-    assert (
-        f"| drawn stand-in for fevgan, before | 2 x 64, n 2, enlarged from 64 | {DATA}, ours | - | {low['psnr']:.2f}"
-        in table
-    )
-    assert "| FEV-GAN, after | 32 x 192 | MUG, published |" in table
+def begin(folder, methods, clips=None, scorer=None, shown="b", batch=2):
+    return evaluation.Evaluation(folder, clips or Clips(), scorer or Scorer(), methods, batch=batch, shown=shown)
 
 
-BAD = {
-    "--subjects=9005-9001": "--subjects 9005-9001: not a range of ids; write it like 9000-9012",
-    "--steps=4,many": "--steps 4,many: not whole numbers; write them like 1,2,4,8",
-    "--metrics=lpips": "metrics: lpips is none of psnr, ssim, temporal, colour, acd, expression, fvd",
-    "--data=nowhere": "nowhere: no such data set; make it with launch/prepare.py",
-    "--output=results.json": "results.json: --output is a folder; give a name without a suffix",
-    "--generated=nowhere": "nowhere: no such folder; give the one that holds the generated clips",
-}
-ONE_BY_ONE = (
-    """
-import runpy, sys
-from absl import app, flags
-from absl.testing import flagsaver
-output, *bad = sys.argv[2:]
+@pytest.fixture
+def two():
+    return [Method("a", 1), Method("b", 2, steps=8)]
 
-def run(main):
-    for flag in bad:
-        with flagsaver.flagsaver():
-            flags.FLAGS(["evaluate", f"--output={output}", flag])
-            try:
-                main([])
-            except SystemExit as stopped:
-                assert stopped.code == 2
 
-app.run = run
-"""
-    + FAKE
+def test_means_are_over_the_clips_that_have_the_number(tmp_path, two):
+    found = begin(tmp_path / "e", two).run()
+    assert found == json.loads((tmp_path / "e/results.json").read_text())
+    first, second, real = found["rows"]
+    assert (first["method"], first["key"], first["steps"], first["n"]) == ("method a", "a", None, 5)
+    assert first["psnr"] == pytest.approx(21) and second["psnr"] == pytest.approx(22)
+    assert first["acd"] == pytest.approx((1 + 11 + 21 + 41) / 40)  # clip 3 has none
+    assert first["clips"] == {"acd": 4} and first["absent"] == {"acd": "3/anger: no face"}
+    assert second["seconds_per_frame"] == pytest.approx(3 * 6 / 5 / 2) and "seconds_per_frame" not in first
+    assert second["note"] == 0 and second["scoring"] == {"psnr": pytest.approx(3 / 2)} and real["scoring"] == {}
+    assert (real["method"], real["acd_i"], real["clips"]) == ("real", 1.0, {})
+    assert first["fvd"] == pytest.approx(4) and second["fvd"] == pytest.approx(16)
+    assert "fvd" not in real and real["fvd_half"] > 0
+    assert found["settings"] == {
+        "data": "grey",
+        **{"stride": 1, "frames": 2, "size": 16, "n": 5, "batch": 2},
+        "resize": "area mean down, bicubic up",
+    }
+    assert found["absent"] == {"expression": "because"} and found["extractors"] == {"acd": {"extractor": "one"}}
+    assert found["metrics"].keys() == {"psnr", "acd", "acd_i", "fvd", "fvd_half"}
+
+
+def test_kept_frames_are_the_first_of_each_expression_and_the_worst(tmp_path, two):
+    """The worst PSNR is clip 0's, which is the darkest, and first of its kind."""
+    found = begin(tmp_path, two).run()
+    assert found["kept"] == [
+        {"clip": "0/anger", "file": "kept/0000.npz", "why": ["first of anger", "worst psnr"], "method": "b"},
+        {"clip": "1/fear", "file": "kept/0001.npz", "why": ["first of fear"], "method": "b"},
+        {"clip": "4/joy", "file": "kept/0004.npz", "why": ["first of joy"], "method": "b"},
+    ]
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {"0000.npz", "0001.npz", "0004.npz"}
+    with np.load(tmp_path / "kept/0004.npz", allow_pickle=False) as kept:
+        assert kept.keys() == {"identity", "low", "enhanced", "real", "face"}
+        assert (kept["enhanced"] == 42).all() and (kept["real"] == 40).all()
+    assert found["kept"] == begin(tmp_path, two).run()["kept"]
+
+
+def test_frames_that_are_no_longer_the_worst_are_dropped(tmp_path, monkeypatch):
+    monkeypatch.setitem(
+        evaluation.METRICS, "psnr", dataclasses.replace(evaluation.METRICS["psnr"], best="low")
+    )  # so that the brightest is the worst
+    monkeypatch.setattr(__import__(__name__), "EXPRESSIONS", ["anger"] * 5)
+    found = begin(tmp_path, [Method("b", 2)]).run()
+    assert [kept["file"] for kept in found["kept"]] == ["kept/0000.npz", "kept/0004.npz"]
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {"0000.npz", "0004.npz"}
+
+
+def test_it_goes_on_with_the_same_batches_and_ends_with_the_same_numbers(tmp_path, two):
+    whole = begin(tmp_path / "whole", two).run()
+
+    class Killed(Exception):
+        pass
+
+    class Stops(Method):
+        def __call__(self, clips):
+            if len(self.batches) == 1:
+                raise Killed
+            return super().__call__(clips)
+
+    with pytest.raises(Killed):
+        begin(tmp_path / "part", [Method("a", 1), Stops("b", 2, steps=8)]).run()
+    assert not (tmp_path / "part/results.json").exists()
+    again = [Method("a", 1), Method("b", 2, steps=8)]
+    assert begin(tmp_path / "part", again).run() == whole
+    assert [method.batches for method in again] == [[[4]], [[2, 3], [4]]]
+    third, clips = Method("c", 3), Clips()
+    rows = begin(tmp_path / "part", [*again, third], clips).run()["rows"]
+    assert rows[:2] == whole["rows"][:2] and rows[2]["psnr"] == pytest.approx(23)
+    assert third.batches == [[0, 1], [2, 3], [4]] and len(again[0].batches) == 1
+    once_more = Clips()
+    begin(tmp_path / "part", again, once_more).run()
+    assert once_more.read == []
+    (tmp_path / "part/methods/a/0003.json").unlink()
+    assert begin(tmp_path / "part", again[:1]).run()["rows"][0] == whole["rows"][0]
+    assert again[0].batches == [[4], [2, 3]]
+
+
+@pytest.mark.parametrize(
+    "other, message",
+    [
+        (dict(clips=Clips(4)), "settings.json: begun with another settings.n; give another folder"),
+        (dict(scorer=Scorer("two")), "settings.json: begun with another metrics.acd.extractor"),
+        (dict(batch=3), "begun with another settings.batch"),
+        (dict(methods=[Method("a", 1, note=1)]), "methods/a/method.json: begun with another note"),
+    ],
+    ids=["clips", "extractor", "batch", "method"],
 )
+def test_other_settings_are_refused(tmp_path, two, other, message):
+    begin(tmp_path, two).run()
+    with pytest.raises(InputError, match=message):
+        begin(**{"folder": tmp_path, "methods": two} | other)
 
 
-def test_bad_flags_are_one_line_each_and_leave_nothing(tmp_path):
-    command = [sys.executable, "-c", ONE_BY_ONE, str(ROOT / "launch/evaluate.py"), str(tmp_path / "out"), *BAD]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines() == [f"facenhance: {message}" for message in BAD.values()]
-    assert list(tmp_path.iterdir()) == []
+def test_clips_of_different_lengths_are_refused(tmp_path, two):
+    with pytest.raises(InputError, match="3/anger: 3 frames of 16 x 16, but 2/fear: 2 frames of 16 x 16; cut all"):
+        begin(tmp_path, two, Clips(odd=3)).run()
+
+
+def test_without_features_or_clips_enough_fvd_is_absent(tmp_path, two):
+    rows = begin(tmp_path / "a", two, scorer=Scorer(features=False)).run()["rows"]
+    assert all("fvd" not in row and "fvd_half" not in row for row in rows)
+    single, _, real = begin(tmp_path / "b", two, Clips(1)).run()["rows"]
+    assert "fvd" not in single and "a set has 1 clips" in single["absent"]["fvd"] and "fvd_half" in real["absent"]

@@ -92,6 +92,14 @@ def test_the_brow_line_is_lifted_by_17_pixels():
     assert not mask[: int(top)].any() and column[int(top) + 1 :][:40].all()
 
 
+@pytest.mark.parametrize("shift", [0, 4])
+def test_the_hull_of_a_square_is_its_pixels_borders_included(shift):
+    corners = np.array([[4, 6], [12, 6], [12, 14], [4, 14], [8, 10]], np.float32)
+    expected = np.zeros((20, 20), np.uint8)
+    expected[6:15, 4:13] = 1
+    np.testing.assert_array_equal(faces.hull_mask(corners, 20, shift), expected)
+
+
 def test_at_another_size_the_mask_is_the_same_shape():
     small, large = faces.face_mask(faces.mean_shape(64), 64), faces.face_mask(faces.mean_shape(256), 256)
     assert abs(small.mean() - large.mean()) < 0.02

@@ -90,3 +90,6 @@ def test_the_baselines():
     flat = np.full((3, 16, 16, 3), 7, np.uint8)
     upsampled, _ = methods.Upsampled()([dataclasses.replace(clips[0], low=flat)])
     np.testing.assert_array_equal(upsampled, np.full((1, 3, 32, 32, 3), 7))
+    real, seconds = methods.RealFrames()(clips)
+    np.testing.assert_array_equal(real[1], clips[1].real)
+    assert seconds == 0

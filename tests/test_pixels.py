@@ -38,3 +38,11 @@ def test_the_centre_square_is_centred():
     image[:, 2:4] = 9
     assert (pixels.centre_square(image) == np.full((2, 2, 3), 9)).all()
     assert (pixels.centre_square(image.transpose(1, 0, 2)) == np.full((2, 2, 3), 9)).all()
+
+
+def test_indices_are_spread_over_all():
+    assert pixels.spread(3, 9) == [0, 4, 8]
+    assert pixels.spread(4, 6) == [0, 2, 3, 5]  # of 0, 1.67, 3.33 and 5
+    assert pixels.spread(1, 9) == [0]
+    assert pixels.spread(9, 3) == pixels.spread(3, 3) == [0, 1, 2]
+    assert pixels.spread(2, 0) == []

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from facenhance_jax import cli, evaluation, media
+from facenhance_jax import cli, clip_sets, media
 from facenhance_jax.enhancer import PACKAGED_MODEL, Enhancer
 from facenhance_jax.errors import InputError
 from facenhance_jax.metrics.frames import psnr
@@ -27,7 +27,7 @@ def test_it_is_small_and_says_what_it_is():
 @pytest.fixture(scope="module")
 def surprise():
     """A held-out person's surprise, from neutral to the apex, in few steps for speed."""
-    clip = evaluation.draw(9000, "surprise", frames=8)
+    clip = clip_sets.draw(9000, "surprise", frames=8)
     return clip, Enhancer.load().enhance(clip.low, clip.identity, steps=2)
 
 
@@ -81,7 +81,7 @@ def cut_short(model):
 
 def another_width(model):
     config = json.loads((model / "config.json").read_text())
-    config["model"]["base"] = 96
+    config["model"]["unet"]["base"] = 96
     (model / "config.json").write_text(json.dumps(config))
 
 
@@ -105,7 +105,7 @@ def gone(model):
         (cut_short, "incomplete or damaged; copy the model again"),
         (another_width, "does not fit the config"),
         (broken_config, "not readable as JSON"),
-        (unknown_field, "unexpected keyword argument 'colour'"),
+        (unknown_field, "config.model: has no field 'colour'"),
         (gone, "no such folder"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -1,210 +1,94 @@
-"""The folder of an evaluation: its numbers, that it goes on, and what it refuses."""
-
-import csv
-import dataclasses
-import json
+"""The folder of an evaluation: what is written, read again, and refused."""
 
 import numpy as np
 import pytest
 
-from facenhance_jax import clip_sets, results, scores
+from facenhance_jax import clip_sets, methods, results
 from facenhance_jax.errors import InputError
-from facenhance_jax.scores import Real, Score
-
-EXPRESSIONS = ["anger", "fear", "fear", "anger", "joy"]
 
 
-class Clips:
-    """Clip n is grey of the value 10 n."""
-
-    frames, size = 2, 16
-
-    def __init__(self, count=5, odd=None):
-        self.count, self.odd, self.read = count, odd, []
-
-    def __len__(self):
-        return self.count
-
-    def __getitem__(self, index):
-        self.read.append(index)
-        count = 3 if index == self.odd else 2
-        real = np.full((count, 16, 16, 3), 10 * index, np.uint8)
-        low, face = np.zeros((count, 8, 8, 3), np.uint8), np.ones((count, 16, 16), bool)
-        return clip_sets.EvaluationClip(str(index), EXPRESSIONS[index], "", real, real[0], low, face)
-
-    def describe(self):
-        return {"data": "grey", "stride": 1}
+class Method(methods.PhotoCopied):
+    def __init__(self, key, steps):
+        self.key, self.steps = key, steps
 
 
-class Method:
-    """Frames that are brighter than the real ones."""
-
-    def __init__(self, key, more, steps=None, note=0):
-        self.name, self.key, self.steps, self.more, self.note = f"method {key}", key, steps, more, note
-        self.batches = []
-
-    def describe(self):
-        return {"note": self.note}
-
-    def __call__(self, clips):
-        self.batches.append([int(clip.subject) for clip in clips])
-        return np.stack([clip.real + np.uint8(self.more) for clip in clips]), 6.0
+METHODS = [Method("a", None), Method("b", 8)]
 
 
-class Scorer(scores.Scorer):
-    """PSNR stands for the mean value; it has no ACD for clip 3 and four features for each."""
-
-    def __init__(self, extractor="one", features=True):
-        self.absent = {"expression": "because"}
-        self.extractor, self.features = extractor, features
-
-    def describe(self):
-        return {"psnr": {}, "acd": {"extractor": self.extractor}}
-
-    def real(self, clip):
-        return Real(Score({"acd_i": 1.0}, {}, self._features(clip, 0)), None, None)
-
-    def made(self, frames, clip, real):
-        value = float(frames.mean())
-        numbers, absent = {"psnr": value}, {"acd": f"{clip.name}: no face"}
-        if clip.subject != "3":
-            numbers, absent = numbers | {"acd": value / 10}, {}
-        took = {"psnr": 3.0 if int(clip.subject) else 99.0}  # the first one compiles
-        return Score(numbers, absent, self._features(clip, float(frames.mean() - clip.real.mean())), took)
-
-    def _features(self, clip, more):
-        return [int(clip.subject) ** (n % 3) + more for n in range(4)] if self.features else None
-
-
-def evaluation(folder, methods, clips=None, scorer=None, shown="b", batch=2):
-    return results.Evaluation(folder, clips or Clips(), scorer or Scorer(), methods, batch=batch, shown=shown)
+def score(clip: str, **numbers: float) -> dict:
+    subject, expression = clip.split("/")
+    return {"clip": clip, "subject": subject, "expression": expression, "numbers": numbers}
 
 
 @pytest.fixture
-def two():
-    return [Method("a", 1), Method("b", 2, steps=8)]
+def folder(tmp_path):
+    folder = results.Folder(tmp_path / "e")
+    folder.begin({"format": 3, "metrics": {"psnr": {}}, "n": 2}, METHODS)
+    return folder
 
 
-def test_means_are_over_the_clips_that_have_the_number(tmp_path, two):
-    found = evaluation(tmp_path / "e", two).run()
-    assert found == json.loads((tmp_path / "e/results.json").read_text())
-    first, second, real = found["rows"]
-    assert (first["method"], first["key"], first["steps"], first["n"]) == ("method a", "a", None, 5)
-    assert first["psnr"] == pytest.approx(21) and second["psnr"] == pytest.approx(22)
-    assert first["acd"] == pytest.approx((1 + 11 + 21 + 41) / 40)  # clip 3 has none
-    assert first["clips"] == {"acd": 4} and first["absent"] == {"acd": "3/anger: no face"}
-    assert second["seconds_per_frame"] == pytest.approx(3 * 6 / 5 / 2) and "seconds_per_frame" not in first
-    assert second["note"] == 0 and second["scoring"] == {"psnr": pytest.approx(3 / 2)} and real["scoring"] == {}
-    assert (real["method"], real["acd_i"], real["clips"]) == ("real", 1.0, {})
-    assert first["fvd"] == pytest.approx(4) and second["fvd"] == pytest.approx(16)
-    assert "fvd" not in real and real["fvd_half"] > 0
-    assert found["settings"] == {
-        "data": "grey",
-        **{"stride": 1, "frames": 2, "size": 16, "n": 5, "batch": 2},
-        "resize": "area mean down, bicubic up",
-    }
-    assert found["absent"] == {"expression": "because"} and found["extractors"] == {"acd": {"extractor": "one"}}
-    assert found["metrics"].keys() == {"psnr", "acd", "acd_i", "fvd", "fvd_half"}
+def test_scores_are_read_as_they_were_written(folder):
+    written = [score("1/fear", psnr=30.25), score("2/fear")]
+    for index, one in enumerate(written):
+        folder.write_score("b", index, one)
+    assert folder.scores("b", range(2)) == written
+    assert folder.is_scored("b", range(2))
+    assert not folder.is_scored("b", range(3)) and not folder.is_scored("a", range(1))
 
 
-def test_the_csv_has_a_line_for_each_clip_and_method(tmp_path, two):
-    evaluation(tmp_path, two).run()
-    lines = list(csv.DictReader((tmp_path / "clips.csv").read_text().splitlines()))
-    assert [line["method"] for line in lines] == ["a"] * 5 + ["b"] * 5 + ["real"] * 5
-    assert lines[8] == dict(
-        clip="3/anger", subject="3", expression="anger", method="b", steps="8", psnr="32.0", acd="", acd_i=""
-    )
-    assert lines[-1]["acd_i"] == "1.0"
-
-
-def test_kept_frames_are_the_first_of_each_expression_and_the_worst(tmp_path, two):
-    """The worst PSNR is clip 0's, which is the darkest, and first of its kind."""
-    found = evaluation(tmp_path, two).run()
-    assert found["kept"] == [
-        {"clip": "0/anger", "file": "kept/0000.npz", "why": ["first of anger", "worst psnr"], "method": "b"},
-        {"clip": "1/fear", "file": "kept/0001.npz", "why": ["first of fear"], "method": "b"},
-        {"clip": "4/joy", "file": "kept/0004.npz", "why": ["first of joy"], "method": "b"},
+def test_the_csv_has_a_line_for_each_clip_and_method(folder):
+    """Metrics in the order of `scores.METRICS`; those that no clip has are left out."""
+    scores = {"a": [score("1/fear", acd=0.5)], "b": [score("1/fear", psnr=30.25), score("2/joy", psnr=31.0, acd=1.0)]}
+    folder.write({"format": 3}, METHODS, scores)
+    assert (folder.path / "clips.csv").read_text().splitlines() == [
+        "clip,subject,expression,method,steps,psnr,acd",
+        "1/fear,1,fear,a,,,0.5",
+        "1/fear,1,fear,b,8,30.25,",
+        "2/joy,2,joy,b,8,31.0,1.0",
     ]
-    assert {path.name for path in (tmp_path / "kept").iterdir()} == {"0000.npz", "0001.npz", "0004.npz"}
-    with np.load(tmp_path / "kept/0004.npz", allow_pickle=False) as kept:
-        assert kept.keys() == {"identity", "low", "enhanced", "real", "face"}
-        assert (kept["enhanced"] == 42).all() and (kept["real"] == 40).all()
-    assert found["kept"] == evaluation(tmp_path, two).run()["kept"]
+    assert (folder.path / "results.json").read_text() == '{\n  "format": 3\n}\n'
 
 
-def test_frames_that_are_no_longer_the_worst_are_dropped(tmp_path, monkeypatch):
-    monkeypatch.setitem(
-        results.METRICS, "psnr", dataclasses.replace(results.METRICS["psnr"], best="low")
-    )  # so that the brightest is the worst
-    monkeypatch.setattr(__import__(__name__), "EXPRESSIONS", ["anger"] * 5)
-    found = evaluation(tmp_path, [Method("b", 2)]).run()
-    assert [kept["file"] for kept in found["kept"]] == ["kept/0000.npz", "kept/0004.npz"]
-    assert {path.name for path in (tmp_path / "kept").iterdir()} == {"0000.npz", "0004.npz"}
-
-
-def test_it_goes_on_with_the_same_batches_and_ends_with_the_same_numbers(tmp_path, two):
-    whole = evaluation(tmp_path / "whole", two).run()
-
-    class Killed(Exception):
-        pass
-
-    class Stops(Method):
-        def __call__(self, clips):
-            if len(self.batches) == 1:
-                raise Killed
-            return super().__call__(clips)
-
-    with pytest.raises(Killed):
-        evaluation(tmp_path / "part", [Method("a", 1), Stops("b", 2, steps=8)]).run()
-    assert not (tmp_path / "part/results.json").exists()
-    again = [Method("a", 1), Method("b", 2, steps=8)]
-    assert evaluation(tmp_path / "part", again).run() == whole
-    assert [method.batches for method in again] == [[[4]], [[2, 3], [4]]]
-    third, clips = Method("c", 3), Clips()
-    rows = evaluation(tmp_path / "part", [*again, third], clips).run()["rows"]
-    assert rows[:2] == whole["rows"][:2] and rows[2]["psnr"] == pytest.approx(23)
-    assert third.batches == [[0, 1], [2, 3], [4]] and len(again[0].batches) == 1
-    once_more = Clips()
-    evaluation(tmp_path / "part", again, once_more).run()
-    assert once_more.read == []
-    (tmp_path / "part/methods/a/0003.json").unlink()
-    assert evaluation(tmp_path / "part", again[:1]).run()["rows"][0] == whole["rows"][0]
-    assert again[0].batches == [[4], [2, 3]]
+def test_frames_are_kept_and_dropped(folder):
+    real, low, face = np.full((2, 4, 4, 3), 7, np.uint8), np.zeros((2, 2, 2, 3), np.uint8), np.ones((2, 4, 4), bool)
+    folder.keep(12, clip_sets.EvaluationClip("1", "fear", "", real, real[0] + 1, low, face), real + 2)
+    assert folder.kept(12) == "kept/0012.npz"
+    with np.load(folder.path / "kept/0012.npz", allow_pickle=False) as kept:
+        assert {name: int(kept[name].max()) for name in kept} == dict(identity=8, low=0, enhanced=9, real=7, face=1)
+    for _ in range(2):
+        folder.drop(12)
+    assert not any((folder.path / "kept").iterdir())
 
 
 @pytest.mark.parametrize(
     "other, message",
     [
-        (dict(clips=Clips(4)), "settings.json: begun with another settings.n; give another folder"),
-        (dict(scorer=Scorer("two")), "settings.json: begun with another metrics.acd.extractor"),
-        (dict(batch=3), "begun with another settings.batch"),
-        (dict(methods=[Method("a", 1, note=1)]), "methods/a/method.json: begun with another note"),
+        ({"format": 2, "metrics": {"psnr": {}}, "n": 2}, "settings.json: begun with another format; give another"),
+        ({"format": 3, "metrics": {"ssim": {}}, "n": 2}, "begun with another metrics.psnr, metrics.ssim;"),
+        ({"format": 3, "metrics": {"psnr": {}}}, "begun with another n;"),
+        ({"format": 3, "metrics": {"psnr": {}}, "n": 2, "new": None}, "begun with another new;"),
     ],
-    ids=["clips", "extractor", "batch", "method"],
 )
-def test_other_settings_are_refused(tmp_path, two, other, message):
-    evaluation(tmp_path, two).run()
+def test_a_folder_that_was_begun_otherwise_is_refused(folder, other, message):
     with pytest.raises(InputError, match=message):
-        evaluation(**{"folder": tmp_path, "methods": two} | other)
+        folder.begin(other, METHODS)
+    folder.begin({"n": 2, "metrics": {"psnr": {}}, "format": 3}, METHODS)
 
 
-def test_clips_of_different_lengths_are_refused(tmp_path, two):
-    with pytest.raises(InputError, match="3/anger: 3 frames of 16 x 16, but 2/fear: 2 frames of 16 x 16; cut them"):
-        evaluation(tmp_path, two, Clips(odd=3)).run()
+def test_a_tuple_is_the_list_that_it_was_written_as(tmp_path):
+    for _ in range(2):
+        results.Folder(tmp_path).begin({"steps": (1, 2)}, [])
 
 
-def test_without_features_or_clips_enough_fvd_is_absent(tmp_path, two):
-    rows = evaluation(tmp_path / "a", two, scorer=Scorer(features=False)).run()["rows"]
-    assert all("fvd" not in row and "fvd_half" not in row for row in rows)
-    single, _, real = evaluation(tmp_path / "b", two, Clips(1)).run()["rows"]
-    assert "fvd" not in single and "a set has 1 clips" in single["absent"]["fvd"] and "fvd_half" in real["absent"]
+def test_dicts_within_dicts_become_dotted_names():
+    nested = {"a": {"b": {"c": 1}, "d": {}}, "e": [2, {"f": 3}], "g": None}
+    assert dict(results.flat(nested)) == {"a.b.c": 1, "a.d": {}, "e": [2, {"f": 3}], "g": None}
 
 
-def test_a_damaged_score_and_a_place_that_cannot_be_written_are_one_line(tmp_path, two):
-    evaluation(tmp_path / "e", two).run()
-    (tmp_path / "e/methods/a/0003.json").write_text("{")
+def test_a_damaged_score_and_a_folder_that_cannot_be_written_are_one_line(folder, tmp_path):
+    (folder.path / "methods/a/0003.json").write_text("{")
     with pytest.raises(InputError, match="0003.json: not readable; remove it"):
-        evaluation(tmp_path / "e", two).run()
+        folder.scores("a", range(3, 4))
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be written to"):
-        evaluation(tmp_path / "file", two)
+    with pytest.raises(InputError, match="file: cannot be written to .*; choose another folder"):
+        results.Folder(tmp_path / "file").begin({}, [])

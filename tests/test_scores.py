@@ -26,7 +26,7 @@ def clip():
 
 def scored(clip, made, groups=PIXELS):
     scorer = scores.Scorer(*clip.real.shape[:2], groups)
-    return scorer.made(made, clip, scorer.real(clip))
+    return scorer.score(made, clip, scorer.reference(clip))
 
 
 def test_pixels_are_scored_in_the_whole_frame_and_in_the_face(clip):
@@ -70,7 +70,7 @@ def test_fvd_of_a_preset_looks_at_that_part_of_each_clip(clip, monkeypatch):
     protocol = scores.fvd.Protocol(frames=9, size=16)  # of the clip's 9 frames of 32 x 32
     scorer = scores.Scorer(9, 32, ["fvd"], protocol)
     assert scorer.describe()["fvd"]["size"] == 16
-    assert scorer.real(clip).score.features == [1] * 400
+    assert scorer.reference(clip).score.features == [1] * 400
     assert seen[0].shape == (1, 9, 16, 16, 3)
     with pytest.raises(InputError, match="fvd: clips of 8 frames; this preset takes 9 of each"):
         scores.Scorer(8, 32, ["fvd"], protocol)

@@ -52,6 +52,16 @@ def test_the_terminal_shows_numbers_dashes_and_reasons():
     assert "not asked for" not in text
 
 
+def test_columns_for_a_terminal():
+    rows = [{"method": "enhanced", "steps": 1, "psnr": 100.0, "ssim": 0.95126}, {"method": "photo", "steps": None}]
+    metrics = {"psnr": {"label": "PSNR", "digits": 2}, "ssim": {"label": "face SSIM", "digits": 4}}
+    assert tables.aligned(rows, ["ssim", "psnr"], metrics).splitlines() == [
+        "                   face SSIM        PSNR",
+        "enhanced, 1 step      0.9513      100.00",
+        "photo                      -           -",
+    ]
+
+
 def test_fvd_of_another_part_of_the_clips_says_so():
     found = results()
     found["extractors"]["fvd"] |= {"frames": 40, "size": 128}

@@ -69,9 +69,13 @@ def face_mask(aligned: Float[np.ndarray, "68 2"], size: int = 64) -> UInt8[np.nd
     """1 inside the convex hull of landmarks already in crop coordinates, brow line lifted; 0 outside."""
     outline = aligned.copy()
     outline[list(BROW_LINE), 1] -= BROW_LIFT * size
-    hull = cv2.convexHull(np.rint(outline * 2**_SHIFT).astype(np.int32))
-    mask = np.zeros((size, size), np.uint8)
-    return cv2.fillConvexPoly(mask, hull, 1, lineType=cv2.LINE_8, shift=_SHIFT)
+    return hull_mask(outline, size, _SHIFT)
+
+
+def hull_mask(points: Float[np.ndarray, "n 2"], size: int, shift: int = 0) -> UInt8[np.ndarray, "{size} {size}"]:
+    """1 inside the convex hull of points, borders included; 0 outside. They are rounded to 1/2^shift of a pixel."""
+    hull = cv2.convexHull(np.rint(points * 2**shift).astype(np.int32))
+    return cv2.fillConvexPoly(np.zeros((size, size), np.uint8), hull, 1, lineType=cv2.LINE_8, shift=shift)
 
 
 def low_frame(
