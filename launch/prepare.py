@@ -32,8 +32,6 @@ _PART = flags.DEFINE_enum(
 _SPLIT = flags.DEFINE_enum("split", "quarter", splits.SPLITS, "who tests: a quarter, or a published list of MUG's")
 _OPENFACE = flags.DEFINE_string("openface", "", "folder of OpenFace's output, laid out as --root is")
 _MAX_SKIPPED = flags.DEFINE_float("max_skipped", 10, "percent of clips that may be skipped before the status is 3")
-_BEAM = flags.DEFINE_string("beam", "", "prepare with Apache Beam on this runner, such as DirectRunner")
-_BEAM_OPTIONS = flags.DEFINE_list("beam_options", [], "Beam's own options: --name=value,...")
 _DRAW = flags.DEFINE_integer("draw", 0, "people to draw at --root first; 0 takes the tree that is there", lower_bound=0)
 _SEED = flags.DEFINE_integer("seed", 0, "seed of the people drawn", lower_bound=0)
 
@@ -50,8 +48,8 @@ def prepare() -> clip_dataset.Report:
         openface=_OPENFACE.value,
         part=_PART.value or BUILDERS[_KIND.value].BUILDER_CONFIGS[0].part,
     )
-    builder = BUILDERS[_KIND.value](data_dir=_OUTPUT.value, config=config, beam=bool(_BEAM.value))
-    return clip_dataset.prepare(builder, root, beam_runner=_BEAM.value, beam_options=_BEAM_OPTIONS.value)
+    builder = BUILDERS[_KIND.value](data_dir=_OUTPUT.value, config=config)
+    return clip_dataset.prepare(builder, root)
 
 
 def summary(report: clip_dataset.Report) -> str:

@@ -43,9 +43,8 @@ def tree(tmp_path) -> Path:
 
 
 def build(root: Path, output: Path, kind: type = Mug, **options) -> clip_dataset.Report:
-    beam_runner = options.pop("beam_runner", "")
     config = ClipConfig(**({"frames": 3, "resolution": SIZE} | options))
-    return prepare(kind(data_dir=output, config=config, beam=bool(beam_runner)), root, beam_runner=beam_runner)
+    return prepare(kind(data_dir=output, config=config), root)
 
 
 def plain(record: dict) -> dict:
@@ -87,19 +86,18 @@ def test_a_data_set_knows_whether_a_program_drew_its_people(tree, tmp_path):
     assert said == ["filmed, split test", "drawn, split test: drawn (synthetic) faces"]
 
 
-def test_beam_writes_the_same_bytes(tree, tmp_path):
-    # Not among the pinned packages: Beam wants older ones of NumPy, protobuf and pyarrow.
-    pytest.importorskip("apache_beam", reason="the extra [beam] is not installed")
+def test_tfds_own_writer_writes_the_same_bytes(tree, tmp_path, monkeypatch):
     (tree / "003/anger/take000/img_0002.jpg").write_bytes(b"broken")
     write_clip(tree, "004/anger/take000")
-    here, beamed = build(tree, tmp_path / "here"), build(tree, tmp_path / "beam", beam_runner="DirectRunner")
+    streamed = build(tree, tmp_path / "streamed")
+    monkeypatch.delattr(clip_dataset.ClipDataset, "_download_and_prepare")
+    gathered = build(tree, tmp_path / "gathered")
     for split in ("train", "test"):
-        left, right = (source(tmp_path / name, split) for name in ("here", "beam"))
-        assert [plain(record) for record in left] == [plain(record) for record in right]
+        left, right = (source(tmp_path / name, split) for name in ("streamed", "gathered"))
         assert [left.data[n] for n in range(3 * len(left))] == [right.data[n] for n in range(3 * len(right))]
-    assert beamed.skipped == here.skipped and "not a readable image" in here.skipped["003/session0/anger/take000"]
-    assert (beamed.counts, beamed.expressions) == (here.counts, here.expressions)
-    assert not (beamed.folder / "notes").exists()
+    assert gathered.skipped == streamed.skipped
+    assert "not a readable image" in streamed.skipped["003/session0/anger/take000"]
+    assert (gathered.counts, gathered.expressions) == (streamed.counts, streamed.expressions)
 
 
 def test_a_data_set_is_never_mixed_with_another(tree, tmp_path, monkeypatch):

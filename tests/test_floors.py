@@ -15,7 +15,7 @@ FLOORS = {
     1.0: "unet expression sampler registration data.layout data.faces data.gaps data.splits data.face_shape data.looks",
     1.1: "data.acting data.features data.portrait data.openface data.tracking data.augmentation",
     1.2: "data.creases data.records data.generated",
-    1.3: "data.stage data.beam_records",
+    1.3: "data.stage",
     1.5: "data.synthetic data.clip_dataset data.pipeline",
     1.6: "data.mug_dataset_builder data.folder_dataset_builder data.standins",
     2.0: "denoiser",

@@ -12,6 +12,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +89,7 @@ class ClipConfig(tfds.core.BuilderConfig):
 
 
 class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """TFDS builder: splits "train" and "test" share no subject. An example is a frame of a clip; see `stored`.
-
-    With `beam` it writes with Apache Beam (the extra [beam]), on the runner of TFDS's DownloadConfig.
-    """
+    """TFDS builder: splits "train" and "test" share no subject. An example is a frame of a clip; see `stored`."""
 
     VERSION = VERSION
     RELEASE_NOTES = {"1.0.0": "First version.", "2.0.0": "An example is a frame, no longer a clip."}
@@ -101,8 +99,8 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     DESCRIPTION = ""
     HOMEPAGE = ""
 
-    def __init__(self, *, config: ClipConfig | str | None = None, beam: bool = False, **kwargs: Any) -> None:
-        self.report, self._beam = Report(), beam
+    def __init__(self, *, config: ClipConfig | str | None = None, **kwargs: Any) -> None:
+        self.report = Report()
         # TFDS wants a known config itself, not its equal.
         known = next((known for known in self.BUILDER_CONFIGS if config in (None, known)), config)
         super().__init__(config=known, file_format="array_record", **kwargs)
@@ -150,39 +148,35 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             metadata=tfds.core.MetadataDict(frames=self.builder_config.frames),
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        from facenhance_jax.data import beam_records  # only here: Beam takes seconds to load, and may not be there
-
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
         root = Path(dl_manager.manual_dir)
-        notes = Path(self.data_path) / "notes"
-        return {
-            name: beam_records.make(jobs, self.recipe(root), f"{notes}/{name}")
-            for name, jobs in self.jobs(root).items()
-        }
+        self.info.metadata["drawn"] = layout.is_drawn(root)
+        return {name: self._generate_examples(name, jobs, self.recipe(root)) for name, jobs in self.jobs(root).items()}
 
-    def _generate_examples(self, *_: Any) -> Iterator[Any]:
-        raise NotImplementedError  # TFDS asks for one; `_download_and_prepare` does without
+    def _generate_examples(
+        self, split: str, jobs: Sequence[Job], recipe: Recipe
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """(key, example): the frames of all records in order, numbered from 0."""
+        key = -1
+        for key, example in enumerate(entry for record in self._made(jobs, recipe, split) for entry in entries(record)):
+            yield key, example
+        if key < 0:
+            skipped = _reasons(self.report.skipped)
+            raise InputError(f"{recipe.root}: no clip of the {split} split could be used; {skipped}")
 
-    def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
-        # For now the base class has pointed data_dir at a temporary folder, and so does a new info.
-        self.info.metadata["drawn"] = layout.is_drawn(Path(dl_manager.manual_dir))
-        if self._beam:
-            super()._download_and_prepare(dl_manager, download_config)
-            self._collect_beam()
-            return
-        # TFDS's writer keeps a whole split in memory and, beyond 1000 MiB, spills it through TensorFlow.
-        # This one streams.
-        root = Path(dl_manager.manual_dir)
-        info, jobs = self._info(), self.jobs(root)
+    def _download_and_prepare(self, dl_manager: tfds.download.DownloadManager, download_config: Any) -> None:
+        """Writes the examples as they come.
+
+        TFDS's own method keeps a whole split in memory and, beyond 1000 MiB, spills it through TensorFlow.
+        """
+        splits = self._split_generators(dl_manager)
+        info = self._info()  # in the temporary folder that the base class has set for now
         writer = tfds.core.SequentialWriter(info, _FRAMES_PER_SHARD, file_format="array_record")
-        writer.initialize_splits(list(jobs))
-        for name, split_jobs in jobs.items():
-            written = 0
-            for record in self._made(split_jobs, self.recipe(root), name):
-                writer.add_examples({name: list(entries(record))})
-                written += 1
-            if not written:
-                raise InputError(f"{root}: no clip of the {name} split could be used; {_reasons(self.report.skipped)}")
+        writer.initialize_splits(list(splits))
+        for name, examples in splits.items():
+            # A record at a time: with each call the writer also rewrites what it tells about the data set.
+            while record := [example for _, example in islice(examples, self.builder_config.frames)]:
+                writer.add_examples({name: record})
         writer.close_all()
         self.info.set_splits(info.splits)
 
@@ -208,19 +202,8 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 self.report.note(job.clip.expression, len(records), counts)
                 yield from records
 
-    def _collect_beam(self) -> None:
-        """Reads what the pipeline's workers wrote down: records made, and clips left out."""
-        from facenhance_jax.data import beam_records
 
-        folder = Path(self.data_path) / "notes"
-        for note in beam_records.read_notes(folder, self.report.skipped):
-            self.report.note(*note)
-        shutil.rmtree(folder)
-
-
-def prepare(
-    builder: ClipDataset, root: Path | str, *, beam_runner: str = "", beam_options: Sequence[str] = ()
-) -> Report:
+def prepare(builder: ClipDataset, root: Path | str) -> Report:
     """Writes the builder's data set of the tree `root`, whole or not at all.
 
     Clips that cannot be used are skipped and listed in the report. What an earlier, killed preparation left behind is
@@ -234,14 +217,13 @@ def prepare(
     builder.jobs(root)  # what is wrong with the tree is said before anything is written
     for leftover in Path(builder.data_dir).parent.glob("incomplete.*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    options = _beam_settings(beam_runner, beam_options) if beam_runner else {}
     with (
         _folder(Path(builder.data_dir_root)),
         tempfile.TemporaryDirectory() as downloads,
         contextlib.redirect_stdout(None),
     ):
         # TFDS makes a folder for downloads although there are none, and talks of downloading.
-        settings = tfds.download.DownloadConfig(manual_dir=root, try_download_gcs=False, **options)
+        settings = tfds.download.DownloadConfig(manual_dir=root, try_download_gcs=False)
         builder.download_and_prepare(download_dir=downloads, download_config=settings)
     builder.report.folder, builder.report.seconds = Path(builder.data_dir), time.monotonic() - start
     return builder.report
@@ -265,14 +247,6 @@ def source(directory: Path | str, split: str) -> Clips:
     data = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
     about = builder.info.metadata
     return Clips(data, about["frames"], directory, about.get("drawn", False))
-
-
-def _beam_settings(runner: str, options: Sequence[str]) -> dict[str, Any]:
-    try:
-        from apache_beam.options.pipeline_options import PipelineOptions
-    except ImportError as error:
-        raise InputError('Beam is not here; pip install "facenhance-jax[beam]"') from error
-    return {"beam_runner": runner or None, "beam_options": PipelineOptions(list(options))}
 
 
 def _reasons(skipped: dict[str, str], most: int = 3) -> str:
