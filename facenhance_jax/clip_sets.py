@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from facenhance_jax import evaluation
-from facenhance_jax.data import clip_dataset, faces, generated, layout, standins
+from facenhance_jax.data import clip_dataset, faces, generated, layout
 from facenhance_jax.errors import InputError
 from facenhance_jax.pixels import resize
 
@@ -182,7 +182,7 @@ class Generated:
 
     def describe(self) -> dict[str, Any]:
         real = self.data or Drawn([], frames=self.frames, size=self.size, low_size=generated.SIDE)
-        drawn = standins.are_stand_ins(self.directory)
+        drawn = generated.are_stand_ins(self.directory)
         source = f"{self.layout}{' (drawn stand-in: that system made none of it)' if drawn else ''}"
         return {**real.describe(), "generated": self.directory.name, "generator": source, "stand_in": drawn}
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import stand_ins
 
 from facenhance_jax import evaluation
-from facenhance_jax.data import faces, standins, synthetic
+from facenhance_jax.data import faces, synthetic
 from facenhance_jax.evaluation import Row
 
 ROOT = Path(__file__).parents[1]
@@ -132,7 +133,7 @@ def test_a_launch_writes_results_tables_and_frames(tmp_path):
 
 
 def test_a_launch_scores_generated_clips_before_and_after(tmp_path):
-    standins.write_stand_ins(tmp_path / "made", "fevgan", [9000], 2)
+    stand_ins.write_stand_ins(tmp_path / "made", "fevgan", [9000], 2)
     generated = (f"--generated={tmp_path / 'made'}", "--layout=fevgan", "--metrics=psnr", "--clips=2")
     done = evaluate(*generated, f"--output={tmp_path / 'out'}")
     assert done.returncode == 0, done.stderr

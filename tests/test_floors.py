@@ -17,7 +17,7 @@ FLOORS = {
     1.2: "data.creases data.records data.generated",
     1.3: "data.stage",
     1.5: "data.synthetic data.clip_dataset data.pipeline",
-    1.6: "data.mug_dataset_builder data.folder_dataset_builder data.standins",
+    1.6: "data.mug_dataset_builder data.folder_dataset_builder",
     2.0: "denoiser",
     3.0: "objective state recurrence",
     4.0: "build",

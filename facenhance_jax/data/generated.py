@@ -28,6 +28,7 @@ from facenhance_jax.pixels import resize
 SIDE = 64  # pixels, of a frame of v_low and of a grid's tile
 PAIRS = "pairs.csv"
 PAIRS_COLUMNS = "file,subject,expression[,take][,row,column]"
+STAND_INS = "DRAWN_STAND_INS.txt"  # in a directory of drawn faces that stand in for a generator's clips
 IMAGINATOR_PEOPLE = "val_neutral.csv"
 IMAGINATOR_CLASSES = ("sadness", "anger", "surprise", "disgust", "happiness", "fear")
 
@@ -86,6 +87,11 @@ def read_generated(directory: Path | str, layout: str) -> list[GeneratedClip]:
     for clip in clips:
         _boxes(opened[clip.file], clip.tile)
     return _unique(clips)
+
+
+def are_stand_ins(directory: Path | str) -> bool:
+    """Whether the clips in the directory are drawn stand-ins, so that tables can say so."""
+    return (Path(directory) / STAND_INS).is_file()
 
 
 # What each system writes
