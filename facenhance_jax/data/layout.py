@@ -21,9 +21,9 @@ DRAWN = "drawn.json"  # in a tree that a program drew
 LAYOUT = "<SSS>/[sessionK/]<expression>/<takeNNN>/*.jpg"
 OWN_LAYOUT = "<subject>/[folders/]<clip>.mp4 (or .mov .mkv .webm .avi .gif .webp, or a folder of frames)"
 PARTS = ("onset", "full", "windows")
+VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".webp"}
 
 _IMAGES = {".jpg", ".jpeg", ".png"}
-_VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".webp"}
 _SUBJECT = re.compile(r"\d{3,}")
 _SESSION = re.compile(r"session\d+")
 _EXPRESSION = re.compile("|".join((*EXPRESSIONS, NEUTRAL)))
@@ -56,7 +56,7 @@ class Clip:
     @property
     def is_video(self) -> bool:
         """Whether `frames` is a video, not images."""
-        return self.frames[0].suffix.lower() in _VIDEOS
+        return self.frames[0].suffix.lower() in VIDEO_SUFFIXES
 
     @property
     def place(self) -> Path:
@@ -134,7 +134,7 @@ def read_own_tree(root: Path | str) -> Tree:
     for subject in _folders(root, _ANY, tree):
         for folder in [subject, *_folders_below(subject, tree)]:
             inside = folder.relative_to(subject)
-            for video in _files(folder, _VIDEOS, tree):
+            for video in _files(folder, VIDEO_SUFFIXES, tree):
                 tree.add(Clip(subject.name, "", inside.as_posix().strip("."), video.stem, (video,)), names)
             images = _files(folder, _IMAGES, tree) if folder != subject else ()
             if images:
