@@ -7,7 +7,7 @@ low-res face belongs in the photo: "left top side" of a square, in pixels), and 
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,7 +98,7 @@ def clip_records(clip: layout.Clip, identity: Path, recipe: Recipe) -> tuple[lis
 
     1 of "unframed" too where a square around the face was wanted, and none was found in the person's photo.
 
-    The low-res faces come from the landmarks beside the clip, else from OpenFace's output, else from our own search.
+    The low-res faces come from the landmarks next to the clip, else from OpenFace's output, else from our own search.
     Where no face was found in a frame, landmarks between found ones are interpolated; with OpenFace's aligned images,
     which cannot be, the nearest frame with a face is kept instead. Both count as filled; at most five in a row are.
 
@@ -106,34 +106,30 @@ def clip_records(clip: layout.Clip, identity: Path, recipe: Recipe) -> tuple[lis
     Raises InputError, which names the file, for what cannot be used. What is not needed is not read: a broken image
     that is neither kept nor searched for a face goes unnoticed.
     """
-    length, low_frame, filled, landmarks = _faces_of(clip, recipe)
-    places = layout.positions(length, recipe.frames, recipe.part)
-    wanted = {at for record in places for at in record}
-    stand_in = {at: filled.get(at, at) for at in wanted}
-    square = None
-    if recipe.around_face and landmarks is not None:
-        first = media.open_clip(clip.frames[0])
-        square = framing.around(landmarks, first.height, first.width)
-    kept = set(stand_in.values())
-    step = 1 if square else _step(clip, None if landmarks is None else landmarks[sorted(kept)], recipe.resolution)
-    pairs = dict(_pairs(clip, kept, low_frame, recipe.resolution, square, step))
-    unframed = False
-    if recipe.around_face and identity != clip.frames[0]:
-        square = _photo_square(identity)
-        unframed = square is None
-    photo = _photo(identity, recipe.resolution, square)
-    records = []
-    for number, record in enumerate(places):
-        frames = [pairs[stand_in[at]] for at in record]
-        images = {"high": [high for high, _ in frames], "low": [low for _, low in frames], "identity": photo}
-        words = {word: getattr(clip, word) for word in WORDS} | {"place": _place(images["low"][0], photo)}
-        if len(places) > 1:
-            words["take"] += f"-{number:03d}"
-        records.append(images | words)
-    counts = {"clips": 1, "frames": sum(map(len, places)), "filled": sum(at in filled for at in wanted)}
-    if unframed:
-        counts["unframed"] = 1
-    return records, Counter(counts, repeated=sum(len(record) - len(set(record)) for record in places))
+    known = _faces_of(clip, recipe)
+    positions = layout.positions(known.length, recipe.frames, recipe.part)
+    wanted = {at for record in positions for at in record}
+    square = _clip_square(clip, known, recipe)
+    frames = _encoded_frames(clip, wanted, known, square, recipe)
+    photo, unframed = _encoded_photo(clip, identity, square, recipe)
+    records = [_record(clip, [frames[at] for at in record], photo) for record in positions]
+    if len(records) > 1:
+        for number, record in enumerate(records):
+            record["take"] += f"-{number:03d}"
+    counts = {
+        "clips": 1,
+        "frames": sum(map(len, positions)),
+        "repeated": sum(len(record) - len(set(record)) for record in positions),
+        "filled": len(wanted & known.filled.keys()),
+    }
+    return records, Counter(counts | ({"unframed": 1} if unframed else {}))
+
+
+def _record(clip: layout.Clip, frames: Sequence[tuple[bytes, bytes]], photo: bytes) -> Record:
+    """One record of (encoded frame, encoded low-res face) pairs."""
+    high, low = (list(images) for images in zip(*frames, strict=True))
+    words = {word: getattr(clip, word) for word in WORDS}
+    return {"high": high, "low": low, "identity": photo, **words, "place": _place(low[0], photo)}
 
 
 def _faces_of(clip: layout.Clip, recipe: Recipe) -> Faces:
@@ -205,24 +201,43 @@ def _frames(clip: layout.Clip) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         yield layout.decode(file.read_bytes(), file)
 
 
-def _pairs(
-    clip: layout.Clip, wanted: set[int], low_frame: LowFrame, resolution: int, square: framing.Square | None, step: int
-) -> Iterator[tuple[int, tuple[bytes, bytes]]]:
-    """(number, (encoded frame, encoded low-res face)) of the wanted frames; one decoded frame at a time, in 1 / step of
-    its size."""
-    if clip.is_video:
-        read = ((at, b"", frame) for at, frame in enumerate(_frames(clip)) if at in wanted)
-    else:
-        read = (
-            (at, data := clip.frames[at].read_bytes(), layout.decode(data, clip.frames[at], step))
-            for at in sorted(wanted)
-        )
-    for at, data, frame in read:
+def _clip_square(clip: layout.Clip, known: Faces, recipe: Recipe) -> framing.Square | None:
+    """The square of a clip's frames that is kept; None for the middle one."""
+    if not recipe.around_face or known.landmarks is None:
+        return None
+    first = media.open_clip(clip.frames[0])
+    return framing.around(known.landmarks, first.height, first.width)
+
+
+def _encoded_frames(
+    clip: layout.Clip, wanted: set[int], known: Faces, square: framing.Square | None, recipe: Recipe
+) -> dict[int, tuple[bytes, bytes]]:
+    """{number: (encoded frame, encoded low-res face)} of the wanted frames, or of those that are kept instead."""
+    instead = {at: known.filled.get(at, at) for at in wanted}
+    kept = set(instead.values())
+    landmarks = None if known.landmarks is None else known.landmarks[sorted(kept)]
+    step = 1 if square else _step(clip, landmarks, recipe.resolution)
+    encoded = {}
+    for at, data, frame in _read(clip, kept, step):
         try:
-            low = low_frame(at, frame, step)
+            low = known.low_frame(at, frame, step)
         except InputError as error:
             raise InputError(f"{clip.frames[0] if clip.is_video else clip.frames[at]}: {error}") from error
-        yield at, (_encode_high(data, frame, resolution, square), _encode(low, ".png"))
+        encoded[at] = _encode_high(data, frame, recipe.resolution, square), _encode(low, ".png")
+    return {at: encoded[instead[at]] for at in wanted}
+
+
+def _read(clip: layout.Clip, kept: set[int], step: int) -> Iterator[tuple[int, bytes, UInt8[np.ndarray, "h w 3"]]]:
+    """(number, the file's bytes, the frame in 1 / step of its size) of the frames `kept`, one at a time.
+
+    A video's frames have no bytes of their own.
+    """
+    if clip.is_video:
+        yield from ((at, b"", frame) for at, frame in enumerate(_frames(clip)) if at in kept)
+        return
+    for at in sorted(kept):
+        data = clip.frames[at].read_bytes()
+        yield at, data, layout.decode(data, clip.frames[at], step)
 
 
 def _step(clip: layout.Clip, landmarks: Shaped[np.ndarray, "n 68 2"] | None, resolution: int) -> int:
@@ -244,24 +259,28 @@ def _step(clip: layout.Clip, landmarks: Shaped[np.ndarray, "n 68 2"] | None, res
     return 2 if same_middle and min(shrinks) >= 4 else 1
 
 
-def _photo(identity: Path, resolution: int, square: framing.Square | None) -> bytes:
-    data, photo = _read_photo(identity)
-    return _encode_high(data, photo, resolution, square)
+def _encoded_photo(
+    clip: layout.Clip, identity: Path, clip_square: framing.Square | None, recipe: Recipe
+) -> tuple[bytes, bool]:
+    """The person's photo, and whether no face was found in it though a square around one was wanted.
 
-
-def _read_photo(identity: Path) -> tuple[bytes, UInt8[np.ndarray, "h w 3"]]:
-    """An image file's bytes and pixels, or no bytes and a video's first frame."""
+    The clip's own first frame is cut as the clip is, another photo by its own face.
+    """
     if layout.Clip("", "", "", "", (identity,)).is_video:
-        return b"", next(iter(media.open_clip(identity)))
-    data = identity.read_bytes()
-    return data, layout.decode(data, identity)
+        data, photo = b"", next(iter(media.open_clip(identity)))
+    else:
+        data = identity.read_bytes()
+        photo = layout.decode(data, identity)
+    if identity == clip.frames[0]:
+        return _encode_high(data, photo, recipe.resolution, clip_square), False
+    square = _photo_square(photo, identity) if recipe.around_face else None
+    return _encode_high(data, photo, recipe.resolution, square), recipe.around_face and square is None
 
 
-def _photo_square(identity: Path) -> framing.Square | None:
-    """The square around the face of a photo of its own; None, the middle, where none is found or dlib is not here."""
-    _, photo = _read_photo(identity)
+def _photo_square(photo: UInt8[np.ndarray, "h w 3"], name: Path) -> framing.Square | None:
+    """The square around a photo's face; None, the middle, where none is found or dlib is not here."""
     try:
-        found = tracking.track([photo], identity)
+        found = tracking.track([photo], name)
     except InputError:
         return None
     return framing.around(found.landmarks, *photo.shape[:2])
