@@ -66,6 +66,11 @@ def summary(report: clip_dataset.Report) -> str:
         f"frames    {counts['frames']}, {size}; {counts['repeated']} of them repeats, {counts['filled']} without a "
         "face of their own",
     ]
+    if counts["own_photo"]:
+        lines.append(
+            f"photos    the clip's own first frame for {counts['own_photo']} without a neutral photo, which makes "
+            "copying the photo look better than it is"
+        )
     if counts["unframed"]:
         lines.append(
             f"photos    no face was found in those of {counts['unframed']} clips, or dlib is not here: their "

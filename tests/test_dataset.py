@@ -61,7 +61,9 @@ def test_the_data_set_gives_back_the_records_split_by_subject(tree, tmp_path, mo
     report = build(tree, tmp_path / "out")
     assert report.folder.parents[2] == tmp_path / "out" and report.skipped == {}
     assert report.subjects == {"train": ["001", "003"], "test": ["002"]}
-    assert report.counts == {"clips": 4, "frames": 12} and report.expressions == {"anger": 2, "fear": 2}
+    # 002 has no neutral clip in its second session, 003 none at all.
+    assert report.counts == {"clips": 4, "frames": 12, "own_photo": 2}
+    assert report.expressions == {"anger": 2, "fear": 2}
     clips = layout.read_tree(tree).clips
     for split, subjects in report.subjects.items():
         chosen = [clip for clip in clips if clip.subject in subjects and clip.expression != "neutral"]
@@ -151,19 +153,21 @@ def test_the_command_prints_a_summary_and_what_it_skipped(tree, tmp_path):
     done = launch(*settings, "--output", tmp_path / "out", "--max_skipped", 20)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[:6] == [
+    assert lines[:7] == [
         "subjects  2 train, 1 test (002)",
         "clips     4: 2 anger, 2 fear",
         "frames    24, 48 px; 8 of them repeats, 0 without a face of their own",
+        "photos    the clip's own first frame for 2 without a neutral photo, which makes copying the photo look better "
+        "than it is",
         "missing   anger of 1 subjects, disgust of 3 subjects, fear of 2 subjects, happiness of 3 subjects, "
         "sadness of 3 subjects, surprise of 3 subjects",
         "skipped   1, 20.0 %",
         f"          {tree / '001/anger/take001'}: no jpg or png in it",
     ]
-    assert lines[6].startswith("residual  config.model.residual_scale = ")
-    assert lines[7].startswith(f"written   {tmp_path / 'out'}") and len(lines) == 8
+    assert lines[7].startswith("residual  config.model.residual_scale = ")
+    assert lines[8].startswith(f"written   {tmp_path / 'out'}") and len(lines) == 9
     more = launch(*settings, "--output", tmp_path / "more")
-    assert (more.returncode, more.stdout.splitlines()[:7]) == (3, lines[:7])
+    assert (more.returncode, more.stdout.splitlines()[:8]) == (3, lines[:8])
     assert more.stderr.splitlines()[-1] == "facenhance: more than 10 % of the clips were skipped"
     assert len(source(tmp_path / "more", "train")) == 2  # the data set is there all the same
 
@@ -224,6 +228,7 @@ def test_a_folder_of_own_videos(tmp_path):
     (root / "bob/note.mp4").write_bytes(b"no video")
     report = build(root, tmp_path / "out", Folder, part="windows")
     assert report.subjects == {"train": ["ann"], "test": ["bob"]} and report.expressions == {"trip": 4}
+    assert report.counts["own_photo"] == 2
     assert report.skipped_share == 1 / 3  # of three clips, though two of them became four records
     assert list(report.skipped) == ["bob/note"] and "not a clip, or cut short" in report.skipped["bob/note"]
     takes = [(record["subject"], record["take"]) for record in source(tmp_path / "out", "all")]

@@ -153,6 +153,15 @@ def test_our_own_search_is_made_once_and_kept(tmp_path, monkeypatch):
     assert len(calls) == 2
 
 
+def test_a_photo_out_of_the_clip_itself_is_counted(drawn):
+    known, _ = drawn
+    with_neutral, without = (made(known, f"002/{session}/anger/take000") for session in ("session0", "session1"))
+    assert "own_photo" not in with_neutral["counts"]
+    assert without["counts"]["own_photo"] == 1
+    first_frame = decoded([without["high"][0], without["identity"]])
+    np.testing.assert_array_equal(*first_frame)
+
+
 def test_a_video_in_windows(tmp_path):
     frames, landmarks = draw_clip(draw_subject(0, 5), "fear", 0, 7, 96)
     (tmp_path / "ann").mkdir()

@@ -39,7 +39,7 @@ class Report:
       subjects: {"train": ids, "test": ids}.
       performers: how many subjects perform each expression, by the tree.
       expressions: records of each.
-      counts: "clips", "frames", "repeated", "filled" and "unframed" (see `records.clip_records`).
+      counts: "clips", "frames", "repeated", "filled", "own_photo" and "unframed" (see `records.clip_records`).
       skipped: {clip, file or folder: why}.
       seconds: it took.
     """

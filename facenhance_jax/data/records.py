@@ -96,7 +96,8 @@ def attempt(job: Job, recipe: Recipe) -> tuple[list[Record], Counter] | str:
 def clip_records(clip: layout.Clip, identity: Path, recipe: Recipe) -> tuple[list[Record], Counter]:
     """The records of a clip, and counts: 1 of "clips", its "frames", and of those the "repeated" and the "filled".
 
-    1 of "unframed" too where a square around the face was wanted, and none was found in the person's photo.
+    1 of "own_photo" too where the photo is the clip's own first frame, and 1 of "unframed" where a square around the
+    face was wanted, and none was found in the person's photo.
 
     The low-res faces come from the landmarks next to the clip, else from OpenFace's output, else from our own search.
     Where no face was found in a frame, landmarks between found ones are interpolated; with OpenFace's aligned images,
@@ -122,7 +123,8 @@ def clip_records(clip: layout.Clip, identity: Path, recipe: Recipe) -> tuple[lis
         "repeated": sum(len(record) - len(set(record)) for record in positions),
         "filled": len(wanted & known.filled.keys()),
     }
-    return records, Counter(counts | ({"unframed": 1} if unframed else {}))
+    remarks = {"own_photo": identity == clip.frames[0], "unframed": unframed}
+    return records, Counter(counts | {name: 1 for name, applies in remarks.items() if applies})
 
 
 def _record(clip: layout.Clip, frames: Sequence[tuple[bytes, bytes]], photo: bytes) -> Record:
