@@ -221,7 +221,8 @@ def validation_batches(config: ml_collections.ConfigDict) -> list[dict[str, np.n
 
 def _batches(config: ml_collections.ConfigDict, split: str, **options: Any) -> Iterator[dict[str, np.ndarray]]:
     # Imported here: who only enhances needs no data set library, and waits for none to load.
-    from facenhance_jax.data import clip_dataset, layout, pipeline
+    from facenhance_jax.data import clip_dataset, pipeline
+    from facenhance_jax.media.pictures import decode_image
 
     train, directory, processes = train_settings(config), config.data.directory, jax.process_count()
     size = train.batch_size
@@ -235,7 +236,7 @@ def _batches(config: ml_collections.ConfigDict, split: str, **options: Any) -> I
     first, model = clips[0], config.model
     images = {"resolution": ("frames", first["identity"]), "low_size": ("low-res frames", first["low"][0])}
     for field, (what, data) in images.items():
-        side = layout.decode(data, directory).shape[0]
+        side = decode_image(data, directory).shape[0]
         if side != model[field]:
             raise InputError(
                 f"{directory}: {what} of {side} pixels, but config.model.{field} is {model[field]}; make them equal "

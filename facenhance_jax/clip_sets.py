@@ -15,6 +15,7 @@ from jaxtyping import Bool, UInt8
 from facenhance_jax import evaluation
 from facenhance_jax.data import clip_dataset, faces, generated, layout
 from facenhance_jax.errors import InputError
+from facenhance_jax.media.pictures import decode_image
 from facenhance_jax.pixels import resize
 
 DRAWN_FACES = "drawn (synthetic) faces"
@@ -104,7 +105,7 @@ class Prepared:
         if "place" not in self.records[0]:
             raise InputError(f"{directory}: does not say where faces are; prepare it anew")
         self.frames = len(self.records[0]["high"])
-        self.size = layout.decode(self.records[0]["identity"], directory).shape[0]
+        self.size = decode_image(self.records[0]["identity"], directory).shape[0]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -113,8 +114,8 @@ class Prepared:
         record = self.records[index]
         subject, session, expression, take = self.words(index)
         name = f"{self.directory}, record {index}"
-        real, low = (np.stack([layout.decode(data, name) for data in record[field]]) for field in ("high", "low"))
-        identity = layout.decode(record["identity"], name)
+        real, low = (np.stack([decode_image(data, name) for data in record[field]]) for field in ("high", "low"))
+        identity = decode_image(record["identity"], name)
         face = np.broadcast_to(_placed_face(record["place"].decode(), self.size), real.shape[:3])
         return TestClip(subject, expression, "/".join(filter(None, (session, take))), real, identity, low, face)
 

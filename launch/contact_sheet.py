@@ -21,9 +21,10 @@ if CHECKOUT not in sys.path:
     sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
 
 from facenhance_jax import terminal  # noqa: E402
-from facenhance_jax.data import clip_dataset, layout  # noqa: E402
+from facenhance_jax.data import clip_dataset  # noqa: E402
 from facenhance_jax.errors import InputError  # noqa: E402
 from facenhance_jax.media import check_output, strip, write_png  # noqa: E402
+from facenhance_jax.media.pictures import decode_image  # noqa: E402
 from facenhance_jax.media.writing import replacing  # noqa: E402
 
 SPLITS = ("train", "test")
@@ -36,12 +37,12 @@ _ROWS = flags.DEFINE_integer("rows", 4, "clips shown of each split", lower_bound
 
 
 def open_split(split: str) -> Sequence[Record]:
-    """The records of a split, by index: the one place that knows how data sets are found."""
+    """The records of a split, by index."""
     return clip_dataset.source(_DATA.value, split)
 
 
 def chosen(clips: int, count: int) -> list[int]:
-    """Places of up to `count` clips, one from each part of a split.
+    """Indices of up to `count` clips, one from each part of a split.
 
     Each lies one farther into its part than the last: a person's clips come in the order of the expressions, and even
     steps would often show but one of those.
@@ -60,10 +61,9 @@ def clip_rows(split: str, record: Record) -> Iterator[tuple[str, list[np.ndarray
     """Two labelled rows: the photo and frames; a blank and the same frames at low resolution."""
     frames = len(record["high"])
     shown = np.linspace(0, frames - 1, min(frames, COLUMNS)).round().astype(int)
-    photo = layout.decode(record["identity"], f"{words(record)}, identity")
+    photo = decode_image(record["identity"], f"{words(record)}, identity")
     high, low = (
-        [layout.decode(record[field][at], f"{words(record)}, {field} {at}") for at in shown]
-        for field in ("high", "low")
+        [decode_image(record[field][at], f"{words(record)}, {field} {at}") for at in shown] for field in ("high", "low")
     )
     yield f"{split} {words(record, 'subject', 'session')}", [photo, *high]
     yield words(record, "expression", "take"), [np.full_like(photo, 255), *low]

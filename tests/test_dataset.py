@@ -64,7 +64,7 @@ def test_the_data_set_gives_back_the_records_split_by_subject(tree, tmp_path, mo
     # 002 has no neutral clip in its second session, 003 none at all.
     assert report.counts == {"clips": 4, "frames": 12, "own_photo": 2}
     assert report.expressions == {"anger": 2, "fear": 2}
-    clips = layout.read_tree(tree).clips
+    clips = layout.read_tree(tree).recordings
     for split, subjects in report.subjects.items():
         chosen = [clip for clip in clips if clip.subject in subjects and clip.expression != "neutral"]
         recipe = Recipe(str(tree), frames=3, resolution=SIZE)
@@ -129,7 +129,7 @@ def test_a_split_that_cannot_be_filled_leaves_nothing(tree, tmp_path):
     assert "\n" not in str(error.value) and not (tmp_path / "out").exists()
 
 
-def test_a_place_that_cannot_be_written_and_a_size_that_cannot_be(tree, tmp_path):
+def test_an_output_that_cannot_be_written_and_a_size_that_cannot_be(tree, tmp_path):
     (tmp_path / "file").touch()
     for output in (tmp_path / "file", tmp_path / "file" / "out"):
         with pytest.raises(InputError, match="cannot be made a folder"):

@@ -22,7 +22,7 @@ from facenhance_jax import terminal
 from facenhance_jax.data import layout
 from facenhance_jax.data.records import WORDS, Job, Recipe, attempt
 from facenhance_jax.data.splits import split_subjects
-from facenhance_jax.data.stored import Clips, entries
+from facenhance_jax.data.stored import Records, entries
 from facenhance_jax.errors import InputError
 
 TRACKS = "tracks"  # folder in the output for landmarks that we searched for
@@ -109,8 +109,8 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """The tree at `root`."""
         raise NotImplementedError
 
-    def identity(self, clip: layout.Clip, clips: Sequence[layout.Clip], root: Path) -> Path:
-        """The photo for one of the tree's clips."""
+    def identity(self, recording: layout.Recording, others: Sequence[layout.Recording], root: Path) -> Path:
+        """The photo for one of the tree's recordings; `others` are all of them."""
         raise NotImplementedError
 
     def jobs(self, root: Path) -> dict[str, list[Job]]:
@@ -119,14 +119,14 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         Raises InputError for a tree with nothing to learn from, or one that cannot be split.
         """
         tree = self.read(root)
-        chosen = [clip for clip in tree.clips if not self.EXPRESSIONS or clip.expression in self.EXPRESSIONS]
+        chosen = [clip for clip in tree.recordings if not self.EXPRESSIONS or clip.expression in self.EXPRESSIONS]
         if not chosen:
             raise InputError(f"{root}: nothing to learn from, it holds neutral clips only; add clips of expressions")
         performers = Counter(expression for _, expression in {(clip.subject, clip.expression) for clip in chosen})
         self.report = Report(performers=performers, skipped=dict(tree.skipped))
         self.report.subjects = split_subjects((clip.subject for clip in chosen), self.builder_config.split)
         return {
-            name: [Job(clip, self.identity(clip, tree.clips, root)) for clip in chosen if clip.subject in subjects]
+            name: [Job(clip, self.identity(clip, tree.recordings, root)) for clip in chosen if clip.subject in subjects]
             for name, subjects in self.report.subjects.items()
         }
 
@@ -196,10 +196,10 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 result = future.result()
                 progress.update()
                 if isinstance(result, str):
-                    self.report.skipped[job.clip.name] = result
+                    self.report.skipped[job.recording.name] = result
                     continue
                 records, counts = result
-                self.report.note(job.clip.expression, len(records), counts)
+                self.report.note(job.recording.expression, len(records), counts)
                 yield from records
 
 
@@ -229,7 +229,7 @@ def prepare(builder: ClipDataset, root: Path | str) -> Report:
     return builder.report
 
 
-def source(directory: Path | str, split: str) -> Clips:
+def source(directory: Path | str, split: str) -> Records:
     """The records of a prepared data set, by index; `split` is "train", "test" or "all".
 
     `directory` is the folder that was given as output, or any below it that holds one data set only.
@@ -246,7 +246,7 @@ def source(directory: Path | str, split: str) -> Clips:
         raise InputError(f"{found[0]}: is of version {builder.version}, not {VERSION}; remove it and prepare it anew")
     data = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
     about = builder.info.metadata
-    return Clips(data, about["frames"], directory, about.get("drawn", False))
+    return Records(data, about["frames"], directory, about.get("drawn", False))
 
 
 def _reasons(skipped: dict[str, str], most: int = 3) -> str:

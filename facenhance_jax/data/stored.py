@@ -31,7 +31,7 @@ def entries(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {**record, "high": high, "low": low, "identity": b"" if at else record["identity"]}
 
 
-class Clips(Sequence[Mapping[str, Any]]):
+class Records(Sequence[Mapping[str, Any]]):
     """The clip records of a data set, by index; a record reads an entry when something of it is asked for.
 
     `data` are the entries as bytes, `frames` of them for each clip, `folder` is where they are, for messages, and
@@ -46,20 +46,20 @@ class Clips(Sequence[Mapping[str, Any]]):
         return len(self.data) // self.frames
 
     def __getitem__(self, index: int) -> Mapping[str, Any]:
-        return _Clip(cache(partial(self.entry, range(len(self))[index])), self.frames)
+        return _Record(cache(partial(self.entry, range(len(self))[index])), self.frames)
 
-    def entry(self, clip: int, frame: int) -> Entry:
-        """The entry of a frame of a clip, both counted from 0."""
+    def entry(self, record: int, frame: int) -> Entry:
+        """The entry of a frame of a record, both counted from 0."""
         try:
-            data = self.data[clip * self.frames + frame]
+            data = self.data[record * self.frames + frame]
         except (RuntimeError, OSError) as error:  # what array_record raises where a file is cut short or gone
             why = str(error).split(":")[0]
-            raise InputError(f"{self.folder}: record {clip} cannot be read ({why}); prepare it anew") from error
+            raise InputError(f"{self.folder}: record {record} cannot be read ({why}); prepare it anew") from error
         # TFDS's own way from bytes to words takes five times as long, and holds up the threads that decode.
         return tf_example_pb2.Example.FromString(data).features.feature
 
 
-class _Clip(Mapping[str, Any]):
+class _Record(Mapping[str, Any]):
     """One record. `read` gives its entries and keeps them, so one that is held on to grows to the whole clip."""
 
     def __init__(self, read: Callable[[int], Entry], frames: int) -> None:
