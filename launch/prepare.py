@@ -19,7 +19,6 @@ from facenhance_jax.data import clip_dataset, folder_dataset_builder, layout, mu
 from facenhance_jax.errors import InputError  # noqa: E402
 
 BUILDERS = {"mug": mug_dataset_builder.Mug, "folder": folder_dataset_builder.Folder}
-SHOWN = 20  # skipped clips that are named
 
 _ROOT = flags.DEFINE_string("root", None, "folder of the clips", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "folder to write the data set in", required=True)
@@ -52,52 +51,6 @@ def prepare() -> clip_dataset.Report:
     return clip_dataset.prepare(builder, root)
 
 
-def summary(report: clip_dataset.Report) -> str:
-    """The report for a person."""
-    from facenhance_jax.data import pipeline  # only here: grain takes a second to load
-
-    train, test = report.subjects["train"], report.subjects["test"]
-    clips = ", ".join(f"{count} {name or 'in no folder'}" for name, count in sorted(report.expressions.items()))
-    counts, size = report.counts, f"{_RESOLUTION.value} px"
-    scale = pipeline.residual_scale(clip_dataset.source(report.folder, "train"))
-    lines = [
-        f"subjects  {len(train)} train, {len(test)} test ({' '.join(test)})",
-        f"clips     {report.expressions.total()}: {clips}",
-        f"frames    {counts['frames']}, {size}; {counts['repeated']} of them repeats, {counts['filled']} without a "
-        "face of their own",
-    ]
-    if counts["own_photo"]:
-        lines.append(
-            f"photos    the clip's own first frame for {counts['own_photo']} without a neutral photo, which makes "
-            "copying the photo look better than it is"
-        )
-    if counts["unframed"]:
-        lines.append(
-            f"photos    no face was found in those of {counts['unframed']} clips, or dlib is not here: their "
-            "middle squares were taken"
-        )
-    if _KIND.value == "mug":
-        lines.append(f"missing   {_missing(report)}")
-    lines.append(f"skipped   {len(report.skipped)}, {100 * report.skipped_share:.1f} %")
-    lines += [f"          {name}: {why}" for name, why in list(report.skipped.items())[:SHOWN]]
-    if len(report.skipped) > SHOWN:
-        lines.append(f"          and {len(report.skipped) - SHOWN} more")
-    return "\n".join(
-        [
-            *lines,
-            f"residual  config.model.residual_scale = {scale:.1f}, measured on the training clips",
-            f"written   {report.folder} in {report.seconds:.1f} s",
-        ]
-    )
-
-
-def _missing(report: clip_dataset.Report) -> str:
-    """Expressions that fewer people perform than there are subjects."""
-    subjects = sum(map(len, report.subjects.values()))
-    lacking = {name: subjects - report.performers[name] for name in layout.EXPRESSIONS}
-    return ", ".join(f"{name} of {count} subjects" for name, count in lacking.items() if count) or "nothing"
-
-
 def draw(root: Path, people: int) -> None:
     """Draws a tree of people at `root`: a new or empty folder, or one that an interrupted drawing like this began."""
     from facenhance_jax.data import synthetic  # only here: a tree of photographs needs no drawing
@@ -120,7 +73,7 @@ def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # TFDS warns of every size that is not the default
     with terminal.refusing():
         report = prepare()
-        print(summary(report))
+        print(report.text())
     if 100 * report.skipped_share > _MAX_SKIPPED.value:
         print(f"facenhance: more than {_MAX_SKIPPED.value:g} % of the clips were skipped", file=sys.stderr)
         sys.exit(3)

@@ -39,7 +39,7 @@ def test_a_sheet_shows_clips_of_both_splits_and_counts_them_all(data, tmp_path):
         "clips": 6,
         "frames": 12,
         "clips_per_expression": dict.fromkeys(expressions, 1),
-        "sizes": {"high": {"64x64": 12}, "low": {"64x64": 12}, "identity": {"64x64": 6}},
+        "sizes": {"high": SIZE, "low": 64, "identity": SIZE},
     }
     assert counts["test"] == counts["train"] | {"subjects": ["001"]}
     # Two splits of two clips of two rows; three columns, blank under the photo.

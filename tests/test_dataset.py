@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ from tensorflow_datasets.core import shuffle
 from test_records import SIZE, write_clip
 
 from facenhance_jax import clip_sets
-from facenhance_jax.data import clip_dataset, faces, layout
+from facenhance_jax.data import clip_dataset, faces, layout, pipeline
 from facenhance_jax.data.clip_dataset import ClipConfig, prepare, source
 from facenhance_jax.data.folder_dataset_builder import Folder
 from facenhance_jax.data.mug_dataset_builder import Mug
-from facenhance_jax.data.records import WORDS, Recipe, clip_records
+from facenhance_jax.data.records import Recipe, clip_records
+from facenhance_jax.data.stored import WORDS
 from facenhance_jax.errors import InputError
 
 PREPARE = Path(__file__).parents[1] / "launch" / "prepare.py"
@@ -170,6 +172,25 @@ def test_the_command_prints_a_summary_and_what_it_skipped(tree, tmp_path):
     assert (more.returncode, more.stdout.splitlines()[:8]) == (3, lines[:8])
     assert more.stderr.splitlines()[-1] == "facenhance: more than 10 % of the clips were skipped"
     assert len(source(tmp_path / "more", "train")) == 2  # the data set is there all the same
+
+
+def test_a_report_tells_what_is_wrong_and_names_twenty_of_those_skipped(monkeypatch):
+    monkeypatch.setattr(clip_dataset, "source", lambda folder, split: (folder, split))
+    monkeypatch.setattr(pipeline, "residual_scale", lambda source: {(Path("out"), "train"): 4.25}[source])
+    report = clip_dataset.Report(Path("out"), 64, subjects={"train": ["ann"], "test": ["bob"]}, seconds=2)
+    report.note("", 3, Counter(clips=2, frames=24, filled=5, unframed=1))
+    report.skipped = {f"clip{n}": "no face" for n in range(22)}
+    assert report.text().splitlines() == [
+        "subjects  1 train, 1 test (bob)",
+        "clips     3: 3 in no folder",
+        "frames    24, 64 px; 0 of them repeats, 5 without a face of their own",
+        "photos    the middle square for 1 where no face was found, or dlib is missing",
+        "skipped   22, 91.7 %",
+        *(f"          clip{n}: no face" for n in range(20)),
+        "          and 2 more",
+        "residual  config.model.residual_scale = 4.2, measured on the training clips",
+        "written   out in 2.0 s",
+    ]
 
 
 def test_the_command_refuses_in_one_line(tree, tmp_path):

@@ -10,6 +10,7 @@ from clips import write_video
 
 from facenhance_jax.data import faces, layout, records, tracking
 from facenhance_jax.data.records import Job, Recipe, attempt, clip_records
+from facenhance_jax.data.stored import WORDS
 from facenhance_jax.data.synthetic import draw_clip, draw_subject
 from facenhance_jax.errors import InputError
 from facenhance_jax.media.pictures import decode_image
@@ -57,7 +58,7 @@ def test_frames_that_have_the_right_size_keep_their_bytes(tmp_path):
         np.testing.assert_array_equal(
             decode_image(low, "low"), faces.low_frame(decode_image(file.read_bytes(), file), landmarks[n])
         )
-    assert [record[word] for word in records.WORDS] == ["001", "session0", "anger", "take000"]
+    assert [record[word] for word in WORDS] == ["001", "session0", "anger", "take000"]
     assert record["counts"] == {"clips": 1, "frames": 3, "repeated": 0, "filled": 0}
     assert made(tmp_path, "001/session0/anger/take000", frames=6)["counts"]["repeated"] == 2  # of 4 frames in the half
 

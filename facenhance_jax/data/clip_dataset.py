@@ -20,14 +20,15 @@ import tensorflow_datasets as tfds
 
 from facenhance_jax import terminal
 from facenhance_jax.data import layout
-from facenhance_jax.data.records import WORDS, Job, Recipe, attempt
+from facenhance_jax.data.records import Job, Recipe, attempt
 from facenhance_jax.data.splits import split_subjects
-from facenhance_jax.data.stored import Records, entries
+from facenhance_jax.data.stored import WORDS, Records, entries
 from facenhance_jax.errors import InputError
 
 TRACKS = "tracks"  # folder in the output for landmarks that we searched for
 VERSION = tfds.core.Version("2.0.0")
 _FRAMES_PER_SHARD = 4096  # about 80 MB at 192 px
+_NAMED = 20  # skipped clips in a report
 
 
 @dataclasses.dataclass
@@ -36,6 +37,8 @@ class Report:
 
     Attributes:
       folder: of the data set.
+      resolution: side of its frames, pixels.
+      expected: expressions that every subject should perform.
       subjects: {"train": ids, "test": ids}.
       performers: how many subjects perform each expression, by the tree.
       expressions: records of each.
@@ -45,6 +48,8 @@ class Report:
     """
 
     folder: Path = Path()
+    resolution: int = 0
+    expected: Sequence[str] = ()
     subjects: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     performers: Counter = dataclasses.field(default_factory=Counter)
     expressions: Counter = dataclasses.field(default_factory=Counter)
@@ -61,6 +66,41 @@ class Report:
         """Adds a clip that became records."""
         self.expressions[expression] += records
         self.counts += counts
+
+    def text(self) -> str:
+        """Lines for a person, with the residual scale; measuring it on the training clips takes seconds."""
+        from facenhance_jax.data import pipeline  # only here: grain takes a second to load
+
+        counts, (train, test) = self.counts, (self.subjects[split] for split in ("train", "test"))
+        clips = ", ".join(f"{count} {name or 'in no folder'}" for name, count in sorted(self.expressions.items()))
+        lines = [
+            f"subjects  {len(train)} train, {len(test)} test ({' '.join(test)})",
+            f"clips     {self.expressions.total()}: {clips}",
+            f"frames    {counts['frames']}, {self.resolution} px; {counts['repeated']} of them repeats, "
+            f"{counts['filled']} without a face of their own",
+        ]
+        if counts["own_photo"]:
+            lines.append(
+                f"photos    the clip's own first frame for {counts['own_photo']} without a neutral photo, which makes "
+                "copying the photo look better than it is"
+            )
+        if counts["unframed"]:
+            lines.append(
+                f"photos    the middle square for {counts['unframed']} where no face was found, or dlib is missing"
+            )
+        if self.expected:
+            everyone = len(train) + len(test)
+            lacking = {name: everyone - self.performers[name] for name in self.expected}
+            missing = [f"{name} of {count} subjects" for name, count in lacking.items() if count]
+            lines.append(f"missing   {', '.join(missing) or 'nothing'}")
+        lines.append(f"skipped   {len(self.skipped)}, {100 * self.skipped_share:.1f} %")
+        lines += [f"          {name}: {why}" for name, why in list(self.skipped.items())[:_NAMED]]
+        if len(self.skipped) > _NAMED:
+            lines.append(f"          and {len(self.skipped) - _NAMED} more")
+        scale = pipeline.residual_scale(source(self.folder, "train"))
+        lines.append(f"residual  config.model.residual_scale = {scale:.1f}, measured on the training clips")
+        lines.append(f"written   {self.folder} in {self.seconds:.1f} s")
+        return "\n".join(lines)
 
 
 @dataclasses.dataclass
@@ -123,8 +163,13 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         if not chosen:
             raise InputError(f"{root}: nothing to learn from, it holds neutral clips only; add clips of expressions")
         performers = Counter(expression for _, expression in {(clip.subject, clip.expression) for clip in chosen})
-        self.report = Report(performers=performers, skipped=dict(tree.skipped))
-        self.report.subjects = split_subjects((clip.subject for clip in chosen), self.builder_config.split)
+        self.report = Report(
+            resolution=self.builder_config.resolution,
+            expected=self.EXPRESSIONS,
+            subjects=split_subjects((clip.subject for clip in chosen), self.builder_config.split),
+            performers=performers,
+            skipped=dict(tree.skipped),
+        )
         return {
             name: [Job(clip, self.identity(clip, tree.recordings, root)) for clip in chosen if clip.subject in subjects]
             for name, subjects in self.report.subjects.items()

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float32, Shaped, UInt8
 
 from facenhance_jax.data import augmentation
+from facenhance_jax.data.stored import words
 from facenhance_jax.errors import InputError
 from facenhance_jax.media.pictures import decode_image
 
@@ -142,7 +143,7 @@ def draw(
         "identity": ("identity", record["identity"]),
         "low": ("low", record["low"][shown]),
     }
-    return Draw(_name(record), images, _place(record), mirrored, later)
+    return Draw(words(record), images, _place(record), mirrored, later)
 
 
 def render(draws: Sequence[Draw], *, jitter: float = 0.0, degrade: float = 0.0) -> Batch:
@@ -191,9 +192,9 @@ def residual_scale(source: Sequence[Mapping[str, Any]], clips: int = 500) -> flo
     squares = []
     for index in np.unique(np.linspace(0, len(source) - 1, min(clips, len(source))).round().astype(int)):
         record = source[int(index)]
-        identity = _decode(_name(record), "identity", record["identity"]).astype(np.float32)
+        identity = _decode(words(record), "identity", record["identity"]).astype(np.float32)
         for data in record["high"]:
-            squares.append(np.mean(((_decode(_name(record), "high", data) - identity) / 127.5) ** 2))
+            squares.append(np.mean(((_decode(words(record), "high", data) - identity) / 127.5) ** 2))
     mean = float(np.mean(squares))
     return 1.0 / mean**0.5 if mean else float("inf")
 
@@ -203,12 +204,6 @@ def _place(record: Mapping[str, Any]) -> Float32[np.ndarray, "3"] | None:
         return None
     text = record["place"]
     return np.array((text.decode() if isinstance(text, bytes) else text).split(), np.float32)
-
-
-def _name(record: Mapping[str, Any]) -> str:
-    """The clip's name; TFDS gives words back as bytes."""
-    words = (record[word] for word in ("subject", "expression", "take"))
-    return "/".join(word.decode() if isinstance(word, bytes) else word for word in words)
 
 
 def _decode(name: str, field: str, data: bytes) -> UInt8[np.ndarray, "h w 3"]:

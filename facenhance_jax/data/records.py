@@ -19,6 +19,7 @@ from PIL import Image
 
 from facenhance_jax import media, pixels
 from facenhance_jax.data import faces, framing, gaps, layout, openface, tracking
+from facenhance_jax.data.stored import WORDS
 from facenhance_jax.errors import InputError
 from facenhance_jax.media.pictures import decode_image
 from facenhance_jax.media.writing import replacing
@@ -26,7 +27,6 @@ from facenhance_jax.registration import find_face
 
 JPEG_QUALITY = 95
 LOW_SIZE = 64
-WORDS = ("subject", "session", "expression", "take")
 Record = dict[str, Any]
 LowFrame = Callable[[int, UInt8[np.ndarray, "h w 3"], int], UInt8[np.ndarray, "l l 3"]]
 """(frame's number, the frame, how many times smaller than it is on disk) -> its low-res face."""

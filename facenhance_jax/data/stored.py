@@ -12,6 +12,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from facenhance_jax.errors import InputError
 
+WORDS = ("subject", "session", "expression", "take")
 PER_FRAME = ("high", "low")
 Entry = Mapping[str, Any]  # of a field to a tf.train.Feature; taking the bytes out waits until they are asked for
 
@@ -29,6 +30,12 @@ def entries(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """A clip record as entries, in the order of its frames."""
     for at, (high, low) in enumerate(zip(record["high"], record["low"], strict=True)):
         yield {**record, "high": high, "low": low, "identity": b"" if at else record["identity"]}
+
+
+def words(record: Mapping[str, Any], *fields: str) -> str:
+    """Words of a record, or all, such as "001/session0/anger/take000". They are text as made, bytes as stored."""
+    found = (record[field] for field in fields or WORDS)
+    return "/".join(word.decode() if isinstance(word, bytes) else word for word in found if word)
 
 
 class Records(Sequence[Mapping[str, Any]]):
