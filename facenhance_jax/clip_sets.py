@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from facenhance_jax.data import clip_dataset, faces, generated, layout, standins, synthetic
+from facenhance_jax.data import clip_dataset, faces, generated, layout, synthetic
 from facenhance_jax.errors import InputError
+from facenhance_jax.media.pictures import decode_image
 from facenhance_jax.pixels import resize, spread
 
 HELD_OUT = range(9000, 9013)  # drawn subjects that no training set may hold (those have ids under 9000)
@@ -106,7 +107,7 @@ class Prepared:
         if "place" not in self.records[0]:
             raise InputError(f"{directory}: does not say where faces are; prepare it anew")
         self.frames = len(self.records[0]["high"])
-        self.size = layout.decode(self.records[0]["identity"], directory).shape[0]
+        self.size = decode_image(self.records[0]["identity"], directory).shape[0]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -115,8 +116,8 @@ class Prepared:
         record = self.records[index]
         subject, session, expression, take = self.words(index)
         name = f"{self.directory}, record {index}"
-        real, low = (np.stack([layout.decode(data, name) for data in record[field]]) for field in ("high", "low"))
-        identity = layout.decode(record["identity"], name)
+        real, low = (np.stack([decode_image(data, name) for data in record[field]]) for field in ("high", "low"))
+        identity = decode_image(record["identity"], name)
         face = np.broadcast_to(_placed_face(record["place"].decode(), self.size), real.shape[:3])
         return EvaluationClip(subject, expression, "/".join(filter(None, (session, take))), real, identity, low, face)
 
@@ -183,7 +184,7 @@ class Generated:
         return replace(real, take=clip.take, low=low, real_low=real.low)
 
     def describe(self) -> dict[str, Any]:
-        drawn = standins.are_stand_ins(self.directory)
+        drawn = generated.are_stand_ins(self.directory)
         source = f"{self.layout}{' (drawn stand-in: that system made none of it)' if drawn else ''}"
         real = self.data.describe() if self.data else _DRAWN
         return {**real, "generated": self.directory.name, "generator": source, "stand_in": drawn}

@@ -175,12 +175,12 @@ def _batches(settings: Settings, split: str, **options: Any) -> Iterator[Batch]:
 
 def _check_fit(record: Any, settings: Settings) -> None:
     """Raises InputError where a data set's records are not what the network takes."""
-    from facenhance_jax.data import layout
+    from facenhance_jax.media.pictures import decode_image
 
     directory, model = settings.data.directory, settings.model
     images = {"resolution": ("frames", record["identity"]), "low_size": ("low-res frames", record["low"][0])}
     for field, (what, data) in images.items():
-        side = layout.decode(data, directory).shape[0]
+        side = decode_image(data, directory).shape[0]
         if side != getattr(model, field):
             raise InputError(
                 f"{directory}: {what} of {side} pixels, but config.model.{field} is {getattr(model, field)}; make them "

@@ -1,10 +1,9 @@
 """Shows a prepared data set: python launch/contact_sheet.py --data DIR --output sheet.png [--rows K].
 
-The sheet has clips spread over each split: the photo, frames, and the low-res frames below them. Beside it, sheet.json
-counts all there is.
+The sheet shows clips spread over each split: the photo and frames, and the low-res frames below them. sheet.json, next
+to it, tells how much there is.
 """
 
-import io
 import json
 import sys
 from collections import Counter
@@ -14,86 +13,56 @@ from typing import Any
 
 import numpy as np
 from absl import app, flags, logging
-from PIL import Image, UnidentifiedImageError
 
 CHECKOUT = str(Path(__file__).resolve().parent.parent)
 if CHECKOUT not in sys.path:
     sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
 
 from facenhance_jax import terminal  # noqa: E402
-from facenhance_jax.data import clip_dataset, layout  # noqa: E402
-from facenhance_jax.errors import InputError  # noqa: E402
+from facenhance_jax.data import clip_dataset  # noqa: E402
+from facenhance_jax.data.stored import words  # noqa: E402
 from facenhance_jax.media import check_output, strip, write_png  # noqa: E402
+from facenhance_jax.media.pictures import decode_image  # noqa: E402
 from facenhance_jax.media.writing import replacing  # noqa: E402
 
-SPLITS = ("train", "test")
 COLUMNS = 6  # frames shown of a clip
-Record = Mapping[str, Any]
 
 _DATA = flags.DEFINE_string("data", None, "folder of the data set, as given to launch/prepare.py", required=True)
-_OUTPUT = flags.DEFINE_string("output", None, "the sheet, a .png; the counts go to a .json beside it", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "the sheet, a .png; the counts go to a .json next to it", required=True)
 _ROWS = flags.DEFINE_integer("rows", 4, "clips shown of each split", lower_bound=1)
 
 
-def open_split(split: str) -> Sequence[Record]:
-    """The records of a split, by index: the one place that knows how data sets are found."""
-    return clip_dataset.source(_DATA.value, split)
-
-
 def chosen(clips: int, count: int) -> list[int]:
-    """Places of up to `count` clips, one from each part of a split.
+    """Indices of up to `count` clips, one from each of as many parts of a split.
 
-    Each lies one farther into its part than the last: a person's clips come in the order of the expressions, and even
-    steps would often show but one of those.
+    Each lies one farther into its part than the last: a person's clips come in the order of the expressions, and equal
+    steps would often show only one of those.
     """
-    step = clips // min(clips, count) if clips else 1
-    return [part * step + part % step for part in range(min(clips, count))]
+    count = min(clips, count)
+    step = clips // count
+    return [part * step + part % step for part in range(count)]
 
 
-def words(record: Record, *fields: str) -> str:
-    """Such as "001/anger/take000"; TFDS gives words back as bytes."""
-    found = (record[field] for field in fields or ("subject", "session", "expression", "take"))
-    return "/".join(word.decode() if isinstance(word, bytes) else word for word in found if word)
-
-
-def clip_rows(split: str, record: Record) -> Iterator[tuple[str, list[np.ndarray]]]:
+def clip_rows(split: str, record: Mapping[str, Any]) -> Iterator[tuple[str, list[np.ndarray]]]:
     """Two labelled rows: the photo and frames; a blank and the same frames at low resolution."""
-    frames = len(record["high"])
+    frames, name = len(record["high"]), words(record)
     shown = np.linspace(0, frames - 1, min(frames, COLUMNS)).round().astype(int)
-    photo = layout.decode(record["identity"], f"{words(record)}, identity")
-    high, low = (
-        [layout.decode(record[field][at], f"{words(record)}, {field} {at}") for at in shown]
-        for field in ("high", "low")
-    )
+    photo = decode_image(record["identity"], name)
+    high, low = ([decode_image(record[field][at], name) for at in shown] for field in ("high", "low"))
     yield f"{split} {words(record, 'subject', 'session')}", [photo, *high]
     yield words(record, "expression", "take"), [np.full_like(photo, 255), *low]
 
 
-def image_size(data: bytes, what: str) -> str:
-    """Such as "192x192", from the image's header."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return f"{image.width}x{image.height}"
-    except UnidentifiedImageError as error:
-        raise InputError(f"{what}: not a readable image; prepare the data set anew") from error
-
-
-def counts(records: Sequence[Record]) -> dict[str, Any]:
-    """What is in a split; every record is read."""
-    subjects, expressions = set(), Counter()
-    sizes: dict[str, Counter] = {"high": Counter(), "low": Counter(), "identity": Counter()}
-    for record in records:
-        subjects.add(words(record, "subject"))
-        expressions[words(record, "expression")] += 1
-        for field, found in sizes.items():
-            images = [record[field]] if field == "identity" else record[field]
-            found.update(image_size(data, f"{words(record)}, {field} {at}") for at, data in enumerate(images))
+def counts(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How much is in a split. All its images of a kind have one size, in pixels."""
+    first, expressions = records[0], Counter(words(record, "expression") for record in records)
+    images = {"high": first["high"][0], "low": first["low"][0], "identity": first["identity"]}
     return {
-        "subjects": sorted(subjects),
+        "subjects": sorted({words(record, "subject") for record in records}),
         "clips": len(records),
-        "frames": sizes["high"].total(),
+        "frames": len(records) * len(first["high"]),
         "clips_per_expression": dict(sorted(expressions.items())),
-        "sizes": {field: dict(found.most_common()) for field, found in sizes.items()},
+        "sizes": {field: decode_image(data, words(first)).shape[0] for field, data in images.items()},
     }
 
 
@@ -103,8 +72,8 @@ def sheet() -> None:
     check_output(output, (".png",))
     check_output(output.with_suffix(".json"), (".json",))
     summary, rows = {}, []
-    for split in SPLITS:
-        records = open_split(split)
+    for split in ("train", "test"):
+        records = clip_dataset.source(_DATA.value, split)
         summary[split] = counts(records)
         for index in chosen(len(records), _ROWS.value):
             rows += clip_rows(split, records[index])

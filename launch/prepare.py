@@ -19,7 +19,6 @@ from facenhance_jax.data import clip_dataset, folder_dataset_builder, layout, mu
 from facenhance_jax.errors import InputError  # noqa: E402
 
 BUILDERS = {"mug": mug_dataset_builder.Mug, "folder": folder_dataset_builder.Folder}
-SHOWN = 20  # skipped clips that are named
 
 _ROOT = flags.DEFINE_string("root", None, "folder of the clips", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "folder to write the data set in", required=True)
@@ -32,8 +31,6 @@ _PART = flags.DEFINE_enum(
 _SPLIT = flags.DEFINE_enum("split", "quarter", splits.SPLITS, "who tests: a quarter, or a published list of MUG's")
 _OPENFACE = flags.DEFINE_string("openface", "", "folder of OpenFace's output, laid out as --root is")
 _MAX_SKIPPED = flags.DEFINE_float("max_skipped", 10, "percent of clips that may be skipped before the status is 3")
-_BEAM = flags.DEFINE_string("beam", "", "prepare with Apache Beam on this runner, such as DirectRunner")
-_BEAM_OPTIONS = flags.DEFINE_list("beam_options", [], "Beam's own options: --name=value,...")
 _DRAW = flags.DEFINE_integer("draw", 0, "people to draw at --root first; 0 takes the tree that is there", lower_bound=0)
 _SEED = flags.DEFINE_integer("seed", 0, "seed of the people drawn", lower_bound=0)
 
@@ -50,49 +47,8 @@ def prepare() -> clip_dataset.Report:
         openface=_OPENFACE.value,
         part=_PART.value or BUILDERS[_KIND.value].BUILDER_CONFIGS[0].part,
     )
-    builder = BUILDERS[_KIND.value](data_dir=_OUTPUT.value, config=config, beam=bool(_BEAM.value))
-    return clip_dataset.prepare(builder, root, beam_runner=_BEAM.value, beam_options=_BEAM_OPTIONS.value)
-
-
-def summary(report: clip_dataset.Report) -> str:
-    """The report for a person."""
-    from facenhance_jax.data import pipeline  # only here: grain takes a second to load
-
-    train, test = report.subjects["train"], report.subjects["test"]
-    clips = ", ".join(f"{count} {name or 'in no folder'}" for name, count in sorted(report.expressions.items()))
-    counts, size = report.counts, f"{_RESOLUTION.value} px"
-    scale = pipeline.residual_scale(clip_dataset.source(report.folder, "train"))
-    lines = [
-        f"subjects  {len(train)} train, {len(test)} test ({' '.join(test)})",
-        f"clips     {report.expressions.total()}: {clips}",
-        f"frames    {counts['frames']}, {size}; {counts['repeated']} of them repeats, {counts['filled']} without a "
-        "face of their own",
-    ]
-    if counts["unframed"]:
-        lines.append(
-            f"photos    no face was found in those of {counts['unframed']} clips, or dlib is not here: their "
-            "middle squares were taken"
-        )
-    if _KIND.value == "mug":
-        lines.append(f"missing   {_missing(report)}")
-    lines.append(f"skipped   {len(report.skipped)}, {100 * report.skipped_share:.1f} %")
-    lines += [f"          {name}: {why}" for name, why in list(report.skipped.items())[:SHOWN]]
-    if len(report.skipped) > SHOWN:
-        lines.append(f"          and {len(report.skipped) - SHOWN} more")
-    return "\n".join(
-        [
-            *lines,
-            f"residual  config.model.residual_scale = {scale:.1f}, measured on the training clips",
-            f"written   {report.folder} in {report.seconds:.1f} s",
-        ]
-    )
-
-
-def _missing(report: clip_dataset.Report) -> str:
-    """Expressions that fewer people perform than there are subjects."""
-    subjects = sum(map(len, report.subjects.values()))
-    lacking = {name: subjects - report.performers[name] for name in layout.EXPRESSIONS}
-    return ", ".join(f"{name} of {count} subjects" for name, count in lacking.items() if count) or "nothing"
+    builder = BUILDERS[_KIND.value](data_dir=_OUTPUT.value, config=config)
+    return clip_dataset.prepare(builder, root)
 
 
 def draw(root: Path, people: int) -> None:
@@ -117,7 +73,7 @@ def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # TFDS warns of every size that is not the default
     with terminal.refusing():
         report = prepare()
-        print(summary(report))
+        print(report.text())
     if 100 * report.skipped_share > _MAX_SKIPPED.value:
         print(f"facenhance: more than {_MAX_SKIPPED.value:g} % of the clips were skipped", file=sys.stderr)
         sys.exit(3)

@@ -3,9 +3,10 @@
 import cv2
 import numpy as np
 import pytest
+import stand_ins
 
 from facenhance_jax import clip_sets
-from facenhance_jax.data import clip_dataset, faces, standins, synthetic
+from facenhance_jax.data import clip_dataset, faces, synthetic
 from facenhance_jax.data.layout import EXPRESSIONS
 from facenhance_jax.errors import InputError
 from facenhance_jax.pixels import resize
@@ -129,7 +130,7 @@ def test_before_is_the_generated_against_the_real_low_frames_both_enlarged(tmp_p
 
 
 def test_drawn_stand_ins_find_the_people_they_were_drawn_from(tmp_path):
-    standins.write_stand_ins(tmp_path / "made", "fevgan", [9003], 3)
+    stand_ins.write_stand_ins(tmp_path / "made", "fevgan", [9003], 3)
     clips = clip_sets.Generated(tmp_path / "made", "fevgan", 64)
     drawn = clip_sets.draw(9003, "anger", frames=3)
     np.testing.assert_array_equal(clips[0].real_low, drawn.low)

@@ -39,7 +39,7 @@ def test_a_sheet_shows_clips_of_both_splits_and_counts_them_all(data, tmp_path):
         "clips": 6,
         "frames": 12,
         "clips_per_expression": dict.fromkeys(expressions, 1),
-        "sizes": {"high": {"64x64": 12}, "low": {"64x64": 12}, "identity": {"64x64": 6}},
+        "sizes": {"high": SIZE, "low": 64, "identity": SIZE},
     }
     assert counts["test"] == counts["train"] | {"subjects": ["001"]}
     # Two splits of two clips of two rows; three columns, blank under the photo.
@@ -48,7 +48,7 @@ def test_a_sheet_shows_clips_of_both_splits_and_counts_them_all(data, tmp_path):
     assert sheet.shape[0] == 8 * step + 4
     cells = sheet[4:, -3 * step :].reshape(8, step, 3, step, 3)[:, :SIZE, :, :SIZE].swapaxes(1, 2)
     assert (cells[1::2, 0] == 255).all()
-    assert cells[0::2].std(axis=(2, 3)).min() > 10  # pictures in every place of the upper rows
+    assert cells[0::2].std(axis=(2, 3)).min() > 10  # pictures in every cell of the upper rows
     assert (cells[1::2, 1:, 0, 0] == 0).all()  # faces on black in the lower ones
     assert (cells[0, 2] != cells[2, 2]).any()  # another clip of the person
 
@@ -61,9 +61,9 @@ def test_a_sheet_shows_clips_of_both_splits_and_counts_them_all(data, tmp_path):
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(data, tmp_path, arguments, message):
-    places = {"tmp": tmp_path, "data": data}
-    done = run("contact_sheet.py", *(argument.format(**places) for argument in arguments))
-    assert (done.returncode, done.stderr, done.stdout) == (2, f"facenhance: {message.format(**places)}\n", "")
+    folders = {"tmp": tmp_path, "data": data}
+    done = run("contact_sheet.py", *(argument.format(**folders) for argument in arguments))
+    assert (done.returncode, done.stderr, done.stdout) == (2, f"facenhance: {message.format(**folders)}\n", "")
     assert list(tmp_path.iterdir()) == []
 
 

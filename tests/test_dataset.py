@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ from tensorflow_datasets.core import shuffle
 from test_records import SIZE, write_clip
 
 from facenhance_jax import clip_sets
-from facenhance_jax.data import clip_dataset, faces, layout
+from facenhance_jax.data import clip_dataset, faces, layout, pipeline
 from facenhance_jax.data.clip_dataset import ClipConfig, prepare, source
 from facenhance_jax.data.folder_dataset_builder import Folder
 from facenhance_jax.data.mug_dataset_builder import Mug
-from facenhance_jax.data.records import WORDS, Recipe, clip_records
+from facenhance_jax.data.records import Recipe, clip_records
+from facenhance_jax.data.stored import WORDS
 from facenhance_jax.errors import InputError
 
 PREPARE = Path(__file__).parents[1] / "launch" / "prepare.py"
@@ -43,9 +45,8 @@ def tree(tmp_path) -> Path:
 
 
 def build(root: Path, output: Path, kind: type = Mug, **options) -> clip_dataset.Report:
-    beam_runner = options.pop("beam_runner", "")
     config = ClipConfig(**({"frames": 3, "resolution": SIZE} | options))
-    return prepare(kind(data_dir=output, config=config, beam=bool(beam_runner)), root, beam_runner=beam_runner)
+    return prepare(kind(data_dir=output, config=config), root)
 
 
 def plain(record: dict) -> dict:
@@ -62,8 +63,10 @@ def test_the_data_set_gives_back_the_records_split_by_subject(tree, tmp_path, mo
     report = build(tree, tmp_path / "out")
     assert report.folder.parents[2] == tmp_path / "out" and report.skipped == {}
     assert report.subjects == {"train": ["001", "003"], "test": ["002"]}
-    assert report.counts == {"clips": 4, "frames": 12} and report.expressions == {"anger": 2, "fear": 2}
-    clips = layout.read_tree(tree).clips
+    # 002 has no neutral clip in its second session, 003 none at all.
+    assert report.counts == {"clips": 4, "frames": 12, "own_photo": 2}
+    assert report.expressions == {"anger": 2, "fear": 2}
+    clips = layout.read_tree(tree).recordings
     for split, subjects in report.subjects.items():
         chosen = [clip for clip in clips if clip.subject in subjects and clip.expression != "neutral"]
         recipe = Recipe(str(tree), frames=3, resolution=SIZE)
@@ -87,19 +90,18 @@ def test_a_data_set_knows_whether_a_program_drew_its_people(tree, tmp_path):
     assert said == ["filmed, split test", "drawn, split test: drawn (synthetic) faces"]
 
 
-def test_beam_writes_the_same_bytes(tree, tmp_path):
-    # Not among the pinned packages: Beam wants older ones of NumPy, protobuf and pyarrow.
-    pytest.importorskip("apache_beam", reason="the extra [beam] is not installed")
+def test_tfds_own_writer_writes_the_same_bytes(tree, tmp_path, monkeypatch):
     (tree / "003/anger/take000/img_0002.jpg").write_bytes(b"broken")
     write_clip(tree, "004/anger/take000")
-    here, beamed = build(tree, tmp_path / "here"), build(tree, tmp_path / "beam", beam_runner="DirectRunner")
+    streamed = build(tree, tmp_path / "streamed")
+    monkeypatch.delattr(clip_dataset.ClipDataset, "_download_and_prepare")
+    gathered = build(tree, tmp_path / "gathered")
     for split in ("train", "test"):
-        left, right = (source(tmp_path / name, split) for name in ("here", "beam"))
-        assert [plain(record) for record in left] == [plain(record) for record in right]
+        left, right = (source(tmp_path / name, split) for name in ("streamed", "gathered"))
         assert [left.data[n] for n in range(3 * len(left))] == [right.data[n] for n in range(3 * len(right))]
-    assert beamed.skipped == here.skipped and "not a readable image" in here.skipped["003/session0/anger/take000"]
-    assert (beamed.counts, beamed.expressions) == (here.counts, here.expressions)
-    assert not (beamed.folder / "notes").exists()
+    assert gathered.skipped == streamed.skipped
+    assert "not a readable image" in streamed.skipped["003/session0/anger/take000"]
+    assert (gathered.counts, gathered.expressions) == (streamed.counts, streamed.expressions)
 
 
 def test_a_data_set_is_never_mixed_with_another(tree, tmp_path, monkeypatch):
@@ -129,7 +131,7 @@ def test_a_split_that_cannot_be_filled_leaves_nothing(tree, tmp_path):
     assert "\n" not in str(error.value) and not (tmp_path / "out").exists()
 
 
-def test_a_place_that_cannot_be_written_and_a_size_that_cannot_be(tree, tmp_path):
+def test_an_output_that_cannot_be_written_and_a_size_that_cannot_be(tree, tmp_path):
     (tmp_path / "file").touch()
     for output in (tmp_path / "file", tmp_path / "file" / "out"):
         with pytest.raises(InputError, match="cannot be made a folder"):
@@ -153,21 +155,42 @@ def test_the_command_prints_a_summary_and_what_it_skipped(tree, tmp_path):
     done = launch(*settings, "--output", tmp_path / "out", "--max_skipped", 20)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[:6] == [
+    assert lines[:7] == [
         "subjects  2 train, 1 test (002)",
         "clips     4: 2 anger, 2 fear",
         "frames    24, 48 px; 8 of them repeats, 0 without a face of their own",
+        "photos    the clip's own first frame for 2 without a neutral photo, which makes copying the photo look better "
+        "than it is",
         "missing   anger of 1 subjects, disgust of 3 subjects, fear of 2 subjects, happiness of 3 subjects, "
         "sadness of 3 subjects, surprise of 3 subjects",
         "skipped   1, 20.0 %",
         f"          {tree / '001/anger/take001'}: no jpg or png in it",
     ]
-    assert lines[6].startswith("residual  config.model.residual_scale = ")
-    assert lines[7].startswith(f"written   {tmp_path / 'out'}") and len(lines) == 8
+    assert lines[7].startswith("residual  config.model.residual_scale = ")
+    assert lines[8].startswith(f"written   {tmp_path / 'out'}") and len(lines) == 9
     more = launch(*settings, "--output", tmp_path / "more")
-    assert (more.returncode, more.stdout.splitlines()[:7]) == (3, lines[:7])
+    assert (more.returncode, more.stdout.splitlines()[:8]) == (3, lines[:8])
     assert more.stderr.splitlines()[-1] == "facenhance: more than 10 % of the clips were skipped"
     assert len(source(tmp_path / "more", "train")) == 2  # the data set is there all the same
+
+
+def test_a_report_tells_what_is_wrong_and_names_twenty_of_those_skipped(monkeypatch):
+    monkeypatch.setattr(clip_dataset, "source", lambda folder, split: (folder, split))
+    monkeypatch.setattr(pipeline, "residual_scale", lambda source: {(Path("out"), "train"): 4.25}[source])
+    report = clip_dataset.Report(Path("out"), 64, subjects={"train": ["ann"], "test": ["bob"]}, seconds=2)
+    report.note("", 3, Counter(clips=2, frames=24, filled=5, unframed=1))
+    report.skipped = {f"clip{n}": "no face" for n in range(22)}
+    assert report.text().splitlines() == [
+        "subjects  1 train, 1 test (bob)",
+        "clips     3: 3 in no folder",
+        "frames    24, 64 px; 0 of them repeats, 5 without a face of their own",
+        "photos    the middle square for 1 where no face was found, or dlib is missing",
+        "skipped   22, 91.7 %",
+        *(f"          clip{n}: no face" for n in range(20)),
+        "          and 2 more",
+        "residual  config.model.residual_scale = 4.2, measured on the training clips",
+        "written   out in 2.0 s",
+    ]
 
 
 def test_the_command_refuses_in_one_line(tree, tmp_path):
@@ -226,6 +249,7 @@ def test_a_folder_of_own_videos(tmp_path):
     (root / "bob/note.mp4").write_bytes(b"no video")
     report = build(root, tmp_path / "out", Folder, part="windows")
     assert report.subjects == {"train": ["ann"], "test": ["bob"]} and report.expressions == {"trip": 4}
+    assert report.counts["own_photo"] == 2
     assert report.skipped_share == 1 / 3  # of three clips, though two of them became four records
     assert list(report.skipped) == ["bob/note"] and "not a clip, or cut short" in report.skipped["bob/note"]
     takes = [(record["subject"], record["take"]) for record in source(tmp_path / "out", "all")]

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from facenhance_jax.data import standins
+import stand_ins
 
 ROOT = Path(__file__).parents[1]
 DATA = "drawn (synthetic) faces"
@@ -61,7 +61,7 @@ def test_a_launch_writes_results_tables_and_frames(tmp_path):
 
 
 def test_a_launch_scores_generated_clips_before_and_after(tmp_path):
-    standins.write_stand_ins(tmp_path / "made", "fevgan", [9000], 2)
+    stand_ins.write_stand_ins(tmp_path / "made", "fevgan", [9000], 2)
     generated = (f"--generated={tmp_path / 'made'}", "--layout=fevgan", "--metrics=psnr", "--clips=2")
     done = evaluate(*generated, f"--output={tmp_path / 'out'}")
     assert done.returncode == 0, done.stderr

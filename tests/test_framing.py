@@ -1,4 +1,4 @@
-"""The square of a clip that is kept: known places, and a drawn person off the middle of a wide frame."""
+"""The square of a clip that is kept: known squares, and a drawn person off the middle of a wide frame."""
 
 import cv2
 import numpy as np
@@ -10,6 +10,7 @@ from facenhance_jax.data import faces, framing, layout, records
 from facenhance_jax.data.framing import Square, around
 from facenhance_jax.data.records import Recipe, clip_records
 from facenhance_jax.data.synthetic import draw_clip, draw_subject
+from facenhance_jax.media.pictures import decode_image
 
 FACE = np.ptp(faces.mean_shape(64), axis=0).max()  # the extent of the mean shape
 MIDDLE = (faces.mean_shape(64).min(0) + faces.mean_shape(64).max(0)) / 2
@@ -58,26 +59,26 @@ def wide(tmp_path):
 
 def test_a_person_off_the_middle_is_framed_and_so_is_the_photo(wide):
     root, video, landmarks = wide
-    (clip,) = layout.read_own_tree(root).clips
+    (clip,) = layout.read_own_tree(root).recordings
     square = around(landmarks, 160, 480)
     assert square.left > 280 and 100 <= square.side <= 160
     settings = {"frames": 4, "resolution": 96, "part": "windows"}
     (record,), _ = clip_records(clip, layout.own_identity(clip, root), Recipe(str(root), **settings, around_face=True))
     for image, frame in zip([record["identity"], *record["high"]], [video[0], *video], strict=True):
-        found = layout.decode(image, "image").astype(int)
+        found = decode_image(image, "image").astype(int)
         assert np.abs(found - pixels.resize(square.cut(frame), 96)).mean() < 4  # H.264, then JPEG
     left, top, side = map(float, record["place"].split())
     centre = (landmarks[0, list(faces.RIGID)].mean(0) - [square.left, square.top]) * 96 / square.side
     low_centre = faces.mean_shape(64)[list(faces.RIGID)].mean(0) / 64
     assert np.abs(np.array([left, top]) + side * low_centre - centre).max() < 3
     (plain,), _ = clip_records(clip, layout.own_identity(clip, root), Recipe(str(root), **settings))
-    assert layout.decode(plain["high"][0], "image").std() < 3  # the middle shows the wall
+    assert decode_image(plain["high"][0], "image").std() < 3  # the middle shows the wall
 
 
 def test_a_photo_of_its_own_is_framed_by_its_own_face(wide, monkeypatch):
     root, video, landmarks = wide
     cv2.imwrite(str(root / "ann/neutral.png"), video[1, :, ::-1, ::-1])  # mirrored: the face is at the left
-    (clip,) = layout.read_own_tree(root).clips
+    (clip,) = layout.read_own_tree(root).recordings
     mirrored = (landmarks[1:2, faces.MIRROR] * [-1, 1] + [479, 0]).astype(np.float32)
     monkeypatch.setattr(records.tracking, "track", lambda frames, name: records.tracking.Track(mirrored, (), 1))
     recipe = Recipe(str(root), frames=4, resolution=96, part="windows", around_face=True)
@@ -86,14 +87,14 @@ def test_a_photo_of_its_own_is_framed_by_its_own_face(wide, monkeypatch):
     square = around(mirrored, 160, 480)
     expected = pixels.resize(square.cut(video[1, :, ::-1]), 96)
     assert square.left < 40
-    assert np.abs(layout.decode(record["identity"], "photo").astype(int) - expected).mean() < 2
+    assert np.abs(decode_image(record["identity"], "photo").astype(int) - expected).mean() < 2
 
     def without_dlib(frames, name):
         raise records.InputError("no dlib")
 
     monkeypatch.setattr(records.tracking, "track", without_dlib)
     (record,), counts = clip_records(clip, layout.own_identity(clip, root), recipe)
-    assert layout.decode(record["identity"], "photo").std() < 3  # the middle of it
+    assert decode_image(record["identity"], "photo").std() < 3  # the middle of it
     assert counts["unframed"] == 1
 
 

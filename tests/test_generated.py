@@ -26,7 +26,7 @@ def flat(*values: int) -> np.ndarray:
 
 
 def grid(tiles: list[np.ndarray], columns: int, rest: int) -> np.ndarray:
-    """Clips as tiles of one clip, row by row; places without one are of the value `rest`."""
+    """Clips as tiles of one clip, row by row; cells without one are of the value `rest`."""
     rows = -(-len(tiles) // columns)
     made = np.full((len(tiles[0]), rows * 64, columns * 64, 3), rest, np.uint8)
     for index, tile in enumerate(tiles):
@@ -64,7 +64,7 @@ def refusal(directory: Path, layout: str) -> str:
     return str(error.value)
 
 
-def test_a_grid_of_videogan_is_cut_by_the_places_in_pairs(tmp_path):
+def test_a_grid_of_videogan_is_cut_by_the_rows_and_columns_in_pairs(tmp_path):
     tiles = [flat(20 + 10 * index, 140 + 10 * index) for index in range(8)]
     save(tmp_path / "gen.gif", grid(tiles, 6, 255))  # torch's toDisplayTensor: 6 a row, the rest white
     save(tmp_path / "mask.gif", grid(tiles, 6, 0))

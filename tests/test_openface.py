@@ -7,6 +7,7 @@ import pytest
 
 from facenhance_jax.data import faces, gaps, layout, openface
 from facenhance_jax.errors import InputError
+from facenhance_jax.media.pictures import decode_image
 
 HEADER = "frame,face_id,timestamp,confidence,success," + ",".join(openface.POINTS)
 
@@ -16,8 +17,8 @@ def drawn(tmp_path_factory):
     return mug_tree.draw(tmp_path_factory.mktemp("tree") / "mug")
 
 
-def clip(root, name="001/session0/anger/take000") -> layout.Clip:
-    return {clip.name: clip for clip in layout.read_tree(root).clips}[name]
+def clip(root, name="001/session0/anger/take000") -> layout.Recording:
+    return {clip.name: clip for clip in layout.read_tree(root).recordings}[name]
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -34,7 +35,7 @@ def test_both_dialects_join_on_frame_and_success(drawn, tmp_path, old):
     assert np.isnan(read.landmarks[[2, 3]]).all()
     assert sorted(read.aligned) == [0, 1, 3, 4, 5, 6, 7, 8]  # 3 is black, 2 was not written
     assert read.low_frame(2, 64) is None and read.low_frame(3, 64) is None
-    image = layout.decode(one.frames[4].read_bytes(), "image")
+    image = decode_image(one.frames[4].read_bytes(), "image")
     np.testing.assert_array_equal(read.low_frame(4, 64), faces.low_frame(image, landmarks[4]))
     assert read.low_frame(4, 32).shape == (32, 32, 3)
 

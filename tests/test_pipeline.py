@@ -126,7 +126,7 @@ def test_only_the_frames_needed_are_decoded():
             one(spoiled, rng)
             outcomes.add((n, "made"))
         except InputError as error:
-            assert str(error).startswith("record 000/anger/take000, high: not a readable image")
+            assert str(error).startswith("record 000/session0/anger/take000, high: not a readable image")
             outcomes.add((n, "broken"))
     assert outcomes == {(0, "broken"), (1, "broken"), (2, "made"), (3, "broken")}
 
@@ -243,7 +243,7 @@ def test_images_of_another_size_are_an_error_that_names_the_record():
     odd = record(1) | {"identity": image(1, PHOTO, 10)}
     rng = np.random.default_rng(0)
     draws = [draw(each, rng, flip=False, any_previous=False) for each in (record(0), odd)]
-    with pytest.raises(InputError, match="record 001/anger/take000, .*: is 10x10, others 12x12"):
+    with pytest.raises(InputError, match="record 001/session0/anger/take000, .*: is 10x10, others 12x12"):
         render(draws)
 
 

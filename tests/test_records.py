@@ -10,8 +10,10 @@ from clips import write_video
 
 from facenhance_jax.data import faces, layout, records, tracking
 from facenhance_jax.data.records import Job, Recipe, attempt, clip_records
+from facenhance_jax.data.stored import WORDS
 from facenhance_jax.data.synthetic import draw_clip, draw_subject
 from facenhance_jax.errors import InputError
+from facenhance_jax.media.pictures import decode_image
 
 LENGTH, SIZE = 8, 48
 
@@ -33,7 +35,7 @@ def write_clip(
 
 def made(root: Path, name: str, **recipe) -> dict:
     """The one record of a clip of a tree, and its counts under "counts"."""
-    clips = layout.read_tree(root).clips
+    clips = layout.read_tree(root).recordings
     clip = {clip.name: clip for clip in clips}[name]
     settings = {"frames": 3, "resolution": SIZE} | recipe
     (record,), counts = clip_records(clip, layout.identity_frame(clip, clips), Recipe(str(root), **settings))
@@ -41,7 +43,7 @@ def made(root: Path, name: str, **recipe) -> dict:
 
 
 def decoded(data: list[bytes]) -> np.ndarray:
-    return np.stack([layout.decode(image, "image") for image in data])
+    return np.stack([decode_image(image, "image") for image in data])
 
 
 def test_frames_that_have_the_right_size_keep_their_bytes(tmp_path):
@@ -54,9 +56,9 @@ def test_frames_that_have_the_right_size_keep_their_bytes(tmp_path):
     landmarks = np.load(folder / "landmarks.npy")
     for low, file, n in zip(record["low"], files, (0, 2, 3), strict=True):
         np.testing.assert_array_equal(
-            layout.decode(low, "low"), faces.low_frame(layout.decode(file.read_bytes(), file), landmarks[n])
+            decode_image(low, "low"), faces.low_frame(decode_image(file.read_bytes(), file), landmarks[n])
         )
-    assert [record[word] for word in records.WORDS] == ["001", "session0", "anger", "take000"]
+    assert [record[word] for word in WORDS] == ["001", "session0", "anger", "take000"]
     assert record["counts"] == {"clips": 1, "frames": 3, "repeated": 0, "filled": 0}
     assert made(tmp_path, "001/session0/anger/take000", frames=6)["counts"]["repeated"] == 2  # of 4 frames in the half
 
@@ -64,14 +66,14 @@ def test_frames_that_have_the_right_size_keep_their_bytes(tmp_path):
 def test_other_sizes_are_cut_square_and_shrunk_but_low_sees_the_whole_frame(tmp_path):
     folder = write_clip(tmp_path, "001/anger/take000", size=(96, 130), suffix="PNG")
     record = made(tmp_path, "001/session0/anger/take000", frames=2)
-    source = layout.decode((folder / "img_0003.PNG").read_bytes(), "source")
+    source = decode_image((folder / "img_0003.PNG").read_bytes(), "source")
     expected = cv2.resize(source[:, 17:113], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-    high = layout.decode(record["high"][1], "high")
+    high = decode_image(record["high"][1], "high")
     assert record["high"][1].startswith(b"\xff\xd8")  # JPEG
     assert high.shape == (SIZE, SIZE, 3)
     assert np.abs(high.astype(int) - expected).mean() < 3
     landmarks = np.load(folder / "landmarks.npy")[3]
-    np.testing.assert_array_equal(layout.decode(record["low"][1], "low"), faces.low_frame(source, landmarks))
+    np.testing.assert_array_equal(decode_image(record["low"][1], "low"), faces.low_frame(source, landmarks))
 
 
 @pytest.mark.parametrize(
@@ -81,11 +83,11 @@ def test_large_photographs_are_decoded_in_half_their_size(tmp_path, monkeypatch,
     """At 48 and 64 px from 4 times that on; what comes out is what whole photographs give, but for rounding."""
     folder = write_clip(tmp_path, "001/anger/take000", size=(side, side // 4 * 4 + 12))
     np.save(folder / "landmarks.npy", np.stack([faces.mean_shape(face) + n for n in range(LENGTH)]).astype(np.float32))
-    steps, decode = [], layout.decode
-    monkeypatch.setattr(layout, "decode", lambda *args: (steps.append(args[2:]), decode(*args))[1])
+    reductions = []
+    monkeypatch.setattr(records, "decode_image", lambda *args: (reductions.append(args[2:]), decode_image(*args))[1])
     record = made(tmp_path, "001/session0/anger/take000")
-    assert (steps.count((2,)), steps.count((1,))) == ((3, 0) if halved else (0, 3))
-    monkeypatch.setattr(records, "_step", lambda *_: 1)
+    assert (reductions.count((2,)), reductions.count((1,))) == ((3, 0) if halved else (0, 3))
+    monkeypatch.setattr(records, "_reduction", lambda *_: 1)
     whole = made(tmp_path, "001/session0/anger/take000")
     for field in ("high", "low"):
         difference = np.abs(decoded(record[field]).astype(int) - decoded(whole[field]))
@@ -120,9 +122,9 @@ def test_a_frame_without_a_face_gives_way_to_its_neighbour_or_is_interpolated(dr
     filled = made(bare, name, frames=5, openface=str(output))
     assert filled["high"] == whole["high"] and filled["counts"]["filled"] == 1
     landmarks = np.load(known / "001/anger/take000/landmarks.npy")
-    frame = layout.decode((known / "001/anger/take000/img_0002.jpg").read_bytes(), "frame")
+    frame = decode_image((known / "001/anger/take000/img_0002.jpg").read_bytes(), "frame")
     expected = faces.low_frame(frame, (landmarks[1] + landmarks[3]) / 2)
-    assert np.abs(layout.decode(filled["low"][2], "low").astype(int) - expected).mean() < 0.05
+    assert np.abs(decode_image(filled["low"][2], "low").astype(int) - expected).mean() < 0.05
     long = mug_tree.openface(known, tmp_path / "c", failed=(1, 2, 3, 4, 5, 6))
     with pytest.raises(InputError, match=r"take000.csv: no face in frames 1 to 6 \(the first is 0\)"):
         made(bare, name, openface=str(long))
@@ -145,12 +147,21 @@ def test_our_own_search_is_made_once_and_kept(tmp_path, monkeypatch):
     first = made(bare, name, frames=5, tracks=str(tmp_path / "tracks"))
     again = made(bare, name, frames=5, tracks=str(tmp_path / "tracks"))
     assert first == again and calls == [(name, mug_tree.LENGTH)] and first["counts"]["filled"] == 1
-    frame = layout.decode((bare / "001/anger/take000/img_0004.jpg").read_bytes(), "frame")
-    np.testing.assert_array_equal(layout.decode(first["low"][4], "low"), faces.low_frame(frame, points[4]))
+    frame = decode_image((bare / "001/anger/take000/img_0004.jpg").read_bytes(), "frame")
+    np.testing.assert_array_equal(decode_image(first["low"][4], "low"), faces.low_frame(frame, points[4]))
     image = bare / "001/anger/take000/img_0000.jpg"
     image.write_bytes(image.read_bytes() + b" ")  # another file: searched again
     made(bare, name, frames=5, tracks=str(tmp_path / "tracks"))
     assert len(calls) == 2
+
+
+def test_a_photo_out_of_the_clip_itself_is_counted(drawn):
+    known, _ = drawn
+    with_neutral, without = (made(known, f"002/{session}/anger/take000") for session in ("session0", "session1"))
+    assert "own_photo" not in with_neutral["counts"]
+    assert without["counts"]["own_photo"] == 1
+    first_frame = decoded([without["high"][0], without["identity"]])
+    np.testing.assert_array_equal(*first_frame)
 
 
 def test_a_video_in_windows(tmp_path):
@@ -158,7 +169,7 @@ def test_a_video_in_windows(tmp_path):
     (tmp_path / "ann").mkdir()
     video = write_video(tmp_path / "ann/talk.mp4", frames)
     np.save(tmp_path / "ann/talk.landmarks.npy", landmarks)
-    clip = layout.read_own_tree(tmp_path).clips[0]
+    clip = layout.read_own_tree(tmp_path).recordings[0]
     recipe = Recipe(str(tmp_path), frames=3, resolution=96, part="windows")
     two, counts = clip_records(clip, layout.own_identity(clip, tmp_path), recipe)
     assert [record["take"] for record in two] == ["talk-000", "talk-001"] and counts["repeated"] == 0
@@ -209,7 +220,7 @@ def broken_image(path: Path) -> None:
 )
 def test_what_is_broken_is_named_in_one_line(tmp_path, spoil, message):
     folder = write_clip(tmp_path, "003/anger/take000")
-    clip = layout.read_tree(tmp_path).clips[0]
+    clip = layout.read_tree(tmp_path).recordings[0]
     spoil(folder / "landmarks.npy")
     why = attempt(Job(clip, clip.frames[0]), Recipe(str(tmp_path), frames=4, resolution=SIZE))
     assert isinstance(why, str) and message in why and "\n" not in why

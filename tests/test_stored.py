@@ -7,7 +7,7 @@ import pytest
 from tensorflow_datasets.proto import tf_example_pb2
 
 from facenhance_jax.data import pipeline
-from facenhance_jax.data.stored import Clips, entries
+from facenhance_jax.data.stored import Records, entries
 from facenhance_jax.errors import InputError
 
 FRAMES = 4
@@ -47,7 +47,7 @@ class Disk:
 
 
 def test_a_clip_comes_back_as_it_was():
-    clips = Clips(Disk(), FRAMES, "here")
+    clips = Records(Disk(), FRAMES, "here")
     assert len(clips) == 3
     for number, clip in enumerate(clips):
         found = {name: list(value) if name in ("high", "low") else value for name, value in clip.items()}
@@ -66,7 +66,7 @@ def test_the_photo_is_stored_once_for_a_clip():
 
 def test_an_example_reads_its_frame_the_one_before_and_the_photos():
     disk = Disk()
-    clips, rng = Clips(disk, FRAMES, "here"), np.random.default_rng(0)
+    clips, rng = Records(disk, FRAMES, "here"), np.random.default_rng(0)
     for _ in range(20):
         disk.read.clear()
         drawn = pipeline.draw(clips[1], rng, flip=True, any_previous=False)
@@ -74,7 +74,7 @@ def test_an_example_reads_its_frame_the_one_before_and_the_photos():
         before = {FRAMES + frame - 1} if frame else set()
         assert set(disk.read) == {FRAMES, FRAMES + frame} | before
         assert len(disk.read) == len(set(disk.read))  # none twice
-        assert drawn.images["low"] == ("low", record(1)["low"][frame]) and drawn.clip == "001/anger/take000"
+        assert drawn.images["low"] == ("low", record(1)["low"][frame]) and drawn.name == "001/anger/take000"
 
 
 def test_a_file_that_is_gone_is_named_when_it_is_read():
@@ -84,12 +84,12 @@ def test_a_file_that_is_gone_is_named_when_it_is_read():
                 raise RuntimeError("FAILED_PRECONDITION: no such file; at offset 7")
             return super().__getitem__(index)
 
-    clip = Clips(Gone(), FRAMES, "folder")[2]
+    clip = Records(Gone(), FRAMES, "folder")[2]
     assert len(clip["high"]) == FRAMES
     with pytest.raises(InputError, match=r"^folder: record 2 cannot be read \(FAILED_PRECONDITION\); prepare it anew$"):
         clip["high"][1]
 
 
 def test_records_go_to_other_processes():
-    again = pickle.loads(pickle.dumps(Clips(Disk(), FRAMES, "here")))
+    again = pickle.loads(pickle.dumps(Records(Disk(), FRAMES, "here")))
     assert list(again[2]["high"]) == record(2)["high"]

@@ -162,7 +162,7 @@ def files(root):
 def test_write_tree_is_laid_out_like_mug_and_resumes(tmp_path, monkeypatch):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     write_tree(whole, [5, 1200], frames=3, size=64)
-    clips = read_tree(whole).clips
+    clips = read_tree(whole).recordings
     assert {clip.subject for clip in clips} == {"005", "1200"}
     assert sorted({clip.expression for clip in clips}) == sorted(ACTS) and len(clips) == 14
     assert all(len(clip.frames) == 3 and np.load(clip.landmarks).shape == (3, 68, 2) for clip in clips)
@@ -178,7 +178,7 @@ def test_write_tree_is_laid_out_like_mug_and_resumes(tmp_path, monkeypatch):
     monkeypatch.setattr(synthetic.np, "save", killed)
     with pytest.raises(KeyboardInterrupt):
         write_tree(broken, [5, 1200], frames=3, size=64)
-    assert [clip.expression for clip in read_tree(broken).clips] == ["anger", "disgust", "fear"]
+    assert [clip.expression for clip in read_tree(broken).recordings] == ["anger", "disgust", "fear"]
     kept = (broken / "005/anger/take000/landmarks.npy").stat().st_mtime_ns
     monkeypatch.setattr(synthetic.np, "save", save)
     write_tree(broken, [5, 1200], frames=3, size=64)

@@ -151,25 +151,25 @@ def test_clips_without_a_face_or_without_frames():
 def test_of_two_faces_the_larger_is_taken_and_followed_when_it_shrinks(drawn, other):
     (frames, points), (neighbour, _) = drawn, other
     canvas = np.full((280, 520, 3), 90, np.uint8)
-    places = [(1.1, 250, 5, 0.9), (1.0, 262, 20, 1.0), (0.9, 270, 30, 1.1)]  # hers, the neighbour's
+    poses = [(1.1, 250, 5, 0.9), (1.0, 262, 20, 1.0), (0.9, 270, 30, 1.1)]  # hers, the neighbour's
     clip = [
-        put(frames[0], scale, left, top, put(neighbour, theirs, 2, 2, canvas)) for scale, left, top, theirs in places
+        put(frames[0], scale, left, top, put(neighbour, theirs, 2, 2, canvas)) for scale, left, top, theirs in poses
     ]
     track = tracking.track([*clip, canvas], "clip")
     assert (track.faces, track.missing) == (2, (3,))
-    known = np.stack([moved(points[0], scale, left, top) for scale, left, top, _ in places])
+    known = np.stack([moved(points[0], scale, left, top) for scale, left, top, _ in poses])
     assert off(track.landmarks[:3], known).max() < 8  # percent
 
 
 def test_a_face_that_jumps_is_found_again_by_a_search_of_the_whole_frame(drawn, other, searched):
     (frames, points), (neighbour, _) = drawn, other
     canvas = np.full((460, 800, 3), 90, np.uint8)
-    places = [(1.05, 50, 0), (0.9, 158, 20), (0.9, 162, 23)]  # by 0.9 of her face's width
+    poses = [(1.05, 50, 0), (0.9, 158, 20), (0.9, 162, 23)]  # by 0.9 of her face's width
     theirs = [(0.8, 0, 270), (1.2, 0, 190), (1.2, 0, 190)]  # from the second on the neighbour is larger, but further
-    clip = [put(frames[0], *hers, put(neighbour, *his, canvas)) for hers, his in zip(places, theirs, strict=True)]
+    clip = [put(frames[0], *hers, put(neighbour, *his, canvas)) for hers, his in zip(poses, theirs, strict=True)]
     track = tracking.track(clip, "clip")
     assert track.missing == () and track.faces == 2
-    assert off(track.landmarks, np.stack([moved(points[0], *place) for place in places])).max() < 8  # percent
+    assert off(track.landmarks, np.stack([moved(points[0], *pose) for pose in poses])).max() < 8  # percent
     wide = [width for _, width in searched]  # whole, near in vain, whole, near; 800 are searched at 640
     assert [width > 221 for width in wide] == [True, False, True, False] and wide[0] == wide[2] == 640
 

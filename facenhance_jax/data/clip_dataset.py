@@ -12,6 +12,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,15 @@ import tensorflow_datasets as tfds
 
 from facenhance_jax import terminal
 from facenhance_jax.data import layout
-from facenhance_jax.data.records import WORDS, Job, Recipe, attempt
+from facenhance_jax.data.records import Job, Recipe, attempt
 from facenhance_jax.data.splits import split_subjects
-from facenhance_jax.data.stored import Clips, entries
+from facenhance_jax.data.stored import WORDS, Records, entries
 from facenhance_jax.errors import InputError
 
 TRACKS = "tracks"  # folder in the output for landmarks that we searched for
 VERSION = tfds.core.Version("2.0.0")
 _FRAMES_PER_SHARD = 4096  # about 80 MB at 192 px
+_NAMED = 20  # skipped clips in a report
 
 
 @dataclasses.dataclass
@@ -35,15 +37,19 @@ class Report:
 
     Attributes:
       folder: of the data set.
+      resolution: side of its frames, pixels.
+      expected: expressions that every subject should perform.
       subjects: {"train": ids, "test": ids}.
       performers: how many subjects perform each expression, by the tree.
       expressions: records of each.
-      counts: "clips", "frames", "repeated", "filled" and "unframed" (see `records.clip_records`).
+      counts: "clips", "frames", "repeated", "filled", "own_photo" and "unframed" (see `records.clip_records`).
       skipped: {clip, file or folder: why}.
       seconds: it took.
     """
 
     folder: Path = Path()
+    resolution: int = 0
+    expected: Sequence[str] = ()
     subjects: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     performers: Counter = dataclasses.field(default_factory=Counter)
     expressions: Counter = dataclasses.field(default_factory=Counter)
@@ -60,6 +66,41 @@ class Report:
         """Adds a clip that became records."""
         self.expressions[expression] += records
         self.counts += counts
+
+    def text(self) -> str:
+        """Lines for a person, with the residual scale; measuring it on the training clips takes seconds."""
+        from facenhance_jax.data import pipeline  # only here: grain takes a second to load
+
+        counts, (train, test) = self.counts, (self.subjects[split] for split in ("train", "test"))
+        clips = ", ".join(f"{count} {name or 'in no folder'}" for name, count in sorted(self.expressions.items()))
+        lines = [
+            f"subjects  {len(train)} train, {len(test)} test ({' '.join(test)})",
+            f"clips     {self.expressions.total()}: {clips}",
+            f"frames    {counts['frames']}, {self.resolution} px; {counts['repeated']} of them repeats, "
+            f"{counts['filled']} without a face of their own",
+        ]
+        if counts["own_photo"]:
+            lines.append(
+                f"photos    the clip's own first frame for {counts['own_photo']} without a neutral photo, which makes "
+                "copying the photo look better than it is"
+            )
+        if counts["unframed"]:
+            lines.append(
+                f"photos    the middle square for {counts['unframed']} where no face was found, or dlib is missing"
+            )
+        if self.expected:
+            everyone = len(train) + len(test)
+            lacking = {name: everyone - self.performers[name] for name in self.expected}
+            missing = [f"{name} of {count} subjects" for name, count in lacking.items() if count]
+            lines.append(f"missing   {', '.join(missing) or 'nothing'}")
+        lines.append(f"skipped   {len(self.skipped)}, {100 * self.skipped_share:.1f} %")
+        lines += [f"          {name}: {why}" for name, why in list(self.skipped.items())[:_NAMED]]
+        if len(self.skipped) > _NAMED:
+            lines.append(f"          and {len(self.skipped) - _NAMED} more")
+        scale = pipeline.residual_scale(source(self.folder, "train"))
+        lines.append(f"residual  config.model.residual_scale = {scale:.1f}, measured on the training clips")
+        lines.append(f"written   {self.folder} in {self.seconds:.1f} s")
+        return "\n".join(lines)
 
 
 @dataclasses.dataclass
@@ -88,10 +129,7 @@ class ClipConfig(tfds.core.BuilderConfig):
 
 
 class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """TFDS builder: splits "train" and "test" share no subject. An example is a frame of a clip; see `stored`.
-
-    With `beam` it writes with Apache Beam (the extra [beam]), on the runner of TFDS's DownloadConfig.
-    """
+    """TFDS builder: splits "train" and "test" share no subject. An example is a frame of a clip; see `stored`."""
 
     VERSION = VERSION
     RELEASE_NOTES = {"1.0.0": "First version.", "2.0.0": "An example is a frame, no longer a clip."}
@@ -101,8 +139,8 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     DESCRIPTION = ""
     HOMEPAGE = ""
 
-    def __init__(self, *, config: ClipConfig | str | None = None, beam: bool = False, **kwargs: Any) -> None:
-        self.report, self._beam = Report(), beam
+    def __init__(self, *, config: ClipConfig | str | None = None, **kwargs: Any) -> None:
+        self.report = Report()
         # TFDS wants a known config itself, not its equal.
         known = next((known for known in self.BUILDER_CONFIGS if config in (None, known)), config)
         super().__init__(config=known, file_format="array_record", **kwargs)
@@ -111,8 +149,8 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """The tree at `root`."""
         raise NotImplementedError
 
-    def identity(self, clip: layout.Clip, clips: Sequence[layout.Clip], root: Path) -> Path:
-        """The photo for one of the tree's clips."""
+    def identity(self, recording: layout.Recording, others: Sequence[layout.Recording], root: Path) -> Path:
+        """The photo for one of the tree's recordings; `others` are all of them."""
         raise NotImplementedError
 
     def jobs(self, root: Path) -> dict[str, list[Job]]:
@@ -121,14 +159,19 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         Raises InputError for a tree with nothing to learn from, or one that cannot be split.
         """
         tree = self.read(root)
-        chosen = [clip for clip in tree.clips if not self.EXPRESSIONS or clip.expression in self.EXPRESSIONS]
+        chosen = [clip for clip in tree.recordings if not self.EXPRESSIONS or clip.expression in self.EXPRESSIONS]
         if not chosen:
             raise InputError(f"{root}: nothing to learn from, it holds neutral clips only; add clips of expressions")
         performers = Counter(expression for _, expression in {(clip.subject, clip.expression) for clip in chosen})
-        self.report = Report(performers=performers, skipped=dict(tree.skipped))
-        self.report.subjects = split_subjects((clip.subject for clip in chosen), self.builder_config.split)
+        self.report = Report(
+            resolution=self.builder_config.resolution,
+            expected=self.EXPRESSIONS,
+            subjects=split_subjects((clip.subject for clip in chosen), self.builder_config.split),
+            performers=performers,
+            skipped=dict(tree.skipped),
+        )
         return {
-            name: [Job(clip, self.identity(clip, tree.clips, root)) for clip in chosen if clip.subject in subjects]
+            name: [Job(clip, self.identity(clip, tree.recordings, root)) for clip in chosen if clip.subject in subjects]
             for name, subjects in self.report.subjects.items()
         }
 
@@ -150,39 +193,35 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             metadata=tfds.core.MetadataDict(frames=self.builder_config.frames),
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        from facenhance_jax.data import beam_records  # only here: Beam takes seconds to load, and may not be there
-
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
         root = Path(dl_manager.manual_dir)
-        notes = Path(self.data_path) / "notes"
-        return {
-            name: beam_records.make(jobs, self.recipe(root), f"{notes}/{name}")
-            for name, jobs in self.jobs(root).items()
-        }
+        self.info.metadata["drawn"] = layout.is_drawn(root)
+        return {name: self._generate_examples(name, jobs, self.recipe(root)) for name, jobs in self.jobs(root).items()}
 
-    def _generate_examples(self, *_: Any) -> Iterator[Any]:
-        raise NotImplementedError  # TFDS asks for one; `_download_and_prepare` does without
+    def _generate_examples(
+        self, split: str, jobs: Sequence[Job], recipe: Recipe
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """(key, example): the frames of all records in order, numbered from 0."""
+        key = -1
+        for key, example in enumerate(entry for record in self._made(jobs, recipe, split) for entry in entries(record)):
+            yield key, example
+        if key < 0:
+            skipped = _reasons(self.report.skipped)
+            raise InputError(f"{recipe.root}: no clip of the {split} split could be used; {skipped}")
 
-    def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
-        # For now the base class has pointed data_dir at a temporary folder, and so does a new info.
-        self.info.metadata["drawn"] = layout.is_drawn(Path(dl_manager.manual_dir))
-        if self._beam:
-            super()._download_and_prepare(dl_manager, download_config)
-            self._collect_beam()
-            return
-        # TFDS's writer keeps a whole split in memory and, beyond 1000 MiB, spills it through TensorFlow.
-        # This one streams.
-        root = Path(dl_manager.manual_dir)
-        info, jobs = self._info(), self.jobs(root)
+    def _download_and_prepare(self, dl_manager: tfds.download.DownloadManager, download_config: Any) -> None:
+        """Writes the examples as they come.
+
+        TFDS's own method keeps a whole split in memory and, beyond 1000 MiB, spills it through TensorFlow.
+        """
+        splits = self._split_generators(dl_manager)
+        info = self._info()  # in the temporary folder that the base class has set for now
         writer = tfds.core.SequentialWriter(info, _FRAMES_PER_SHARD, file_format="array_record")
-        writer.initialize_splits(list(jobs))
-        for name, split_jobs in jobs.items():
-            written = 0
-            for record in self._made(split_jobs, self.recipe(root), name):
-                writer.add_examples({name: list(entries(record))})
-                written += 1
-            if not written:
-                raise InputError(f"{root}: no clip of the {name} split could be used; {_reasons(self.report.skipped)}")
+        writer.initialize_splits(list(splits))
+        for name, examples in splits.items():
+            # A record at a time: with each call the writer also rewrites what it tells about the data set.
+            while record := [example for _, example in islice(examples, self.builder_config.frames)]:
+                writer.add_examples({name: record})
         writer.close_all()
         self.info.set_splits(info.splits)
 
@@ -202,25 +241,14 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 result = future.result()
                 progress.update()
                 if isinstance(result, str):
-                    self.report.skipped[job.clip.name] = result
+                    self.report.skipped[job.recording.name] = result
                     continue
                 records, counts = result
-                self.report.note(job.clip.expression, len(records), counts)
+                self.report.note(job.recording.expression, len(records), counts)
                 yield from records
 
-    def _collect_beam(self) -> None:
-        """Reads what the pipeline's workers wrote down: records made, and clips left out."""
-        from facenhance_jax.data import beam_records
 
-        folder = Path(self.data_path) / "notes"
-        for note in beam_records.read_notes(folder, self.report.skipped):
-            self.report.note(*note)
-        shutil.rmtree(folder)
-
-
-def prepare(
-    builder: ClipDataset, root: Path | str, *, beam_runner: str = "", beam_options: Sequence[str] = ()
-) -> Report:
+def prepare(builder: ClipDataset, root: Path | str) -> Report:
     """Writes the builder's data set of the tree `root`, whole or not at all.
 
     Clips that cannot be used are skipped and listed in the report. What an earlier, killed preparation left behind is
@@ -234,20 +262,19 @@ def prepare(
     builder.jobs(root)  # what is wrong with the tree is said before anything is written
     for leftover in Path(builder.data_dir).parent.glob("incomplete.*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    options = _beam_settings(beam_runner, beam_options) if beam_runner else {}
     with (
         _folder(Path(builder.data_dir_root)),
         tempfile.TemporaryDirectory() as downloads,
         contextlib.redirect_stdout(None),
     ):
         # TFDS makes a folder for downloads although there are none, and talks of downloading.
-        settings = tfds.download.DownloadConfig(manual_dir=root, try_download_gcs=False, **options)
+        settings = tfds.download.DownloadConfig(manual_dir=root, try_download_gcs=False)
         builder.download_and_prepare(download_dir=downloads, download_config=settings)
     builder.report.folder, builder.report.seconds = Path(builder.data_dir), time.monotonic() - start
     return builder.report
 
 
-def source(directory: Path | str, split: str) -> Clips:
+def source(directory: Path | str, split: str) -> Records:
     """The records of a prepared data set, by index; `split` is "train", "test" or "all".
 
     `directory` is the folder that was given as output, or any below it that holds one data set only.
@@ -264,15 +291,7 @@ def source(directory: Path | str, split: str) -> Clips:
         raise InputError(f"{found[0]}: is of version {builder.version}, not {VERSION}; remove it and prepare it anew")
     data = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
     about = builder.info.metadata
-    return Clips(data, about["frames"], directory, about.get("drawn", False))
-
-
-def _beam_settings(runner: str, options: Sequence[str]) -> dict[str, Any]:
-    try:
-        from apache_beam.options.pipeline_options import PipelineOptions
-    except ImportError as error:
-        raise InputError('Beam is not here; pip install "facenhance-jax[beam]"') from error
-    return {"beam_runner": runner or None, "beam_options": PipelineOptions(list(options))}
+    return Records(data, about["frames"], directory, about.get("drawn", False))
 
 
 def _reasons(skipped: dict[str, str], most: int = 3) -> str:

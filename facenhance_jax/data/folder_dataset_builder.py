@@ -18,5 +18,5 @@ class Folder(ClipDataset):
     def read(self, root: Path) -> layout.Tree:
         return layout.read_own_tree(root)
 
-    def identity(self, clip: layout.Clip, clips: Sequence[layout.Clip], root: Path) -> Path:
-        return layout.own_identity(clip, root)
+    def identity(self, recording: layout.Recording, others: Sequence[layout.Recording], root: Path) -> Path:
+        return layout.own_identity(recording, root)

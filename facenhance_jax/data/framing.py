@@ -8,7 +8,7 @@ from jaxtyping import Shaped, UInt8
 
 FACE = 1 / 2  # the face's extent (jaw to jaw, or brows to chin) in a square around it, in sides; MUG's is about that
 SMALLEST = 1 / 3  # the same in a middle square; one that shows the face smaller does not frame it
-ROOM = 1.1  # side of a square around a face that moves, over the extent of all its places
+ROOM = 1.1  # side of a square around a face that moves, over the extent of all its positions
 
 
 class Square(NamedTuple):
@@ -33,7 +33,7 @@ def around(landmarks: Shaped[np.ndarray, "n 68 2"], height: int, width: int) -> 
     """One square for a whole clip of height x width pixels with these landmarks.
 
     The middle one if all the landmarks of all frames lie in it and the face is a third of it or more. Else a square
-    twice as wide as the face, with the landmarks' places in its middle as far as it stays in the frame; larger if the
+    twice as wide as the face, with all the landmarks around its middle as far as it stays in the frame; larger if the
     face moves much, but never larger than the frame. Frames whose landmarks are not finite do not count.
     """
     whole, known = middle(height, width), landmarks[np.isfinite(landmarks).all(axis=(1, 2))].astype(np.float64)

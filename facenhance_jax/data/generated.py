@@ -1,13 +1,35 @@
 """Reads what light expression generators write: grids, videos, folders of frames, strips, arrays, as clips of v_low.
 
-Whatever the layout, a clip is a video (mp4, avi, ..., gif), a folder of pictures, an .npy (see `media.open_clip`), a
-strip (one picture, its frames side by side, each as wide as the strip is high), or a tile of a video that is a grid of
-64 px tiles without padding. Frames of another size are brought to 64x64: the mean of the covered area on the way down,
-bicubic on the way up. Nothing else is done to them: no face is looked for, moved or masked.
+In every layout a clip is a video (mp4, avi, ..., gif), a folder of pictures, an .npy (see `media.open_clip`), a strip
+(one picture, its frames side by side, each as wide as the strip is high), or a tile of a video that is a grid of 64 px
+tiles without padding. Frames of another size are resized to 64x64: by the area mean on the way down, bicubic on the way
+up. Nothing else is done to them: no face is looked for, moved or masked.
 
-`pairs.csv` in the directory tells what no name tells. Columns: file (relative to the directory), subject, expression,
-optionally take, and for grids row and column (whole numbers from 0). Where it is, it alone counts, and has to have a
-line for every file; tiles of a grid without a line are passed over.
+`pairs.csv` in the directory tells what the names do not. Columns: file (relative to the directory), subject,
+expression, optionally take, and for grids row and column (whole numbers from 0). If it is there, names are not read: it
+has to have a line for every file, and tiles of a grid without a line are passed over.
+
+Without it, names are read by the layout:
+
+videogan: VideoGAN (Vondrick et al. 2016; github.com/cvondrick/videogan, Lua). Its `generate.lua` writes a batch as a
+  grid, `vis/gen.gif`: torch's `image.toDisplayTensor` lays 6 tiles in a row without padding; the end of the last row is
+  white. `video.gif`, `videomask.gif`, `mask.gif` and `static.jpg` next to it are parts of the same clips and passed
+  over. That network knows neither person nor expression (the one conditioned on them, made for the comparisons in the
+  literature, is not public), so a grid needs `pairs.csv`. Single videos are named <subject>_<expression>[_<take>], our
+  choice.
+imaginator: ImaGINator (Wang et al. 2020; github.com/wyhsirius/ImaGINator, PyTorch). Its `demo.py` writes
+  `demos/<dataset>/vids/<i>_<class>.mp4` (H.264, 24 frames/s, 64x64): <i> counts the first batch of
+  `annotation/val_neutral.csv` (columns video, id, category, nframes; video is "/017/neutral/take000"), <class> is
+  `IMAGINATOR_CLASSES` of its `dataset.py`. Copy that csv into the folder of the videos: it tells the subjects. The demo
+  stretches every batch to its own darkest and brightest value, so its colours need not be the photo's. For TensorBoard
+  it logs each class as a grid padded with black tiles to a power of 2 (2 rows of 8 for its batch of 10, clip i in row
+  i // 8 and column i % 8); saved as files, these need `pairs.csv`. Other names are read as for videogan.
+motiongan: MotionGAN (Otberdout et al. 2020, arXiv 1907.10087). No public code was found. Expected, our choice: a folder
+  of frames or a video for each clip, named as for videogan, where a "/" may stand for each "_".
+fevgan: FEV-GAN (Bouzid and Ballihi 2022, arXiv 2210.11182). Its code was announced, none was found. Expected, our
+  choice: a strip, a folder of frames or an .npy for each clip, named as for motiongan.
+folder: anyone's. <subject>/<expression>/<clip>, or frames that lie in <subject>/<expression>/ itself (take ""). The
+  expression may be any word. A picture <subject>/neutral.png is the person's photo and passed over.
 """
 
 import csv
@@ -19,7 +41,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from facenhance_jax.data.layout import EXPRESSIONS, NEUTRAL
+from facenhance_jax.data.layout import EXPRESSIONS, NEUTRAL, VIDEO_SUFFIXES
 from facenhance_jax.errors import InputError
 from facenhance_jax.media import Clip, open_clip
 from facenhance_jax.media.reading import FRAME_SUFFIXES
@@ -27,11 +49,12 @@ from facenhance_jax.pixels import resize
 
 SIDE = 64  # pixels, of a frame of v_low and of a grid's tile
 PAIRS = "pairs.csv"
-PAIRS_COLUMNS = "file,subject,expression[,take][,row,column]"
+STAND_INS = "DRAWN_STAND_INS.txt"  # in a directory of drawn faces that stand in for a generator's clips
 IMAGINATOR_PEOPLE = "val_neutral.csv"
 IMAGINATOR_CLASSES = ("sadness", "anger", "surprise", "disgust", "happiness", "fear")
 
-_CLIPS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".webp", ".npy"}
+_GIVE_PAIRS = f"give {PAIRS} (file,subject,expression[,take][,row,column])"
+_CLIPS = {*VIDEO_SUFFIXES, ".npy"}
 _NAME = re.compile(rf"([^/]+?)[_/]({'|'.join((*EXPRESSIONS, NEUTRAL))})(?:[_/](.+))?", re.IGNORECASE)
 _IMAGINATOR = re.compile(r"(\d+)_(\d+)")
 _VIDEOGAN_PARTS = {"video.gif", "videomask.gif", "mask.gif", "static.jpg"}
@@ -65,8 +88,8 @@ class GeneratedClip:
 def read_generated(directory: Path | str, layout: str) -> list[GeneratedClip]:
     """The clips under `directory`, sorted by subject, expression and take. The first frame of each file is decoded.
 
-    `layout` is "videogan", "imaginator", "motiongan", "fevgan" or "folder": how files are named, where there is no
-    `pairs.csv`. Hidden files are passed over, and so is all that is neither video, array nor picture.
+    `layout` is one of those at the top of this file. Hidden files are passed over, and so is all that is neither video,
+    array nor picture.
 
     Raises InputError if there is no such directory or layout, no clip, a file that cannot be read, is not square and no
     grid, or is a grid or strip that cannot be cut evenly, if a name tells no subject and expression, two clips have one
@@ -79,160 +102,90 @@ def read_generated(directory: Path | str, layout: str) -> list[GeneratedClip]:
         raise InputError(f"{directory}: no such folder; give the one that holds the generated clips")
     found = [path for path in _found(directory) if layout != "videogan" or path.name not in _VIDEOGAN_PARTS]
     pairs = directory / PAIRS
-    clips = _read_pairs(pairs, found) if pairs.is_file() else _ADAPTERS[layout](directory, found)
+    clips = _by_pairs(pairs, found) if pairs.is_file() else _ADAPTERS[layout](directory, found)
     if not clips:
         raise InputError(f"{directory}: no clips in it; give a folder of videos, frames, strips or .npy")
     opened = {file: open_clip(file) for file in {clip.file: None for clip in clips}}
+    named = {}
     for clip in clips:
         _boxes(opened[clip.file], clip.tile)
-    return _unique(clips)
+        first = named.setdefault(clip.name, clip)
+        if first is not clip:
+            raise InputError(f"{clip.file}: a second {clip.name}, like {first.file}; remove one, or give each a take")
+    return sorted(clips, key=lambda clip: (clip.subject, clip.expression, clip.take))
 
 
-# What each system writes
-
-
-def _videogan(directory: Path, found: Sequence[Path]) -> list[GeneratedClip]:
-    """VideoGAN (Vondrick et al. 2016; github.com/cvondrick/videogan, Lua).
-
-    Its `generate.lua` writes `vis/gen.gif`, a batch as a grid: torch's `image.toDisplayTensor` lays it out row by row,
-    6 tiles a row, without padding, and the end of the last row is white. `video.gif`, `videomask.gif`, `mask.gif` and
-    `static.jpg` beside it are parts of the same clips and passed over. That network knows neither person nor
-    expression, and the one conditioned on them (made for the comparisons in the literature) is not public. So a grid
-    needs `pairs.csv` with row and column, and single videos are named <subject>_<expression>[_<take>], our choice.
-    """
-    return _by_name(directory, found)
-
-
-def _imaginator(directory: Path, found: Sequence[Path]) -> list[GeneratedClip]:
-    """ImaGINator (Wang et al. 2020; github.com/wyhsirius/ImaGINator, PyTorch).
-
-    Its `demo.py` writes `demos/<dataset>/vids/<i>_<class>.mp4` (H.264, 24 frames/s, 64x64), where <i> counts the first
-    batch of `annotation/val_neutral.csv` (columns video, id, category, nframes; video is "/017/neutral/take000") and
-    <class> is `IMAGINATOR_CLASSES` of its `dataset.py`. Copy that csv beside the videos: it tells the subjects. The
-    demo stretches every batch to its own darkest and brightest value, so its colours need not be the photo's.
-
-    It also logs each class to TensorBoard, as a grid padded with black tiles to a power of 2: 2 rows of 8 for its batch
-    of 10, clip i in row i // 8 and column i % 8. Saved as files, these grids need `pairs.csv`. Other names are read as
-    <subject>_<expression>[_<take>], our choice.
-    """
-    numbered = [path for path in found if path.parent == directory and _IMAGINATOR.fullmatch(path.stem)]
-    people = _imaginator_people(directory / IMAGINATOR_PEOPLE) if numbered else []
-    clips = []
-    for path in numbered:
-        person, code = (int(number) for number in _IMAGINATOR.fullmatch(path.stem).groups())
-        if person >= len(people):
-            raise InputError(f"{path}: {IMAGINATOR_PEOPLE} has only {len(people)} people; copy the one used for it")
-        if code >= len(IMAGINATOR_CLASSES):
-            raise InputError(f"{path}: class {code} is not one of ImaGINator's 0 to 5; give {PAIRS} ({PAIRS_COLUMNS})")
-        clips.append(GeneratedClip(people[person], IMAGINATOR_CLASSES[code], "", path))
-    return clips + _by_name(directory, [path for path in found if path not in set(numbered)])
-
-
-def _motiongan(directory: Path, found: Sequence[Path]) -> list[GeneratedClip]:
-    """MotionGAN (Otberdout et al. 2020, arXiv 1907.10087): no public code was found, so what it writes is not known.
-
-    Expected, our choice: a folder of frames or a video for each clip, <subject>_<expression>[_<take>], in which a "/"
-    may stand for each "_"; or any names with `pairs.csv`.
-    """
-    return _by_name(directory, found)
-
-
-def _fevgan(directory: Path, found: Sequence[Path]) -> list[GeneratedClip]:
-    """FEV-GAN (Bouzid and Ballihi 2022, arXiv 2210.11182): its code was announced, none was found.
-
-    Expected, our choice: a strip, a folder of frames or an .npy for each clip, named as in `_motiongan`; or any names
-    with `pairs.csv`.
-    """
-    return _by_name(directory, found)
-
-
-def _folder(directory: Path, found: Sequence[Path]) -> list[GeneratedClip]:
-    """Anyone's: <subject>/<expression>/<clip>, or frames that lie in <subject>/<expression>/ itself (take "").
-
-    The expression may be any word. A picture <subject>/neutral.png is the person's photo and passed over.
-    """
-    clips = []
-    for path in found:
-        parts = path.relative_to(directory).parts
-        if len(parts) == 3 or (len(parts) == 2 and path.is_dir()):
-            take = _stem(path) if len(parts) == 3 else ""
-            clips.append(GeneratedClip(parts[0], parts[1].lower(), take, path))
-        else:
-            raise InputError(f"{path}: not <subject>/<expression>/<clip>; move it, or give {PAIRS} ({PAIRS_COLUMNS})")
-    return clips
-
-
-_ADAPTERS = {
-    "videogan": _videogan,
-    "imaginator": _imaginator,
-    "motiongan": _motiongan,
-    "fevgan": _fevgan,
-    "folder": _folder,
-}
+def are_stand_ins(directory: Path | str) -> bool:
+    """Whether the clips in the directory are drawn stand-ins, so that tables can say so."""
+    return (Path(directory) / STAND_INS).is_file()
 
 
 def _by_name(directory: Path, found: Sequence[Path]) -> list[GeneratedClip]:
+    """<subject>_<expression>[_<take>], where a "/" may stand for each "_"."""
     clips = []
     for path in found:
         match = _NAME.fullmatch(path.with_name(_stem(path)).relative_to(directory).as_posix())
         if not match:
             raise InputError(
                 f"{path}: the name tells no subject and expression; name it <subject>_<expression>[_<take>], "
-                f"or give {PAIRS} ({PAIRS_COLUMNS})"
+                f"or {_GIVE_PAIRS}"
             )
         subject, expression, take = match.groups(default="")
         clips.append(GeneratedClip(subject, expression.lower(), take, path))
     return clips
 
 
+def _by_folder(directory: Path, found: Sequence[Path]) -> list[GeneratedClip]:
+    """<subject>/<expression>/<clip>, or frames in <subject>/<expression>/."""
+    clips = []
+    for path in found:
+        parts = path.relative_to(directory).parts
+        if not (len(parts) == 3 or (len(parts) == 2 and path.is_dir())):
+            raise InputError(f"{path}: not <subject>/<expression>/<clip>; move it, or {_GIVE_PAIRS}")
+        take = _stem(path) if len(parts) == 3 else ""
+        clips.append(GeneratedClip(parts[0], parts[1].lower(), take, path))
+    return clips
+
+
+def _imaginator(directory: Path, found: Sequence[Path]) -> list[GeneratedClip]:
+    """<person>_<class>, the numbers of ImaGINator's own lists; other names as `_by_name` reads them."""
+    numbered = [path for path in found if path.parent == directory and _IMAGINATOR.fullmatch(path.stem)]
+    file = directory / IMAGINATOR_PEOPLE
+    if numbered and not file.is_file():
+        raise InputError(
+            f"{file}: missing; copy it from ImaGINator's annotation/ to tell who 0_0.mp4 is, or {_GIVE_PAIRS}"
+        )
+    rows = _rows(file, ("video",)) if numbered else ()
+    people = [row["video"].strip("/").split("/")[0] for _, row in rows]  # 017 of /017/neutral/take000
+    clips = []
+    for path in numbered:
+        person, code = (int(number) for number in _IMAGINATOR.fullmatch(path.stem).groups())
+        if person >= len(people):
+            raise InputError(f"{path}: {IMAGINATOR_PEOPLE} has only {len(people)} people; copy the one used for it")
+        if code >= len(IMAGINATOR_CLASSES):
+            raise InputError(f"{path}: class {code} is not one of ImaGINator's 0 to 5; {_GIVE_PAIRS}")
+        clips.append(GeneratedClip(people[person], IMAGINATOR_CLASSES[code], "", path))
+    return clips + _by_name(directory, sorted(set(found) - set(numbered)))
+
+
 def _stem(path: Path) -> str:
     return path.name if path.is_dir() else path.stem
 
 
-def _imaginator_people(file: Path) -> list[str]:
-    if not file.is_file():
-        raise InputError(
-            f"{file}: missing; copy it from ImaGINator's annotation/ to tell who 0_0.mp4 is, "
-            f"or give {PAIRS} ({PAIRS_COLUMNS})"
-        )
-    people = []
-    for line, row in _rows(file, ("video",)):
-        people.append(next((part for part in row["video"].split("/") if part), ""))
-        if not people[-1]:
-            raise InputError(f"{file}: line {line} has no video; write one such as /017/neutral/take000")
-    return people
+_ADAPTERS = dict(videogan=_by_name, imaginator=_imaginator, motiongan=_by_name, fevgan=_by_name, folder=_by_folder)
 
 
 # pairs.csv
 
 
-def _rows(file: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """The lines of a csv and their numbers, blanks around names and cells removed. All `columns` are there."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            reader = csv.DictReader(text, restval="", skipinitialspace=True)
-            reader.fieldnames = names = [name.strip().lower() for name in reader.fieldnames or ()]
-            for column in columns:
-                if column not in names:
-                    raise InputError(f"{file}: no column {column!r}; the first line has to name {', '.join(columns)}")
-            rows = []
-            for row in reader:
-                if None in row:
-                    raise InputError(f"{file}: line {reader.line_num} has more cells than columns; quote its commas")
-                rows.append((reader.line_num, {name: cell.strip() for name, cell in row.items()}))
-            return rows
-    except (UnicodeDecodeError, csv.Error, OSError):
-        raise InputError(f"{file}: not a readable csv; save it as text, comma separated, in UTF-8") from None
-
-
-def _read_pairs(file: Path, found: Sequence[Path]) -> list[GeneratedClip]:
+def _by_pairs(file: Path, found: Sequence[Path]) -> list[GeneratedClip]:
+    """The clips that `pairs.csv` lists; InputError unless it lists all that were found."""
     clips, lines = [], {}
     for line, row in _rows(file, ("file", "subject", "expression")):
         clip = _pair(file, line, row)
-        place = clip.file, clip.tile
-        if place in lines:
-            raise InputError(f"{file}: line {line} names what line {lines[place]} names; remove one of them")
-        lines[place] = line
+        earlier = lines.setdefault((clip.file, clip.tile), line)
+        if earlier != line:
+            raise InputError(f"{file}: line {line} names what line {earlier} names; remove one of them")
         clips.append(clip)
     listed = {clip.file.resolve() for clip in clips}
     left = [path for path in found if not {path.resolve(), path.parent.resolve()} & listed]
@@ -244,47 +197,59 @@ def _read_pairs(file: Path, found: Sequence[Path]) -> list[GeneratedClip]:
 
 
 def _pair(file: Path, line: int, row: dict[str, str]) -> GeneratedClip:
-    for column in ("file", "subject", "expression"):
-        if not row[column]:
-            raise InputError(f"{file}: line {line} has no {column}; fill it in")
-    place = file.parent / row["file"]
-    if not place.exists():
+    path = file.parent / row["file"]
+    if not path.exists():
         raise InputError(f"{file}: line {line} names {row['file']}, which is not there; correct the name")
     numbers = [row.get("row", ""), row.get("column", "")]
     if any(numbers) and not all(number.isdecimal() for number in numbers):
         raise InputError(f"{file}: line {line} has row {numbers[0]!r}, column {numbers[1]!r}; give two, from 0")
     tile = (int(numbers[0]), int(numbers[1])) if any(numbers) else None
-    return GeneratedClip(row["subject"], row["expression"].lower(), row.get("take", ""), place, tile)
+    return GeneratedClip(row["subject"], row["expression"].lower(), row.get("take", ""), path, tile)
+
+
+def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """The lines of a csv and their numbers, blanks around names and cells removed. No cell of `columns` is empty."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            reader = csv.DictReader(text, restval="", skipinitialspace=True)
+            reader.fieldnames = names = [name.strip().lower() for name in reader.fieldnames or ()]
+            for column in columns:
+                if column not in names:
+                    raise InputError(f"{file}: no column {column!r}; the first line has to name {', '.join(columns)}")
+            for row in reader:
+                line = f"{file}: line {reader.line_num}"
+                if None in row:
+                    raise InputError(f"{line} has more cells than columns; quote its commas")
+                cells = {name: cell.strip() for name, cell in row.items()}
+                for column in columns:
+                    if not cells[column]:
+                        raise InputError(f"{line} has no {column}; fill it in")
+                yield reader.line_num, cells
+    except (UnicodeDecodeError, csv.Error, OSError):
+        raise InputError(f"{file}: not a readable csv; save it as text, comma separated, in UTF-8") from None
 
 
 # Files
 
 
 def _found(directory: Path, inside: bool = False) -> Iterator[Path]:
-    """Every video, array, strip and folder of frames under `directory`; `inside` is False for that itself.
+    """Every video, array, strip and folder of frames under `directory`; `inside` is False for the top one.
 
-    Pictures are frames if the first is square, else strips; those in `directory` itself cannot be frames. What lies
-    beside frames is passed over.
+    Pictures are frames if the first is square, else strips; those in the top directory cannot be frames. What else lies
+    in a folder of frames is passed over.
     """
     paths = sorted(path for path in directory.iterdir() if path.name[0] != ".")
-    pictures = [
-        path
-        for path in paths
-        if path.suffix.lower() in FRAME_SUFFIXES and path.is_file() and path.stem.lower() != NEUTRAL
-    ]
-    if inside and pictures and _is_square(pictures[0]):
+    files = [path for path in paths if path.is_file()]
+    pictures = [path for path in files if path.suffix.lower() in FRAME_SUFFIXES and path.stem.lower() != NEUTRAL]
+    first = open_clip(pictures[0]) if inside and pictures else None
+    if first and first.height == first.width:
         yield directory
     else:
         yield from pictures
-        yield from (path for path in paths if path.suffix.lower() in _CLIPS and path.is_file())
+        yield from (path for path in files if path.suffix.lower() in _CLIPS)
     for path in paths:
         if path.is_dir():
             yield from _found(path, inside=True)
-
-
-def _is_square(picture: Path) -> bool:
-    opened = open_clip(picture)
-    return opened.height == opened.width
 
 
 def _boxes(opened: Clip, tile: tuple[int, int] | None) -> list[tuple[int, int, int]]:
@@ -310,12 +275,3 @@ def _boxes(opened: Clip, tile: tuple[int, int] | None) -> list[tuple[int, int, i
             f"(both counted from 0); correct {PAIRS}"
         )
     return [(tile[0] * SIDE, tile[1] * SIDE, SIDE)]
-
-
-def _unique(clips: Sequence[GeneratedClip]) -> list[GeneratedClip]:
-    seen = {}
-    for clip in clips:
-        other = seen.setdefault(clip.name, clip)
-        if other is not clip:
-            raise InputError(f"{clip.file}: a second {clip.name}, beside {other.file}; remove one, or give each a take")
-    return sorted(clips, key=lambda clip: (clip.subject, clip.expression, clip.take))

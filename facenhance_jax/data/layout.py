@@ -9,9 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
-from jaxtyping import UInt8
 
 from facenhance_jax.errors import InputError
 
@@ -21,9 +19,9 @@ DRAWN = "drawn.json"  # in a tree that a program drew
 LAYOUT = "<SSS>/[sessionK/]<expression>/<takeNNN>/*.jpg"
 OWN_LAYOUT = "<subject>/[folders/]<clip>.mp4 (or .mov .mkv .webm .avi .gif .webp, or a folder of frames)"
 PARTS = ("onset", "full", "windows")
+VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".webp"}
 
 _IMAGES = {".jpg", ".jpeg", ".png"}
-_VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".webp"}
 _SUBJECT = re.compile(r"\d{3,}")
 _SESSION = re.compile(r"session\d+")
 _EXPRESSION = re.compile("|".join((*EXPRESSIONS, NEUTRAL)))
@@ -34,7 +32,7 @@ _BROKEN = 1 / 3
 
 
 @dataclass(frozen=True)
-class Clip:
+class Recording:
     """One take: one subject, performing one expression (or whatever the folders of people's own clips are called).
 
     Attributes:
@@ -56,10 +54,10 @@ class Clip:
     @property
     def is_video(self) -> bool:
         """Whether `frames` is a video, not images."""
-        return self.frames[0].suffix.lower() in _VIDEOS
+        return self.frames[0].suffix.lower() in VIDEO_SUFFIXES
 
     @property
-    def place(self) -> Path:
+    def stem(self) -> Path:
         """The folder of the images, or the video's name without its suffix: what files about the clip are named by."""
         return self.frames[0].with_suffix("") if self.is_video else self.frames[0].parent
 
@@ -67,9 +65,7 @@ class Clip:
     def landmarks(self) -> Path | None:
         """The sidecar file of landmarks (float32 [frames, 68, 2]), or None: `landmarks.npy` in the folder of images,
         `<video>.landmarks.npy` beside a video."""
-        path = (
-            self.place.with_name(f"{self.place.name}.landmarks.npy") if self.is_video else self.place / "landmarks.npy"
-        )
+        path = self.stem.with_name(f"{self.stem.name}.landmarks.npy") if self.is_video else self.stem / "landmarks.npy"
         return path if path.is_file() else None
 
 
@@ -77,25 +73,26 @@ class Clip:
 class Tree:
     """The clips of a tree, sorted by name, and {file, folder or clip: why it was left out}."""
 
-    clips: list[Clip] = field(default_factory=list)
+    recordings: list[Recording] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
-    def add(self, clip: Clip, names: set[str]) -> None:
-        """Takes a clip in, unless there is one of its name in `names`."""
-        if clip.name in names:
-            self.skipped[str(clip.frames[0])] = f"a second {clip.name}; give it a name of its own"
+    def add(self, recording: Recording, names: set[str]) -> None:
+        """Takes a recording in, unless there is one of its name in `names`."""
+        if recording.name in names:
+            self.skipped[str(recording.frames[0])] = f"a second {recording.name}; give it a name of its own"
         else:
-            names.add(clip.name)
-            self.clips.append(clip)
+            names.add(recording.name)
+            self.recordings.append(recording)
 
     def drop_short(self) -> None:
         """Leaves out clips of a third of the usual length or less: recordings that broke off."""
-        lengths = [len(clip.frames) for clip in self.clips if not clip.is_video and clip.expression != NEUTRAL]
-        usual = statistics.median(lengths) if lengths else 0
-        for clip in [clip for clip in self.clips if not clip.is_video and clip.expression != NEUTRAL]:
-            if len(clip.frames) <= _BROKEN * usual:
-                self.skipped[clip.name] = f"broke off: {len(clip.frames)} frames, where {usual:.0f} are usual"
-                self.clips.remove(clip)
+        acted = [recording for recording in self.recordings if recording.expression != NEUTRAL]
+        usual = statistics.median(len(recording.frames) for recording in acted) if acted else 0
+        for recording in acted:
+            length = len(recording.frames)
+            if length <= _BROKEN * usual:
+                self.skipped[recording.name] = f"broke off: {length} frames, where {usual:.0f} are usual"
+                self.recordings.remove(recording)
 
 
 def read_tree(root: Path | str) -> Tree:
@@ -113,13 +110,13 @@ def read_tree(root: Path | str) -> Tree:
                 for take in _folders(expression, _TAKE, tree):
                     frames = _files(take, _IMAGES, tree)
                     if frames:
-                        tree.add(Clip(subject.name, session, expression.name.lower(), take.name, frames), names)
+                        tree.add(Recording(subject.name, session, expression.name.lower(), take.name, frames), names)
                     elif str(take) not in tree.skipped:
                         tree.skipped[str(take)] = "no jpg or png in it"
-    if not tree.clips:
+    if not tree.recordings:
         raise InputError(f"{root}: no clips; looked for {LAYOUT}, where <expression> is {_either()}{_hint(root)}")
     tree.drop_short()
-    tree.clips.sort(key=lambda clip: clip.name)
+    tree.recordings.sort(key=lambda recording: recording.name)
     return tree
 
 
@@ -134,39 +131,36 @@ def read_own_tree(root: Path | str) -> Tree:
     for subject in _folders(root, _ANY, tree):
         for folder in [subject, *_folders_below(subject, tree)]:
             inside = folder.relative_to(subject)
-            for video in _files(folder, _VIDEOS, tree):
-                tree.add(Clip(subject.name, "", inside.as_posix().strip("."), video.stem, (video,)), names)
+            for video in _files(folder, VIDEO_SUFFIXES, tree):
+                tree.add(Recording(subject.name, "", inside.as_posix().strip("."), video.stem, (video,)), names)
             images = _files(folder, _IMAGES, tree) if folder != subject else ()
             if images:
                 between = inside.parent.as_posix().strip(".")
-                tree.add(Clip(subject.name, "", between, inside.name, images), names)
-    if not tree.clips:
+                tree.add(Recording(subject.name, "", between, inside.name, images), names)
+    if not tree.recordings:
         raise InputError(f"{root}: no clips; looked for {OWN_LAYOUT}")
-    tree.clips.sort(key=lambda clip: clip.name)
+    tree.recordings.sort(key=lambda recording: recording.name)
     return tree
 
 
-def identity_frame(clip: Clip, clips: Iterable[Clip]) -> Path:
+def identity_frame(recording: Recording, others: Iterable[Recording]) -> Path:
     """The photo that stands for a clip's person in MUG: the first frame of the first neutral clip of the same session.
 
     Without one it is the clip's own first frame. (A photo out of the clip itself makes copying the photo look better
     than it is.)
     """
-    neutral = [
-        other
-        for other in clips
-        if (other.subject, other.session, other.expression) == (clip.subject, clip.session, NEUTRAL)
-    ]
-    return min(neutral, key=lambda other: other.name, default=clip).frames[0]
+    wanted = recording.subject, recording.session, NEUTRAL
+    neutral = [other for other in others if (other.subject, other.session, other.expression) == wanted]
+    return min(neutral, key=lambda other: other.name, default=recording).frames[0]
 
 
-def own_identity(clip: Clip, root: Path | str) -> Path:
+def own_identity(recording: Recording, root: Path | str) -> Path:
     """The photo in a tree of people's own clips: `neutral.png` or `.jpg` in the person's folder, else the first frame.
 
     The answer may be the clip's video, whose first frame is then meant.
     """
-    files = _files(Path(root) / clip.subject, _IMAGES, Tree())
-    return next((file for file in files if file.stem.lower() == NEUTRAL), clip.frames[0])
+    files = _files(Path(root) / recording.subject, _IMAGES, Tree())
+    return next((file for file in files if file.stem.lower() == NEUTRAL), recording.frames[0])
 
 
 def positions(length: int, frames: int, part: str) -> list[list[int]]:
@@ -180,18 +174,6 @@ def positions(length: int, frames: int, part: str) -> list[list[int]]:
         return [list(range(start, start + frames)) for start in range(0, length - frames + 1, frames)]
     last = (length + 1) // 2 - 1 if part == "onset" else length - 1
     return [np.floor(np.linspace(0, last, frames) + 0.5).astype(int).tolist()]
-
-
-def decode(data: bytes, name: object, step: int = 1) -> UInt8[np.ndarray, "h w 3"]:
-    """An encoded image as 8-bit RGB, whatever it was; a `step` of 2 gives it in half its size.
-
-    Raises InputError, calling it `name`, when it is no image.
-    """
-    how = {1: cv2.IMREAD_COLOR_RGB, 2: cv2.IMREAD_REDUCED_COLOR_2}[step]
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), how) if data else None
-    if image is None:
-        raise InputError(f"{name}: not a readable image; replace or remove it")
-    return image if step == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # only whole ones come so
 
 
 def is_drawn(root: Path) -> bool:

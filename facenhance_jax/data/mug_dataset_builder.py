@@ -21,5 +21,5 @@ class Mug(ClipDataset):
     def read(self, root: Path) -> layout.Tree:
         return layout.read_tree(root)
 
-    def identity(self, clip: layout.Clip, clips: Sequence[layout.Clip], root: Path) -> Path:
-        return layout.identity_frame(clip, clips)
+    def identity(self, recording: layout.Recording, others: Sequence[layout.Recording], root: Path) -> Path:
+        return layout.identity_frame(recording, others)

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float32, UInt8
 from facenhance_jax import pixels
 from facenhance_jax.data import layout
 from facenhance_jax.errors import InputError
+from facenhance_jax.media.pictures import decode_image
 
 POINTS = [f"{axis}_{point}" for axis in "xy" for point in range(68)]
 _ALIGNED = re.compile(r"frame_det_(\d+_)?(\d+)\.(bmp|png)", re.IGNORECASE)
@@ -44,7 +45,7 @@ class Output:
         path = self.aligned.get(frame)
         if path is None or not self.success[frame]:
             return None
-        image = layout.decode(path.read_bytes(), path)
+        image = decode_image(path.read_bytes(), path)
         if not image.any():
             return None
         if image[-1, 0].any() or image[-1, -1].any():  # the chin's hull leaves both lower corners free
@@ -52,16 +53,16 @@ class Output:
         return image if image.shape[:2] == (size, size) else pixels.resize(pixels.centre_square(image), size)
 
 
-def find(clip: layout.Clip, root: Path | str, output: Path | str) -> Path | None:
+def find(recording: layout.Recording, root: Path | str, output: Path | str) -> Path | None:
     """The CSV about a clip in OpenFace's output folder, which mirrors the tree `root`; None where there is none.
 
     For the clip at <root>/a/b/clip it is <output>/a/b/clip.csv or <output>/a/b/clip/clip.csv (any name there, if it is
     the only one).
     """
-    place = Path(output) / clip.place.relative_to(root)
-    inside = sorted(place.glob("*.csv")) if place.is_dir() else []
-    named = [path for path in inside if path.stem == place.name]
-    beside = place.with_name(f"{place.name}.csv")
+    folder = Path(output) / recording.stem.relative_to(root)
+    inside = sorted(folder.glob("*.csv")) if folder.is_dir() else []
+    named = [path for path in inside if path.stem == folder.name]
+    beside = folder.with_name(f"{folder.name}.csv")
     choices = [beside] if beside.is_file() else named or (inside if len(inside) == 1 else [])
     return choices[0] if choices else None
 

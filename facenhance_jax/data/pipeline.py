@@ -17,8 +17,10 @@ import grain
 import numpy as np
 from jaxtyping import Float32, Shaped, UInt8
 
-from facenhance_jax.data import augmentation, layout
+from facenhance_jax.data import augmentation
+from facenhance_jax.data.stored import words
 from facenhance_jax.errors import InputError
+from facenhance_jax.media.pictures import decode_image
 
 Batch = dict[str, Shaped[np.ndarray, "b ..."]]
 
@@ -64,7 +66,7 @@ def batches(
             raise InputError(f"data: {name} must be from 0 to 1, not {strength}")
     if workers < 0:
         raise InputError(f"data: workers must be 0 or more, not {workers}")
-    # Records wait as bytes, and a whole batch is decoded into its place: fresh memory costs more than its copying.
+    # Records wait as bytes, and a whole batch is decoded into one array: fresh memory costs more than its copying.
     choose = partial(
         draw, flip=flip, any_previous=any_previous, augmented=bool(jitter or degrade), drop=DROPPED * degrade
     )
@@ -94,14 +96,14 @@ class Draw:
     """What chance decided of an example.
 
     Attributes:
-      clip: its name.
+      name: of the record.
       images: by their names in a batch, the record's field and the encoded image.
       place: the record's (left, top, side), where it has one.
       mirrored: all four, or none.
       rng: for what is done to them; None for nothing.
     """
 
-    clip: str
+    name: str
     images: Mapping[str, tuple[str, bytes]]
     place: Float32[np.ndarray, "3"] | None
     mirrored: bool
@@ -141,14 +143,14 @@ def draw(
         "identity": ("identity", record["identity"]),
         "low": ("low", record["low"][shown]),
     }
-    return Draw(_clip(record), images, _place(record), mirrored, later)
+    return Draw(words(record), images, _place(record), mirrored, later)
 
 
 def render(draws: Sequence[Draw], *, jitter: float = 0.0, degrade: float = 0.0) -> Batch:
     """Decodes, augments and mirrors the images of a batch, and lays them in one array for each name."""
     batch: Batch = {}
     for row, drawn in enumerate(draws):
-        images = {name: _decode(drawn.clip, *image) for name, image in drawn.images.items()}
+        images = {name: _decode(drawn.name, *image) for name, image in drawn.images.items()}
         if drawn.place is not None:
             images["place"] = drawn.place
         if drawn.rng is not None:
@@ -159,7 +161,7 @@ def render(draws: Sequence[Draw], *, jitter: float = 0.0, degrade: float = 0.0) 
             room = batch[name][row]
             if image.shape != room.shape:
                 sizes = [f"{shape[1]}x{shape[0]}" for shape in (image.shape, room.shape)]
-                raise InputError(f"record {drawn.clip}, {name}: is {sizes[0]}, others {sizes[1]}; prepare them alike")
+                raise InputError(f"record {drawn.name}, {name}: is {sizes[0]}, others {sizes[1]}; prepare them alike")
             if not drawn.mirrored:
                 room[...] = image
             elif name == "place":
@@ -190,9 +192,9 @@ def residual_scale(source: Sequence[Mapping[str, Any]], clips: int = 500) -> flo
     squares = []
     for index in np.unique(np.linspace(0, len(source) - 1, min(clips, len(source))).round().astype(int)):
         record = source[int(index)]
-        identity = _decode(_clip(record), "identity", record["identity"]).astype(np.float32)
+        identity = _decode(words(record), "identity", record["identity"]).astype(np.float32)
         for data in record["high"]:
-            squares.append(np.mean(((_decode(_clip(record), "high", data) - identity) / 127.5) ** 2))
+            squares.append(np.mean(((_decode(words(record), "high", data) - identity) / 127.5) ** 2))
     mean = float(np.mean(squares))
     return 1.0 / mean**0.5 if mean else float("inf")
 
@@ -204,11 +206,5 @@ def _place(record: Mapping[str, Any]) -> Float32[np.ndarray, "3"] | None:
     return np.array((text.decode() if isinstance(text, bytes) else text).split(), np.float32)
 
 
-def _clip(record: Mapping[str, Any]) -> str:
-    """The clip's name; TFDS gives words back as bytes."""
-    words = (record[word] for word in ("subject", "expression", "take"))
-    return "/".join(word.decode() if isinstance(word, bytes) else word for word in words)
-
-
-def _decode(clip: str, field: str, data: bytes) -> UInt8[np.ndarray, "h w 3"]:
-    return layout.decode(data, f"record {clip}, {field}")
+def _decode(name: str, field: str, data: bytes) -> UInt8[np.ndarray, "h w 3"]:
+    return decode_image(data, f"record {name}, {field}")

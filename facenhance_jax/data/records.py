@@ -7,7 +7,7 @@ low-res face belongs in the photo: "left top side" of a square, in pixels), and 
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,13 +19,14 @@ from PIL import Image
 
 from facenhance_jax import media, pixels
 from facenhance_jax.data import faces, framing, gaps, layout, openface, tracking
+from facenhance_jax.data.stored import WORDS
 from facenhance_jax.errors import InputError
+from facenhance_jax.media.pictures import decode_image
 from facenhance_jax.media.writing import replacing
 from facenhance_jax.registration import find_face
 
 JPEG_QUALITY = 95
 LOW_SIZE = 64
-WORDS = ("subject", "session", "expression", "take")
 Record = dict[str, Any]
 LowFrame = Callable[[int, UInt8[np.ndarray, "h w 3"], int], UInt8[np.ndarray, "l l 3"]]
 """(frame's number, the frame, how many times smaller than it is on disk) -> its low-res face."""
@@ -49,7 +50,7 @@ class Faces(NamedTuple):
 class Job(NamedTuple):
     """A clip to be made into records, and the file of its person's photo."""
 
-    clip: layout.Clip
+    recording: layout.Recording
     identity: Path
 
 
@@ -86,19 +87,20 @@ class Recipe:
 def attempt(job: Job, recipe: Recipe) -> tuple[list[Record], Counter] | str:
     """`clip_records` of the job, or why there are none."""
     try:
-        return clip_records(job.clip, job.identity, recipe)
+        return clip_records(job.recording, job.identity, recipe)
     except InputError as error:
         return str(error)
     except OSError as error:
         return f"{error.filename}: cannot be read ({error.strerror})"
 
 
-def clip_records(clip: layout.Clip, identity: Path, recipe: Recipe) -> tuple[list[Record], Counter]:
+def clip_records(recording: layout.Recording, identity: Path, recipe: Recipe) -> tuple[list[Record], Counter]:
     """The records of a clip, and counts: 1 of "clips", its "frames", and of those the "repeated" and the "filled".
 
-    1 of "unframed" too where a square around the face was wanted, and none was found in the person's photo.
+    1 of "own_photo" too where the photo is the clip's own first frame, and 1 of "unframed" where a square around the
+    face was wanted, and none was found in the person's photo.
 
-    The low-res faces come from the landmarks beside the clip, else from OpenFace's output, else from our own search.
+    The low-res faces come from the landmarks next to the clip, else from OpenFace's output, else from our own search.
     Where no face was found in a frame, landmarks between found ones are interpolated; with OpenFace's aligned images,
     which cannot be, the nearest frame with a face is kept instead. Both count as filled; at most five in a row are.
 
@@ -106,46 +108,43 @@ def clip_records(clip: layout.Clip, identity: Path, recipe: Recipe) -> tuple[lis
     Raises InputError, which names the file, for what cannot be used. What is not needed is not read: a broken image
     that is neither kept nor searched for a face goes unnoticed.
     """
-    length, low_frame, filled, landmarks = _faces_of(clip, recipe)
-    places = layout.positions(length, recipe.frames, recipe.part)
-    wanted = {at for record in places for at in record}
-    stand_in = {at: filled.get(at, at) for at in wanted}
-    square = None
-    if recipe.around_face and landmarks is not None:
-        first = media.open_clip(clip.frames[0])
-        square = framing.around(landmarks, first.height, first.width)
-    kept = set(stand_in.values())
-    step = 1 if square else _step(clip, None if landmarks is None else landmarks[sorted(kept)], recipe.resolution)
-    pairs = dict(_pairs(clip, kept, low_frame, recipe.resolution, square, step))
-    unframed = False
-    if recipe.around_face and identity != clip.frames[0]:
-        square = _photo_square(identity)
-        unframed = square is None
-    photo = _photo(identity, recipe.resolution, square)
-    records = []
-    for number, record in enumerate(places):
-        frames = [pairs[stand_in[at]] for at in record]
-        images = {"high": [high for high, _ in frames], "low": [low for _, low in frames], "identity": photo}
-        words = {word: getattr(clip, word) for word in WORDS} | {"place": _place(images["low"][0], photo)}
-        if len(places) > 1:
-            words["take"] += f"-{number:03d}"
-        records.append(images | words)
-    counts = {"clips": 1, "frames": sum(map(len, places)), "filled": sum(at in filled for at in wanted)}
-    if unframed:
-        counts["unframed"] = 1
-    return records, Counter(counts, repeated=sum(len(record) - len(set(record)) for record in places))
+    known = _faces_of(recording, recipe)
+    positions = layout.positions(known.length, recipe.frames, recipe.part)
+    wanted = {at for record in positions for at in record}
+    square = _clip_square(recording, known, recipe)
+    frames = _encoded_frames(recording, wanted, known, square, recipe)
+    photo, unframed = _encoded_photo(recording, identity, square, recipe)
+    records = [_record(recording, [frames[at] for at in record], photo) for record in positions]
+    if len(records) > 1:
+        for number, record in enumerate(records):
+            record["take"] += f"-{number:03d}"
+    counts = {
+        "clips": 1,
+        "frames": sum(map(len, positions)),
+        "repeated": sum(len(record) - len(set(record)) for record in positions),
+        "filled": len(wanted & known.filled.keys()),
+    }
+    remarks = {"own_photo": identity == recording.frames[0], "unframed": unframed}
+    return records, Counter(counts | {name: 1 for name, applies in remarks.items() if applies})
 
 
-def _faces_of(clip: layout.Clip, recipe: Recipe) -> Faces:
+def _record(recording: layout.Recording, frames: Sequence[tuple[bytes, bytes]], photo: bytes) -> Record:
+    """One record of (encoded frame, encoded low-res face) pairs."""
+    high, low = (list(images) for images in zip(*frames, strict=True))
+    words = {word: getattr(recording, word) for word in WORDS}
+    return {"high": high, "low": low, "identity": photo, **words, "place": _place(low[0], photo)}
+
+
+def _faces_of(recording: layout.Recording, recipe: Recipe) -> Faces:
     """By the landmarks beside the clip, else by OpenFace's output, else by our own search."""
-    if clip.landmarks is not None:
-        landmarks = read_landmarks(clip.landmarks, _length(clip))
+    if recording.landmarks is not None:
+        landmarks = read_landmarks(recording.landmarks, _length(recording))
         return Faces(len(landmarks), _cut_by(landmarks), {}, landmarks)
-    report = openface.find(clip, recipe.root, recipe.openface) if recipe.openface else None
+    report = openface.find(recording, recipe.root, recipe.openface) if recipe.openface else None
     if report is None:
-        landmarks, missing = _tracked(clip, recipe.tracks)
+        landmarks, missing = _tracked(recording, recipe.tracks)
         return Faces(len(landmarks), _cut_by(landmarks), {at: at for at in missing}, landmarks)
-    output = openface.read(report, _length(clip))
+    output = openface.read(report, _length(recording))
     length = len(output.success)
     if output.aligned:
         low_frames = {at: low for at in range(length) if (low := output.low_frame(at, LOW_SIZE)) is not None}
@@ -162,7 +161,7 @@ def _faces_of(clip: layout.Clip, recipe: Recipe) -> Faces:
 
 def _cut_by(landmarks: Shaped[np.ndarray, "n 68 2"]) -> LowFrame:
     # Whole numbers are pixel centres.
-    return lambda at, frame, step: faces.low_frame(frame, (landmarks[at] + 0.5) / step - 0.5, LOW_SIZE)
+    return lambda at, frame, reduction: faces.low_frame(frame, (landmarks[at] + 0.5) / reduction - 0.5, LOW_SIZE)
 
 
 def read_landmarks(file: Path, frames: int) -> Float[np.ndarray, "n 68 2"]:
@@ -178,14 +177,14 @@ def read_landmarks(file: Path, frames: int) -> Float[np.ndarray, "n 68 2"]:
     return landmarks
 
 
-def _tracked(clip: layout.Clip, tracks: str) -> tuple[Float[np.ndarray, "n 68 2"], tuple[int, ...]]:
+def _tracked(recording: layout.Recording, tracks: str) -> tuple[Float[np.ndarray, "n 68 2"], tuple[int, ...]]:
     """Landmarks found by our own search, kept for the next time under the clip's name and what its files look like."""
-    stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in clip.frames]
-    kept = tracks and Path(tracks) / f"{clip.name}.{hashlib.sha256(repr(stamps).encode()).hexdigest()[:8]}.npz"
+    stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in recording.frames]
+    kept = tracks and Path(tracks) / f"{recording.name}.{hashlib.sha256(repr(stamps).encode()).hexdigest()[:8]}.npz"
     if kept and kept.is_file():
         with np.load(kept, allow_pickle=False) as stored:
             return stored["landmarks"], tuple(stored["missing"].tolist())
-    track = tracking.track(_frames(clip), clip.name)
+    track = tracking.track(_frames(recording), recording.name)
     if kept:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with replacing(kept) as part, part.open("wb") as stream:
@@ -193,49 +192,70 @@ def _tracked(clip: layout.Clip, tracks: str) -> tuple[Float[np.ndarray, "n 68 2"
     return track.landmarks, track.missing
 
 
-def _length(clip: layout.Clip) -> int:
-    return sum(1 for _ in media.open_clip(clip.frames[0])) if clip.is_video else len(clip.frames)
+def _length(recording: layout.Recording) -> int:
+    return sum(1 for _ in media.open_clip(recording.frames[0])) if recording.is_video else len(recording.frames)
 
 
-def _frames(clip: layout.Clip) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    if clip.is_video:
-        yield from media.open_clip(clip.frames[0])
+def _frames(recording: layout.Recording) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    if recording.is_video:
+        yield from media.open_clip(recording.frames[0])
         return
-    for file in clip.frames:
-        yield layout.decode(file.read_bytes(), file)
+    for file in recording.frames:
+        yield decode_image(file.read_bytes(), file)
 
 
-def _pairs(
-    clip: layout.Clip, wanted: set[int], low_frame: LowFrame, resolution: int, square: framing.Square | None, step: int
-) -> Iterator[tuple[int, tuple[bytes, bytes]]]:
-    """(number, (encoded frame, encoded low-res face)) of the wanted frames; one decoded frame at a time, in 1 / step of
-    its size."""
-    if clip.is_video:
-        read = ((at, b"", frame) for at, frame in enumerate(_frames(clip)) if at in wanted)
-    else:
-        read = (
-            (at, data := clip.frames[at].read_bytes(), layout.decode(data, clip.frames[at], step))
-            for at in sorted(wanted)
-        )
-    for at, data, frame in read:
+def _clip_square(recording: layout.Recording, known: Faces, recipe: Recipe) -> framing.Square | None:
+    """The square of a clip's frames that is kept; None for the middle one."""
+    if not recipe.around_face or known.landmarks is None:
+        return None
+    first = media.open_clip(recording.frames[0])
+    return framing.around(known.landmarks, first.height, first.width)
+
+
+def _encoded_frames(
+    recording: layout.Recording, wanted: set[int], known: Faces, square: framing.Square | None, recipe: Recipe
+) -> dict[int, tuple[bytes, bytes]]:
+    """{number: (encoded frame, encoded low-res face)} of the wanted frames, or of those that are kept instead."""
+    instead = {at: known.filled.get(at, at) for at in wanted}
+    kept = set(instead.values())
+    landmarks = None if known.landmarks is None else known.landmarks[sorted(kept)]
+    reduction = 1 if square else _reduction(recording, landmarks, recipe.resolution)
+    encoded = {}
+    for at, data, frame in _read(recording, kept, reduction):
         try:
-            low = low_frame(at, frame, step)
+            low = known.low_frame(at, frame, reduction)
         except InputError as error:
-            raise InputError(f"{clip.frames[0] if clip.is_video else clip.frames[at]}: {error}") from error
-        yield at, (_encode_high(data, frame, resolution, square), _encode(low, ".png"))
+            raise InputError(f"{recording.frames[0 if recording.is_video else at]}: {error}") from error
+        encoded[at] = _encode_high(data, frame, recipe.resolution, square), _encode(low, ".png")
+    return {at: encoded[instead[at]] for at in wanted}
 
 
-def _step(clip: layout.Clip, landmarks: Shaped[np.ndarray, "n 68 2"] | None, resolution: int) -> int:
+def _read(
+    recording: layout.Recording, kept: set[int], reduction: int
+) -> Iterator[tuple[int, bytes, UInt8[np.ndarray, "h w 3"]]]:
+    """(number, bytes of the file, decoded frame) of the frames `kept`, one at a time; a video's frames have no bytes.
+
+    Image files are decoded `reduction` times smaller.
+    """
+    if recording.is_video:
+        yield from ((at, b"", frame) for at, frame in enumerate(_frames(recording)) if at in kept)
+        return
+    for at in sorted(kept):
+        data = recording.frames[at].read_bytes()
+        yield at, data, decode_image(data, recording.frames[at], reduction)
+
+
+def _reduction(recording: layout.Recording, landmarks: Shaped[np.ndarray, "n 68 2"] | None, resolution: int) -> int:
     """2 where a clip's photographs may be decoded in half their size, else 1.
 
     JPEG halves on the way, as an area mean does to a third of a level, and is decoded in two thirds of the time. Done
     where both the frame and, by these landmarks, the face are to become four times smaller or more.
     """
-    if clip.is_video or clip.frames[0].suffix.lower() not in (".jpg", ".jpeg"):
+    if recording.is_video or recording.frames[0].suffix.lower() not in (".jpg", ".jpeg"):
         return 1
     known = [] if landmarks is None else landmarks[np.isfinite(landmarks).all(axis=(1, 2))]
     try:
-        with Image.open(clip.frames[0]) as header:
+        with Image.open(recording.frames[0]) as header:
             width, height = header.size
         shrinks = [min(width, height) / resolution, *(faces.shrinking(points, LOW_SIZE) for points in known)]
     except (OSError, InputError):
@@ -244,24 +264,28 @@ def _step(clip: layout.Clip, landmarks: Shaped[np.ndarray, "n 68 2"] | None, res
     return 2 if same_middle and min(shrinks) >= 4 else 1
 
 
-def _photo(identity: Path, resolution: int, square: framing.Square | None) -> bytes:
-    data, photo = _read_photo(identity)
-    return _encode_high(data, photo, resolution, square)
+def _encoded_photo(
+    recording: layout.Recording, identity: Path, clip_square: framing.Square | None, recipe: Recipe
+) -> tuple[bytes, bool]:
+    """The person's photo, and whether no face was found in it though a square around one was wanted.
+
+    The clip's own first frame is cut as the clip is, another photo by its own face.
+    """
+    if identity.suffix.lower() in layout.VIDEO_SUFFIXES:
+        data, photo = b"", next(iter(media.open_clip(identity)))
+    else:
+        data = identity.read_bytes()
+        photo = decode_image(data, identity)
+    if identity == recording.frames[0]:
+        return _encode_high(data, photo, recipe.resolution, clip_square), False
+    square = _photo_square(photo, identity) if recipe.around_face else None
+    return _encode_high(data, photo, recipe.resolution, square), recipe.around_face and square is None
 
 
-def _read_photo(identity: Path) -> tuple[bytes, UInt8[np.ndarray, "h w 3"]]:
-    """An image file's bytes and pixels, or no bytes and a video's first frame."""
-    if layout.Clip("", "", "", "", (identity,)).is_video:
-        return b"", next(iter(media.open_clip(identity)))
-    data = identity.read_bytes()
-    return data, layout.decode(data, identity)
-
-
-def _photo_square(identity: Path) -> framing.Square | None:
-    """The square around the face of a photo of its own; None, the middle, where none is found or dlib is not here."""
-    _, photo = _read_photo(identity)
+def _photo_square(photo: UInt8[np.ndarray, "h w 3"], name: Path) -> framing.Square | None:
+    """The square around a photo's face; None, the middle, where none is found or dlib is not here."""
     try:
-        found = tracking.track([photo], identity)
+        found = tracking.track([photo], name)
     except InputError:
         return None
     return framing.around(found.landmarks, *photo.shape[:2])
@@ -269,7 +293,7 @@ def _photo_square(identity: Path) -> framing.Square | None:
 
 def _place(low: bytes, photo: bytes) -> str:
     """Found as `Enhancer` finds it: by the first low-res frame."""
-    left, top, side = find_face(layout.decode(low, "low"), layout.decode(photo, "photo"))
+    left, top, side = find_face(decode_image(low, "low"), decode_image(photo, "photo"))
     return f"{left:.3f} {top:.3f} {side:.3f}"
 
 

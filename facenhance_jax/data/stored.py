@@ -12,6 +12,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from facenhance_jax.errors import InputError
 
+WORDS = ("subject", "session", "expression", "take")
 PER_FRAME = ("high", "low")
 Entry = Mapping[str, Any]  # of a field to a tf.train.Feature; taking the bytes out waits until they are asked for
 
@@ -31,7 +32,13 @@ def entries(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {**record, "high": high, "low": low, "identity": b"" if at else record["identity"]}
 
 
-class Clips(Sequence[Mapping[str, Any]]):
+def words(record: Mapping[str, Any], *fields: str) -> str:
+    """Words of a record, or all, such as "001/session0/anger/take000". They are text as made, bytes as stored."""
+    found = (record[field] for field in fields or WORDS)
+    return "/".join(word.decode() if isinstance(word, bytes) else word for word in found if word)
+
+
+class Records(Sequence[Mapping[str, Any]]):
     """The clip records of a data set, by index; a record reads an entry when something of it is asked for.
 
     `data` are the entries as bytes, `frames` of them for each clip, `folder` is where they are, for messages, and
@@ -46,20 +53,20 @@ class Clips(Sequence[Mapping[str, Any]]):
         return len(self.data) // self.frames
 
     def __getitem__(self, index: int) -> Mapping[str, Any]:
-        return _Clip(cache(partial(self.entry, range(len(self))[index])), self.frames)
+        return _Record(cache(partial(self.entry, range(len(self))[index])), self.frames)
 
-    def entry(self, clip: int, frame: int) -> Entry:
-        """The entry of a frame of a clip, both counted from 0."""
+    def entry(self, record: int, frame: int) -> Entry:
+        """The entry of a frame of a record, both counted from 0."""
         try:
-            data = self.data[clip * self.frames + frame]
+            data = self.data[record * self.frames + frame]
         except (RuntimeError, OSError) as error:  # what array_record raises where a file is cut short or gone
             why = str(error).split(":")[0]
-            raise InputError(f"{self.folder}: record {clip} cannot be read ({why}); prepare it anew") from error
+            raise InputError(f"{self.folder}: record {record} cannot be read ({why}); prepare it anew") from error
         # TFDS's own way from bytes to words takes five times as long, and holds up the threads that decode.
         return tf_example_pb2.Example.FromString(data).features.feature
 
 
-class _Clip(Mapping[str, Any]):
+class _Record(Mapping[str, Any]):
     """One record. `read` gives its entries and keeps them, so one that is held on to grows to the whole clip."""
 
     def __init__(self, read: Callable[[int], Entry], frames: int) -> None:

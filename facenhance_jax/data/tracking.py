@@ -19,7 +19,7 @@ from facenhance_jax.data import faces, gaps
 
 NEAR_FACE = 100  # pixels: how wide the last face is made for the search around it; the detector's window is 80
 NEAR_REACH = 2.2  # side of that search, in widths of the last face
-JUMP = 1.0  # widths of the last face: a face farther from its place is somebody else's
+JUMP = 1.0  # widths of the last face: a face farther from there is somebody else's
 SEARCHED = (640, 1280)  # pixels: the longer side at which a whole frame is searched, and searched again if in vain
 SMALL_FRAME = 160  # pixels, the shorter side; smaller frames are enlarged to twice that before they are searched
 LARGEST_ZOOM = 4  # more adds no detail
@@ -42,11 +42,11 @@ class Track:
 
 
 def track(frames: Iterable[UInt8[np.ndarray, "h w 3"]], name: str | Path) -> Track:
-    """Follows one face through a clip: the largest of the first frame with a face, then the one nearest its last place.
+    """Follows one face through a clip: the largest of the first frame with a face, then the one nearest to that.
 
-    Takes RGB frames one at a time and keeps none. A face is searched for around its last place, and in the whole frame
+    Takes RGB frames one at a time and keeps none. A face is searched for around the last one, and in the whole frame
     only where that fails; it has to be about 1/16 of the frame's longer side wide. A face more than its own width from
-    the last place is another person's, and the frame has none. Up to 5 frames in a row without a
+    the last one is another person's, and the frame has none. Up to 5 frames in a row without a
     face are interpolated, linearly in time; before the first and after the last known one, that one is repeated.
 
     `name` is the clip's, for messages. Raises InputError without dlib or its models, without frames, if no frame shows

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -90,3 +91,15 @@ def read_photo(path: Path | str) -> UInt8[np.ndarray, "h w 3"]:
     if min(height, width) < SMALLEST_PHOTO:
         raise InputError(f"{path}: {width}x{height} pixels are too few; each side needs at least {SMALLEST_PHOTO}")
     return photo
+
+
+def decode_image(data: bytes, name: object, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
+    """Decodes the bytes of an image file, of any channels and bits, to 8-bit RGB; a `reduction` of 2 halves its size.
+
+    Raises InputError, calling it `name`, when it is no image.
+    """
+    flags = {1: cv2.IMREAD_COLOR_RGB, 2: cv2.IMREAD_REDUCED_COLOR_2}[reduction]
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    if image is None:
+        raise InputError(f"{name}: not a readable image; replace or remove it")
+    return image if reduction == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # reduced ones come as BGR

@@ -46,14 +46,15 @@ def mug_sized(root: Path) -> None:
 def only_decoding(root: Path) -> tuple[int, float]:
     """(frames kept, seconds): as many threads as preparing has decode the photographs that it cannot do without."""
     from facenhance_jax.data import layout
+    from facenhance_jax.media.pictures import decode_image
 
-    tree = layout.read_tree(root).clips
+    tree = layout.read_tree(root).recordings
     clips = [clip for clip in tree if clip.expression != layout.NEUTRAL]
     kept = [[clip.frames[at] for at in layout.positions(len(clip.frames), 32, "onset")[0]] for clip in clips]
 
     def decode(files: list[Path]) -> None:
         for file in files:
-            layout.decode(file.read_bytes(), file)
+            decode_image(file.read_bytes(), file)
 
     needed = [[*files, layout.identity_frame(clip, tree)] for clip, files in zip(clips, kept, strict=True)]
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Stand-ins for generated clips: drawn faces given the faults that a generator is known for. No generator made them.
+"""Stand-ins for generated clips: drawn faces with the faults that a generator is known for. No generator made them.
 
 They exercise the reading, enhancing and scoring of generated clips as long as nobody brings a system's own. The kinds
 of faults are those that FacEnhance describes (section 5.5 and Figure 4); how strong they are is our choice. So no
@@ -15,14 +15,10 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from facenhance_jax import terminal
 from facenhance_jax.data import augmentation, faces, generated, layout, synthetic
-from facenhance_jax.errors import InputError
 from facenhance_jax.media import open_writer, write_png
-from facenhance_jax.media.writing import replacing
 
 SYSTEMS = ("videogan", "imaginator", "motiongan", "fevgan")
-NOTE = "DRAWN_STAND_INS.txt"
 COLUMNS = 6  # tiles in a row of VideoGAN's grid
 FPS = 25
 
@@ -41,14 +37,10 @@ def stand_in(system: str, low: _Frames, other: _Frames, seed: int, index: int) -
     "videogan": the face mixed with `other`, another person's clip of that expression and length (identity is lost),
     soft and noisy. "imaginator": little motion, blur, coloured noise, blocks. "motiongan": sharp, but mouth and eyes
     are pulled about, differently in every frame. "fevgan": a slight warp that stays, slightly soft.
-
-    Raises InputError for another system.
     """
-    if system not in SYSTEMS:
-        raise InputError(f"system {system!r}: not one of {', '.join(SYSTEMS)}")
-    fault, code = _FAULTS[system], SYSTEMS.index(system)
-    generators = [np.random.default_rng([seed, code, index, place]) for place in range(len(low) + 1)]
-    return fault(low, other, generators[0], generators[1:])
+    code = SYSTEMS.index(system)
+    generators = [np.random.default_rng([seed, code, index, number]) for number in range(len(low) + 1)]
+    return _FAULTS[system](low, other, generators[0], generators[1:])
 
 
 def write_stand_ins(
@@ -59,43 +51,27 @@ def write_stand_ins(
     The clips are the drawn people `subjects` of population 0 in the six expressions: the first half, `frames` frames,
     of take 0, drawn at `size` x `size` pixels and cut out by its exact landmarks. The identity that "videogan" loses
     goes to the next person in `subjects`, from the last one to the first. Names are the system's own, where they are
-    known; videos are without loss, where the system's own are not. `NOTE` in the directory says what they are. The
-    directory appears when it is complete.
-
-    Raises InputError for another system, no or repeated subjects, or a directory that holds something already.
+    known; videos are without loss, where the system's own are not. A note in the directory, which may not exist yet,
+    says what they are.
     """
     directory = Path(directory)
-    if system not in SYSTEMS:
-        raise InputError(f"system {system!r}: not one of {', '.join(SYSTEMS)}")
-    if not subjects or len(set(subjects)) < len(subjects):
-        raise InputError(f"subjects: {list(subjects)} are none, or name one twice; give numbers that differ")
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise InputError(f"{directory}: is there already; give a new or an empty folder")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    clips = _stand_ins(system, subjects, frames, seed, size)
-    with replacing(directory) as part:
-        part.mkdir()
-        _WRITERS[system](part, clips)
-        (part / NOTE).write_text(
-            f"Drawn faces with faults like those of {system}. {system} did not make these clips.\n"
-        )
-
-
-def are_stand_ins(directory: Path | str) -> bool:
-    """Whether `write_stand_ins` made what is in the directory, so that tables can say so."""
-    return (Path(directory) / NOTE).is_file()
+    directory.mkdir(parents=True)
+    (directory / generated.STAND_INS).write_text(
+        f"Drawn faces with faults like those of {system}. {system} did not make these clips.\n"
+    )
+    _WRITERS[system](directory, _stand_ins(system, subjects, frames, seed, size))
 
 
 def _stand_ins(system: str, subjects: Sequence[int], frames: int, seed: int, size: int) -> _Clips:
     people = [*subjects, *([subjects[0] + 1] if len(subjects) == 1 else [])]
     drawn = {
         (subject, expression): _draw(subject, expression, frames, size)
-        for subject in terminal.progress("drawing people", len(people), people, unit="person")
+        for subject in people
         for expression in layout.EXPRESSIONS
     }
     clips = {}
-    for place, subject in enumerate(subjects):
-        other = people[(place + 1) % len(people)]
+    for number, subject in enumerate(subjects):
+        other = people[(number + 1) % len(people)]
         for code, expression in enumerate(layout.EXPRESSIONS):
             low, alien = drawn[subject, expression], drawn[other, expression]
             index = len(layout.EXPRESSIONS) * subject + code
