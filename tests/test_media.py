@@ -75,6 +75,18 @@ def test_gif_of_a_few_colours_is_exact(tmp_path):
     np.testing.assert_array_equal(np.stack(list(clip)), frames)
 
 
+def test_gif_keeps_equal_frames_and_the_time_of_each(tmp_path):
+    path = write_clip(tmp_path / "out.gif", levels(2).repeat(3, 0), 30)
+    clip = media.open_clip(path)
+    assert (clip.fps, means(clip)) == (30, [10, 10, 10, 14, 14, 14])
+    durations = []
+    with Image.open(path) as image:
+        for index in range(image.n_frames):
+            image.seek(index)
+            durations.append(image.info["duration"])
+    assert durations == [30, 40, 30, 30, 40, 30]  # ms
+
+
 def test_fast_gif_is_slowed_to_what_viewers_show(tmp_path):
     assert media.open_clip(write_clip(tmp_path / "out.gif", levels(4), 100)).fps == 50
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import GifImagePlugin, Image
 
 from facenhance_jax.errors import InputError
 
@@ -23,6 +23,7 @@ CLIP_SUFFIXES = (".mp4", ".gif", FOLDER)
 FRAME_NAME = "frame_{:06d}.png"
 FRAME_PATTERN = re.compile(r"frame_\d{6,}\.png")
 PALETTE_FRAMES = 32  # spread over the clip, whose colours make a gif's palette
+UNCHANGED = np.uint8(255)  # a gif's transparent colour: the pixel stays as it is in the frame before
 
 
 def check_output(path: Path | str, suffixes: Sequence[str] = CLIP_SUFFIXES) -> str:
@@ -177,17 +178,15 @@ class _Mp4:
 class _Gif:
     """One palette for all frames: far faster than a palette for each, and it does not flicker.
 
-    The palette needs colours from the whole clip, so the frames wait, raw, in a nameless file beside the output.
+    The palette needs colours from the whole clip, so the frames wait, raw, in a nameless file next to the output. They
+    are written one by one: Pillow's `save` would hold all of them in memory, and merge frames that are equal.
     """
 
     even = False
 
     def __init__(self, part: Path, fps: Fraction):
-        self._container = av.open(str(part), "w", format="gif")
-        self._stream = self._container.add_stream("gif", rate=100)
-        self._stream.pix_fmt = "pal8"
-        self._stream.codec_context.time_base = Fraction(1, 100)  # gif counts hundredths of a second
-        self._interval = max(100 / fps, Fraction(2))  # viewers slow anything shorter down to a tenth of a second
+        self._part = part
+        self._interval = max(100 / fps, Fraction(2))  # 1/100 s; viewers slow anything shorter down to a tenth
         self._waiting = tempfile.TemporaryFile(dir=part.parent)
         self._shape = None
         self._count = 0
@@ -204,31 +203,28 @@ class _Gif:
 
     def finish(self) -> None:
         sampled = np.linspace(0, self._count - 1, min(self._count, PALETTE_FRAMES))
-        palette = _palette(np.concatenate([self._frame(round(place))[::2, ::2] for place in sampled]))
-        colours = np.array(palette.getpalette(), np.uint8).reshape(-1, 3)
-        argb = np.full((256, 4), 255, np.uint8)
-        argb[: len(colours), 1:] = colours
-        self._stream.height, self._stream.width, _ = self._shape
-        for index in range(self._count):
-            indices = Image.fromarray(self._frame(index)).quantize(palette=palette, dither=Image.Dither.NONE)
-            self._encode(av.VideoFrame.from_ndarray((np.asarray(indices), argb), format="pal8"), index)
-        self._container.mux(self._stream.encode())
-        self._container.close()
-
-    def _encode(self, picture: av.VideoFrame, index: int) -> None:
-        start, end = round(index * self._interval), round((index + 1) * self._interval)
-        picture.time_base, picture.pts = Fraction(1, 100), start
-        for packet in self._stream.encode(picture):
-            packet.duration = end - start  # the last one's cannot be told from the next one's start
-            self._container.mux(packet)
+        palette = _palette(np.concatenate([self._frame(round(index))[::2, ::2] for index in sampled]))
+        screen = Image.new("P", (self._shape[1], self._shape[0]))
+        screen.putpalette((palette.getpalette() + [0] * 768)[:768])
+        previous = UNCHANGED  # which no pixel of the first frame is
+        with self._part.open("wb") as file:
+            file.writelines(GifImagePlugin.getheader(screen, info={"loop": 0})[0])  # 0: for ever
+            for index in range(self._count):
+                picture = Image.fromarray(self._frame(index)).quantize(palette=palette, dither=Image.Dither.NONE)
+                indices = np.asarray(picture)
+                changes = Image.fromarray(np.where(indices == previous, UNCHANGED, indices))
+                start, end = round(index * self._interval), round((index + 1) * self._interval)
+                shown = {"duration": 10 * (end - start), "transparency": int(UNCHANGED)}
+                file.writelines(GifImagePlugin.getdata(changes, **shown))
+                previous = indices
+            file.write(b";")
 
     def close(self) -> None:
         self._waiting.close()
-        self._container.close()
 
 
 def _palette(pixels: UInt8[np.ndarray, "h w 3"]) -> Image.Image:
-    """The 256 colours for `pixels`, as a palettised picture, which is how Pillow takes a palette.
+    """The 255 colours for `pixels`, as a palettised picture, which is how Pillow takes a palette.
 
     A colour (4 levels a channel taken as one) counts by the square root of how often it occurs. Counted plainly, large
     dark backgrounds leave lips without reds: 29 dB on red pixels of filmed faces against 36 dB, and 1 dB less overall.
@@ -238,7 +234,7 @@ def _palette(pixels: UInt8[np.ndarray, "h w 3"]) -> Image.Image:
     sums = [np.bincount(cells.ravel(), weights=flat[:, channel]) for channel in range(3)]
     colours = np.round(np.stack(sums, axis=-1) / counts[:, None]).astype(np.uint8)
     weighted = np.repeat(colours, np.ceil(np.sqrt(counts)).astype(int), axis=0)
-    return Image.fromarray(weighted[None]).quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=1)
+    return Image.fromarray(weighted[None]).quantize(int(UNCHANGED), method=Image.Quantize.MEDIANCUT, kmeans=1)
 
 
 class _Folder:
