@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 from jaxtyping import UInt8
 from PIL import GifImagePlugin, Image
 
 from facenhance_jax.errors import InputError
+from facenhance_jax.media import video
 
 FOLDER = ""  # stands for "a folder of PNG frames" among suffixes
 CLIP_SUFFIXES = (".mp4", ".gif", FOLDER)
@@ -30,8 +30,8 @@ def check_output(path: Path | str, suffixes: Sequence[str] = CLIP_SUFFIXES) -> s
     """Finds out, before any work is done, whether `path` can be written; leaves nothing behind.
 
     Returns the suffix, "" for a folder (a name without suffix or ending in a slash, or a folder that is there). Raises
-    InputError if the suffix is not one of `suffixes`, the parent is missing or unwritable, or a folder is there that
-    holds other things than an earlier run's frames.
+    InputError if the suffix is not one of `suffixes`, if it is .mp4 and PyAV is not installed, if the parent is missing
+    or unwritable, or if a folder is there that holds other things than an earlier run's frames.
     """
     try:
         return _check_output(path, suffixes)
@@ -46,6 +46,8 @@ def _check_output(path: Path | str, suffixes: Sequence[str]) -> str:
     if suffix not in suffixes:
         known = ", ".join(known or "a folder" for known in suffixes)
         raise InputError(f"{path}: cannot write {suffix or 'a folder'} here; choose {known}")
+    if suffix == ".mp4":
+        video.check_installed(path)
     if suffix == FOLDER and place.is_dir():
         if not all(FRAME_PATTERN.fullmatch(name) for name in os.listdir(place)):
             raise InputError(f"{path}: the folder holds other things than frames; choose a new or an empty one")
@@ -108,7 +110,8 @@ def open_writer(path: Path | str, fps: Fraction | float | int) -> Iterator["Clip
     """
     suffix = check_output(path)
     with replacing(path) as part:
-        encoder = {".mp4": _Mp4, ".gif": _Gif, FOLDER: _Folder}[suffix](part, Fraction(fps).limit_denominator(1001))
+        kind = {".mp4": video.Mp4, ".gif": _Gif, FOLDER: _Folder}[suffix]
+        encoder = kind(part, Fraction(fps).limit_denominator(1001))
         writer = ClipWriter(path, encoder)
         try:
             yield writer
@@ -120,7 +123,7 @@ def open_writer(path: Path | str, fps: Fraction | float | int) -> Iterator["Clip
 class ClipWriter:
     """Takes a clip's frames one by one; made by `open_writer`."""
 
-    def __init__(self, path: Path | str, encoder: "_Mp4 | _Gif | _Folder"):
+    def __init__(self, path: Path | str, encoder: "video.Mp4 | _Gif | _Folder"):
         self.path = path
         self.count = 0  # frames written so far
         self._encoder = encoder
@@ -150,29 +153,8 @@ class ClipWriter:
         """What the system refuses, such as space on a full disk, a person has to mend."""
         try:
             yield
-        except (OSError, av.error.FFmpegError) as error:
+        except OSError as error:
             raise InputError(f"{self.path}: could not be written ({error.strerror})") from error
-
-
-class _Mp4:
-    even = True  # yuv420p halves both sides
-
-    def __init__(self, part: Path, fps: Fraction):
-        self._container = av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"})
-        self._stream = self._container.add_stream("libx264", rate=fps, options={"crf": "16"})
-        self._stream.pix_fmt = "yuv420p"
-
-    def add(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
-        if not self._stream.codec_context.is_open:
-            self._stream.height, self._stream.width, _ = frame.shape
-        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-
-    def finish(self) -> None:
-        self._container.mux(self._stream.encode())
-        self._container.close()
-
-    def close(self) -> None:
-        self._container.close()
 
 
 class _Gif:
