@@ -21,7 +21,7 @@ from jaxtyping import UInt8
 
 from facenhance_jax.data.layout import EXPRESSIONS, NEUTRAL
 from facenhance_jax.errors import InputError
-from facenhance_jax.media import Clip, open_clip
+from facenhance_jax.media import ClipFile, open_clip
 from facenhance_jax.media.reading import FRAME_SUFFIXES
 from facenhance_jax.pixels import resize
 
@@ -287,7 +287,7 @@ def _is_square(picture: Path) -> bool:
     return opened.height == opened.width
 
 
-def _boxes(opened: Clip, tile: tuple[int, int] | None) -> list[tuple[int, int, int]]:
+def _boxes(opened: ClipFile, tile: tuple[int, int] | None) -> list[tuple[int, int, int]]:
     """The squares (top, left, side) of each picture of a file that are a clip's frames."""
     path, height, width = opened.path, opened.height, opened.width
     size = f"{width}x{height} pixels"

@@ -31,7 +31,7 @@ MOVING_FORMATS = ("GIF", "WEBP", "PNG")
 
 
 @dataclass(frozen=True)
-class Clip:
+class ClipFile:
     """A clip on disk: iterate it for its frames, uint8 RGB [H, W, 3], as often as you like.
 
     Each iteration opens the file anew and holds one frame at a time. InputError is raised while iterating if the
@@ -63,7 +63,7 @@ class Clip:
             self.notes.append(note)
 
 
-def open_clip(path: Path | str) -> Clip:
+def open_clip(path: Path | str) -> ClipFile:
     """Opens a clip and reads its first frame, so that what cannot be read is known at once.
 
     `path` is a video (mp4, mov, webm, mkv, avi: every frame once, turned as its rotation says, fps the average), a gif,
@@ -89,7 +89,7 @@ def open_clip(path: Path | str) -> Clip:
     first = next(read(), None)
     if first is None:
         raise InputError(f"{path}: no frame could be read; the file is cut short, damaged or without frames")
-    return Clip(path, fps, count, first.shape[0], first.shape[1], read)
+    return ClipFile(path, fps, count, first.shape[0], first.shape[1], read)
 
 
 _Opened = tuple[Callable[[], Iterator[UInt8[np.ndarray, "h w 3"]]], Fraction, int | None]  # reader, fps, count

@@ -1,4 +1,4 @@
-"""Clips and pictures out: written beside their place under another name, and moved there once they are whole."""
+"""Clips and pictures out: written next to their path under another name, and renamed once they are whole."""
 
 import math
 import os
@@ -36,24 +36,23 @@ def check_output(path: Path | str, suffixes: Sequence[str] = CLIP_SUFFIXES) -> s
     try:
         return _check_output(path, suffixes)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
 
 
 def _check_output(path: Path | str, suffixes: Sequence[str]) -> str:
-    place = Path(path)
-    is_folder = str(path).endswith(("/", os.sep)) or place.is_dir()
-    suffix = FOLDER if is_folder else place.suffix.lower()
+    ends_in_slash, path = str(path).endswith(("/", os.sep)), Path(path)
+    suffix = FOLDER if ends_in_slash or path.is_dir() else path.suffix.lower()
     if suffix not in suffixes:
         known = ", ".join(known or "a folder" for known in suffixes)
         raise InputError(f"{path}: cannot write {suffix or 'a folder'} here; choose {known}")
     if suffix == ".mp4":
         video.check_installed(path)
-    if suffix == FOLDER and place.is_dir():
-        if not all(FRAME_PATTERN.fullmatch(name) for name in os.listdir(place)):
+    if suffix == FOLDER and path.is_dir():
+        if not all(FRAME_PATTERN.fullmatch(name) for name in os.listdir(path)):
             raise InputError(f"{path}: the folder holds other things than frames; choose a new or an empty one")
-    elif suffix == FOLDER and place.exists():
+    elif suffix == FOLDER and path.exists():
         raise InputError(f"{path}: a file of that name is in the way; choose another name, or .mp4 or .gif")
-    parent = place.resolve().parent
+    parent = path.resolve().parent
     if not parent.is_dir():
         raise InputError(f"{path}: the folder {parent} does not exist; make it first")
     with tempfile.TemporaryFile(dir=parent):  # the one sure way to learn that files can be made there
@@ -63,16 +62,16 @@ def _check_output(path: Path | str, suffixes: Sequence[str]) -> str:
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
     """Gives a name beside `path` to write to. On a clean exit that replaces `path`, else it is removed."""
-    place = Path(path).resolve()
-    part, old = (place.with_name(f".{uuid.uuid4().hex}.{end}") for end in ("part", "old"))
+    path = Path(path).resolve()
+    part, old = (path.with_name(f".{uuid.uuid4().hex}.{end}") for end in ("part", "old"))
     try:
         yield part
-        if place.is_dir():  # a folder cannot be replaced in one move
-            place.rename(old)
-        part.replace(place)
+        if path.is_dir():  # a folder cannot be replaced in one move
+            path.rename(old)
+        part.replace(path)
     finally:
-        if old.exists() and not place.exists():
-            old.rename(place)
+        if old.exists() and not path.exists():
+            old.rename(path)
         shutil.rmtree(old, ignore_errors=True)
         if part.is_dir():
             shutil.rmtree(part)
