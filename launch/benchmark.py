@@ -15,14 +15,9 @@ metrics   ms I3D takes for a clip, beside PyTorch's, where it is installed, and 
 """
 
 import argparse
-import sys
-from pathlib import Path
 
-CHECKOUT = str(Path(__file__).resolve().parent.parent)
-if CHECKOUT not in sys.path:
-    sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
-
-from benchmarks import data, gradient, inference, metrics, options, preparing, sample, train  # noqa: E402
+import checkout  # noqa: F401  (puts the checkout on sys.path)
+from benchmarks import data, gradient, inference, metrics, options, preparing, sample, train
 
 TABLES = {
     # First, while this process holds no device: each row of theirs is measured in another.

@@ -6,25 +6,21 @@ counts all there is.
 
 import io
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import checkout  # noqa: F401  (puts the checkout on sys.path)
 import numpy as np
 from absl import app, flags, logging
 from PIL import Image, UnidentifiedImageError
 
-CHECKOUT = str(Path(__file__).resolve().parent.parent)
-if CHECKOUT not in sys.path:
-    sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
-
-from facenhance_jax import terminal  # noqa: E402
-from facenhance_jax.data import clip_dataset, layout  # noqa: E402
-from facenhance_jax.errors import InputError  # noqa: E402
-from facenhance_jax.media import check_output, strip, write_png  # noqa: E402
-from facenhance_jax.media.writing import replacing  # noqa: E402
+from facenhance_jax import terminal
+from facenhance_jax.data import clip_dataset, layout
+from facenhance_jax.errors import InputError
+from facenhance_jax.media import check_output, strip, write_png
+from facenhance_jax.media.writing import replacing
 
 SPLITS = ("train", "test")
 COLUMNS = 6  # frames shown of a clip

@@ -84,7 +84,7 @@ def test_a_drawn_clip_has_the_neutral_photo_and_aligned_low_frames(monkeypatch):
 
 
 FAKE = """
-import dataclasses, runpy, sys, types
+import dataclasses, os, runpy, sys, types
 import numpy as np
 from facenhance_jax import ways
 from facenhance_jax.enhancer import Enhancer
@@ -98,6 +98,7 @@ class Fake(ways.Upsampled):
 ways.Enhanced = Fake
 Enhancer.load = staticmethod(lambda path: types.SimpleNamespace(size=64, low_size=64, denoiser=None, params=None))
 sys.argv = sys.argv[1:]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))  # as Python does for a program
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
