@@ -120,15 +120,15 @@ def _report(args: argparse.Namespace) -> None:
 def _extract(args: argparse.Namespace) -> None:
     from facenhance_jax import extraction
 
-    preview = args.preview or str(extraction.preview_place(args.output))
-    _check_places([args.video], args.output, (preview, ".png"), (args.landmarks, ".npy"))
+    preview = args.preview or str(extraction.preview_path(args.output))
+    _check_outputs([args.video], args.output, (preview, ".png"), (args.landmarks, ".npy"))
     extraction.run(args.video, args.output, preview, args.landmarks)
 
 
 def _enhance(args: argparse.Namespace) -> None:
     from facenhance_jax import media, terminal
 
-    _check_places([args.low, args.identity], args.output, (args.strip, ".png"))
+    _check_outputs([args.low, args.identity], args.output, (args.strip, ".png"))
     clip, photo = media.open_clip(args.low), media.read_photo(args.identity)
 
     from facenhance_jax import pixels
@@ -173,7 +173,7 @@ def _low_frames(args: argparse.Namespace, clip: Iterable, size: int) -> Iterator
     return (pixels.resize(pixels.centre_square(frame), size) for frame in clip)
 
 
-def _check_places(inputs: Sequence[str], output: str, *others: tuple[str | None, str]) -> None:
+def _check_outputs(inputs: Sequence[str], output: str, *others: tuple[str | None, str]) -> None:
     """Before anything slow: `output` and the `others` (path or None, suffix) can be written, and harm no input."""
     from facenhance_jax import media
 
@@ -187,7 +187,7 @@ def _check_places(inputs: Sequence[str], output: str, *others: tuple[str | None,
             raise InputError(f"{path}: is also an input, which would be lost; choose another name for the output")
     for path, suffix in asked:
         if suffix == ".png" and Path(path).resolve().parent in taken:
-            raise InputError(f"{path}: would become one of the frames that the folder holds; choose another place")
+            raise InputError(f"{path}: would become one of the frames that the folder holds; choose another folder")
 
 
 def _note_shape(name: str, height: int, width: int) -> None:

@@ -48,7 +48,7 @@ def run(video: Path | str, output: Path | str, preview: Path | str, landmarks: P
     print(f"wrote {output}: {speed}, {len(track.missing)} interpolated")
 
 
-def follow(clip: media.Clip) -> tracking.Track:
+def follow(clip: media.ClipFile) -> tracking.Track:
     """`tracking.track` with a progress bar, and a note where there are several faces."""
     with terminal.progress("finding the face", clip.count, clip) as frames:
         track = tracking.track(iter(frames), clip.path)
@@ -57,7 +57,7 @@ def follow(clip: media.Clip) -> tracking.Track:
     return track
 
 
-def low_frames(clip: media.Clip, size: int) -> Iterator[UInt8[np.ndarray, "s s 3"]]:
+def low_frames(clip: media.ClipFile, size: int) -> Iterator[UInt8[np.ndarray, "s s 3"]]:
     """The aligned face on black of every frame, s = `size` pixels. Follows the face through the whole clip first."""
     track = follow(clip)
     if track.missing:
@@ -65,7 +65,7 @@ def low_frames(clip: media.Clip, size: int) -> Iterator[UInt8[np.ndarray, "s s 3
     return (faces.low_frame(frame, points, size) for frame, points in zip(clip, track.landmarks, strict=True))
 
 
-def preview_place(output: Path | str) -> Path:
+def preview_path(output: Path | str) -> Path:
     """Where the preview of a clip goes by itself: beside the clip, low.mp4 -> low.preview.png."""
     output = Path(output)
     named = output.resolve() if output.name in ("", "..") else output
@@ -74,7 +74,7 @@ def preview_place(output: Path | str) -> Path:
 
 def preview_frames(count: int) -> set[int]:
     """The numbers, from 0, of up to eight frames of `count`, evenly spread from the first to the last."""
-    return {round(place) for place in np.linspace(0, count - 1, min(count, COLUMNS)).tolist()}
+    return {round(index) for index in np.linspace(0, count - 1, min(count, COLUMNS)).tolist()}
 
 
 def close_up(frame: UInt8[np.ndarray, "h w 3"], points: Float32[np.ndarray, "68 2"]) -> UInt8[np.ndarray, "256 256 3"]:

@@ -13,20 +13,16 @@ to take all its steps, and 1000 for each frame would take a day on a CPU. Those 
 forms of the denoiser also 50, as it does.
 """
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import checkout  # noqa: F401  (puts the checkout on sys.path)
 import ml_collections
 from absl import app, flags, logging
 
-CHECKOUT = str(Path(__file__).resolve().parent.parent)
-if CHECKOUT not in sys.path:
-    sys.path.insert(0, CHECKOUT)  # configs are in no package
-
-from configs import mug  # noqa: E402
-from facenhance_jax import (  # noqa: E402
+from configs import mug
+from facenhance_jax import (
     checkpoints,
     clip_sets,
     evaluation,
@@ -39,11 +35,11 @@ from facenhance_jax import (  # noqa: E402
     terminal,
     training,
 )
-from facenhance_jax.compile_cache import keep_compiled_programs  # noqa: E402
-from facenhance_jax.data import clip_dataset, pipeline  # noqa: E402
-from facenhance_jax.enhancer import Enhancer  # noqa: E402
-from facenhance_jax.errors import InputError  # noqa: E402
-from facenhance_jax.media.writing import replacing  # noqa: E402
+from facenhance_jax.compile_cache import keep_compiled_programs
+from facenhance_jax.data import clip_dataset, pipeline
+from facenhance_jax.enhancer import Enhancer
+from facenhance_jax.errors import InputError
+from facenhance_jax.media.writing import replacing
 
 TIMESTEPS, FEW = 50, 8  # T, and the steps of those that need not take all
 EVALUATED = 12  # frames of a clip

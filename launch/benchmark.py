@@ -13,13 +13,9 @@ metrics   ms I3D takes for a clip, beside PyTorch's, where it is installed, and 
 """
 
 import argparse
-import sys
-from pathlib import Path
 
-CHECKOUT = str(Path(__file__).resolve().parent.parent)
-if CHECKOUT not in sys.path:
-    sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
-
+import checkout  # noqa: F401  (puts the checkout on sys.path)
+from benchmarks import data, inference, metrics, preparing, sample, train
 
 TABLES = {
     # First, while this process holds no device: each row of theirs is measured in another.

@@ -5,25 +5,21 @@ to it, tells how much there is.
 """
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import checkout  # noqa: F401  (puts the checkout on sys.path)
 import numpy as np
 from absl import app, flags, logging
 
-CHECKOUT = str(Path(__file__).resolve().parent.parent)
-if CHECKOUT not in sys.path:
-    sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
-
-from facenhance_jax import terminal  # noqa: E402
-from facenhance_jax.data import clip_dataset  # noqa: E402
-from facenhance_jax.data.stored import words  # noqa: E402
-from facenhance_jax.media import check_output, strip, write_png  # noqa: E402
-from facenhance_jax.media.pictures import decode_image  # noqa: E402
-from facenhance_jax.media.writing import replacing  # noqa: E402
+from facenhance_jax import terminal
+from facenhance_jax.data import clip_dataset
+from facenhance_jax.data.stored import words
+from facenhance_jax.media import check_output, strip, write_png
+from facenhance_jax.media.pictures import decode_image
+from facenhance_jax.media.writing import replacing
 
 COLUMNS = 6  # frames shown of a clip
 

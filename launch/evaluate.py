@@ -7,20 +7,16 @@ DIR gets results.json, clips.csv, tables.md and the frames of a few clips (see `
 goes on.
 """
 
-import sys
 from pathlib import Path
 
+import checkout  # noqa: F401  (puts the checkout on sys.path)
 from absl import app, flags, logging
 
-CHECKOUT = str(Path(__file__).resolve().parent.parent)
-if CHECKOUT not in sys.path:
-    sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
-
-from facenhance_jax import clip_sets, evaluation, methods, scores, tables, terminal  # noqa: E402
-from facenhance_jax.enhancer import Enhancer  # noqa: E402
-from facenhance_jax.errors import InputError  # noqa: E402
-from facenhance_jax.media.writing import replacing  # noqa: E402
-from facenhance_jax.metrics import fvd  # noqa: E402
+from facenhance_jax import clip_sets, evaluation, methods, scores, tables, terminal
+from facenhance_jax.enhancer import Enhancer
+from facenhance_jax.errors import InputError
+from facenhance_jax.media.writing import replacing
+from facenhance_jax.metrics import fvd
 
 HELD_OUT = f"{clip_sets.HELD_OUT[0]}-{clip_sets.HELD_OUT[-1]}"
 _MODEL = flags.DEFINE_string("model", "package", "a released model, a training run, or package for the packaged one")

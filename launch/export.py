@@ -3,17 +3,13 @@
 Writes the moving average of the parameters in a checkpoint of launch/train.py's DIR, with its config and a card.
 """
 
-import sys
 from pathlib import Path
 
+import checkout  # noqa: F401  (puts the checkout on sys.path)
 from absl import app, flags, logging
 
-CHECKOUT = str(Path(__file__).resolve().parent.parent)
-if CHECKOUT not in sys.path:
-    sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
-
-from facenhance_jax import terminal, training  # noqa: E402
-from facenhance_jax.errors import InputError  # noqa: E402
+from facenhance_jax import terminal, training
+from facenhance_jax.errors import InputError
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the training run", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "folder to write, new or empty", required=True)

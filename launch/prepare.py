@@ -8,15 +8,12 @@ import json
 import sys
 from pathlib import Path
 
+import checkout  # noqa: F401  (puts the checkout on sys.path)
 from absl import app, flags, logging
 
-CHECKOUT = str(Path(__file__).resolve().parent.parent)
-if CHECKOUT not in sys.path:
-    sys.path.insert(0, CHECKOUT)  # runs where the package is not installed, too
-
-from facenhance_jax import terminal  # noqa: E402
-from facenhance_jax.data import clip_dataset, folder_dataset_builder, layout, mug_dataset_builder, splits  # noqa: E402
-from facenhance_jax.errors import InputError  # noqa: E402
+from facenhance_jax import terminal
+from facenhance_jax.data import clip_dataset, folder_dataset_builder, layout, mug_dataset_builder, splits
+from facenhance_jax.errors import InputError
 
 BUILDERS = {"mug": mug_dataset_builder.Mug, "folder": folder_dataset_builder.Folder}
 

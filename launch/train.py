@@ -7,12 +7,9 @@ Cloud TPU slice, or with --coordinator=HOST:PORT --num_processes=N --process_id=
 import sys
 from pathlib import Path
 
+import checkout  # noqa: F401  (puts the checkout on sys.path)
 from absl import app, flags, logging
 from ml_collections import config_flags
-
-CHECKOUT = str(Path(__file__).resolve().parent.parent)
-if CHECKOUT not in sys.path:
-    sys.path.insert(0, CHECKOUT)  # configs import each other, and are in no package
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "configs/NAME.py, or configs/NAME.py:variant", lock_config=True

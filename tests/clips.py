@@ -42,7 +42,7 @@ def write_clip(path: Path, frames: np.ndarray, fps: Fraction | float | int = 25)
     return path
 
 
-def means(clip: media.Clip) -> list[int]:
+def means(clip: media.ClipFile) -> list[int]:
     return [round(float(frame.mean())) for frame in clip]
 
 

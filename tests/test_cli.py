@@ -41,7 +41,7 @@ class Enlarger:
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch):
     """A folder with a photo and a clip of 20 frames, n-th of value 8 n, and the stand-in for every model."""
     monkeypatch.setattr(facenhance_jax.enhancer.Enhancer, "load", lambda path=None: Enlarger())
     monkeypatch.chdir(tmp_path)
@@ -62,7 +62,7 @@ def refusal(capfd, status: int) -> str:
     return err.removeprefix("facenhance: ").strip()
 
 
-def test_enhance_writes_every_frame_and_says_so(place, capfd):
+def test_enhance_writes_every_frame_and_says_so(folder, capfd):
     assert enhance("--steps", "4", "--seed", "7") == 0
     out, err = capfd.readouterr()
     assert re.fullmatch(r"wrote out: 20 frames in \d+\.\d s, \d+\.\d frames/s\n", out)
@@ -73,12 +73,12 @@ def test_enhance_writes_every_frame_and_says_so(place, capfd):
     assert sorted(os.listdir()) == ["clip.npy", "out", "photo.png"]
 
 
-def test_noise_is_drawn_anew_where_that_is_asked_for(place):
+def test_noise_is_drawn_anew_where_that_is_asked_for(folder):
     assert enhance("--fresh-noise", "--seed", "3") == 0
     assert next(iter(media.open_clip("out")))[0, 0].tolist() == [8, 3, False]
 
 
-def test_defaults_and_any_size_in(place, capfd):
+def test_defaults_and_any_size_in(folder, capfd):
     with media.open_writer("clip.gif", 20) as writer:
         for value in (40, 80):
             frame = np.full((40, 60, 3), value, np.uint8)
@@ -96,7 +96,7 @@ def test_defaults_and_any_size_in(place, capfd):
     assert np.abs(frames[:, 12, 1, 0] - [50, 70]).max() <= 2
 
 
-def test_strip_shows_eight_frames_spread_over_the_clip(place, capfd):
+def test_strip_shows_eight_frames_spread_over_the_clip(folder, capfd):
     assert enhance("--strip", "strip.png") == 0
     *_, before_last, last = capfd.readouterr().out.splitlines()
     assert before_last == "wrote strip.png: photo, low-res and enhanced, 8 frames" and last.startswith("wrote out: 20")
@@ -120,7 +120,7 @@ def test_kept_frames_are_few_and_spread(seen, stride):
     assert len(shown) == min(seen, 8) and shown[0] == 0 and shown[-1] == kept._items[-1][0]
 
 
-def test_a_damaged_clip_is_told(place, capfd):
+def test_a_damaged_clip_is_told(folder, capfd):
     noise = np.random.default_rng(0).integers(0, 256, (30, 64, 64, 3), np.uint8)
     with media.open_writer("clip.mp4", 25) as writer:
         for frame in noise:
@@ -154,7 +154,7 @@ def test_a_damaged_clip_is_told(place, capfd):
         ("--speed", "9", "unrecognized arguments: --speed 9"),
     ],
 )
-def test_bad_input(place, capfd, monkeypatch, option, value, reason):
+def test_bad_input(folder, capfd, monkeypatch, option, value, reason):
     loads = []
     monkeypatch.setattr(facenhance_jax.enhancer.Enhancer, "load", lambda path=None: loads.append(path) or Enlarger())
     Image.new("RGB", (63, 63)).save("small.png")
@@ -169,7 +169,7 @@ def test_bad_input(place, capfd, monkeypatch, option, value, reason):
     assert len(loads) == (value == "1001")  # all else is known before the model is loaded
 
 
-def test_extract_cuts_the_face_out_of_the_clip_first(place, capfd):
+def test_extract_cuts_the_face_out_of_the_clip_first(folder, capfd):
     frames, _ = synthetic.draw_clip(synthetic.draw_subject(7, 5), "happiness", 0, 3, 208)
     frames[1] = 0
     np.save("video.npy", frames)
@@ -182,12 +182,12 @@ def test_extract_cuts_the_face_out_of_the_clip_first(place, capfd):
         np.testing.assert_array_equal(enhanced[1::3, 1::3], faces.low_frame(frame, landmarks, 8) // 2 + 50)
 
 
-def test_extract_comes_after_the_steps_are_known_to_be_good(place, capfd, monkeypatch):
+def test_extract_comes_after_the_steps_are_known_to_be_good(folder, capfd, monkeypatch):
     monkeypatch.setattr(tracking, "track", lambda frames, name: pytest.fail("the clip was searched for nothing"))
     assert "1001 are too many" in refusal(capfd, enhance("--extract", "--steps", "1001"))
 
 
-def test_extract_without_a_face(place, capfd):
+def test_extract_without_a_face(folder, capfd):
     assert enhance("--extract") == 2
     out, err = capfd.readouterr()
     assert out == "" and "facenhance: clip.npy: no face was found in any of its 20 frames" in err.splitlines()[-1]
@@ -199,13 +199,13 @@ def test_bad_commands(capfd, arguments):
     assert "see facenhance" in refusal(capfd, cli.main(arguments))
 
 
-def test_the_output_may_not_replace_the_clip(place, capfd):
+def test_the_output_may_not_replace_the_clip(folder, capfd):
     with media.open_writer("clip.gif", 25) as writer:
         writer.write(np.zeros((8, 8, 3), np.uint8))
     assert "clip.gif: is also an input" in refusal(capfd, enhance(low="clip.gif", output="./clip.gif"))
 
 
-def test_a_bad_model_comes_before_any_output(place, capfd, monkeypatch):
+def test_a_bad_model_comes_before_any_output(folder, capfd, monkeypatch):
     def load(path=None):
         raise InputError(f"{path}: no such model")
 
@@ -215,7 +215,7 @@ def test_a_bad_model_comes_before_any_output(place, capfd, monkeypatch):
 
 
 @pytest.mark.parametrize(("raised", "status"), [(InputError("clip: bad"), 2), (KeyboardInterrupt(), 130)])
-def test_a_failure_halfway_leaves_nothing(place, capfd, monkeypatch, raised, status):
+def test_a_failure_halfway_leaves_nothing(folder, capfd, monkeypatch, raised, status):
     def stream(self, frames, identity, **_):
         next(iter(frames))
         yield np.zeros((24, 24, 3), np.uint8)
@@ -228,7 +228,7 @@ def test_a_failure_halfway_leaves_nothing(place, capfd, monkeypatch, raised, sta
     assert sorted(os.listdir()) == ["clip.npy", "photo.png"]
 
 
-def test_our_own_faults_keep_their_traceback(place, monkeypatch):
+def test_our_own_faults_keep_their_traceback(folder, monkeypatch):
     monkeypatch.setattr(facenhance_jax.enhancer.Enhancer, "load", lambda path=None: None)
     with pytest.raises(AttributeError):
         enhance()

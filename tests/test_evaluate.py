@@ -12,7 +12,7 @@ DATA = "drawn (synthetic) faces"
 
 
 FAKE = """
-import dataclasses, runpy, sys, types
+import dataclasses, os, runpy, sys, types
 import numpy as np
 from facenhance_jax import methods
 from facenhance_jax.enhancer import Enhancer
@@ -27,6 +27,7 @@ methods.Enhanced = Fake
 sampling = types.SimpleNamespace(steps=8)
 Enhancer.load = staticmethod(lambda path: types.SimpleNamespace(size=64, low_size=64, sampling=sampling))
 sys.argv = sys.argv[1:]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))  # as Python does for a program
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 

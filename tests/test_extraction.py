@@ -24,7 +24,7 @@ def drawn() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -39,7 +39,7 @@ def extract(*arguments: str, video: str = "clip.mp4", output: str = "low.mp4") -
     return cli.main(["extract", "--video", video, "--output", output, *arguments])
 
 
-def test_the_clip_is_cut_by_the_landmarks_that_are_written(place, drawn, capfd):
+def test_the_clip_is_cut_by_the_landmarks_that_are_written(folder, drawn, capfd):
     frames, points = drawn
     write_clip(Path("clip"), blanked(frames, 3, 4))
     assert extract("--landmarks", "points.npy", video="clip", output="low") == 0
@@ -62,7 +62,7 @@ def test_the_clip_is_cut_by_the_landmarks_that_are_written(place, drawn, capfd):
     np.testing.assert_allclose(found[3], (2 * found[2] + found[5]) / 3, atol=1e-3)
 
 
-def test_a_video_keeps_its_speed_and_the_preview_shows_what_was_written(place, drawn, capfd):
+def test_a_video_keeps_its_speed_and_the_preview_shows_what_was_written(folder, drawn, capfd):
     write_clip(Path("clip.mp4"), drawn[0], Fraction(30000, 1001))
     assert extract("--preview", "look.png") == 0
     assert sorted(os.listdir()) == ["clip.mp4", "look.png", "low.mp4"]
@@ -79,7 +79,7 @@ def test_a_video_keeps_its_speed_and_the_preview_shows_what_was_written(place, d
         assert 60 < (original == extraction.DOT).all(-1).sum() < 68 * 16
 
 
-def test_two_people_are_told(place, drawn, capfd):
+def test_two_people_are_told(folder, drawn, capfd):
     pair = np.concatenate([drawn[0][0], drawn[0][0]], 1)
     Image.fromarray(pair).save("clip.png")
     assert extract(video="clip.png") == 0
@@ -104,19 +104,19 @@ def test_two_people_are_told(place, drawn, capfd):
         (["--output", "/"], "/: the folder holds other things"),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_nothing(place, capfd, arguments, reason):
+def test_bad_input_is_one_line_and_leaves_nothing(folder, capfd, arguments, reason):
     np.save("clip.npy", np.zeros((7, 64, 64, 3), np.uint8))
     write_clip(Path("frames"), np.zeros((7, 64, 64, 3), np.uint8))
-    before = sorted(map(str, place.rglob("*")))
+    before = sorted(map(str, folder.rglob("*")))
     assert extract("--landmarks", "points.npy", *arguments, video="frames") == 2
     out, err = capfd.readouterr()
     *progress, line = err.strip().splitlines()
     assert line.startswith(f"facenhance: {reason}") and "Traceback" not in err and out == ""
     assert all("finding the face" in text for text in progress)
-    assert sorted(map(str, place.rglob("*"))) == before
+    assert sorted(map(str, folder.rglob("*"))) == before
 
 
-def test_a_long_gap_is_refused_before_anything_is_written(place, drawn, capfd):
+def test_a_long_gap_is_refused_before_anything_is_written(folder, drawn, capfd):
     np.save("clip.npy", blanked(drawn[0], 2, 3, 4, 5, 6, 7))
     assert extract("--landmarks", "points.npy", video="clip.npy") == 2
     out, err = capfd.readouterr()
@@ -124,7 +124,7 @@ def test_a_long_gap_is_refused_before_anything_is_written(place, drawn, capfd):
     assert out == "" and os.listdir() == ["clip.npy"]
 
 
-def test_without_dlib_one_line_says_what_to_install(place, capfd, monkeypatch):
+def test_without_dlib_one_line_says_what_to_install(folder, capfd, monkeypatch):
     monkeypatch.setattr(tracking, "_dlib_models", tracking._dlib_models.__wrapped__)
     monkeypatch.setitem(sys.modules, "dlib", None)
     np.save("clip.npy", np.zeros((1, 64, 64, 3), np.uint8))
@@ -138,11 +138,11 @@ def test_without_dlib_one_line_says_what_to_install(place, capfd, monkeypatch):
     [("low.mp4", "low.preview.png"), ("a/b.c.gif", "a/b.c.preview.png"), ("a/low/", "a/low.preview.png")],
 )
 def test_a_preview_goes_beside_the_output(output, preview):
-    assert extraction.preview_place(output) == Path(preview)
+    assert extraction.preview_path(output) == Path(preview)
 
 
-def test_even_a_nameless_folder_has_a_preview(place):
-    assert extraction.preview_place(".") == place.parent / f"{place.name}.preview.png"
+def test_even_a_nameless_folder_has_a_preview(folder):
+    assert extraction.preview_path(".") == folder.parent / f"{folder.name}.preview.png"
 
 
 @pytest.mark.parametrize(

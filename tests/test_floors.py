@@ -7,6 +7,7 @@ PACKAGE = Path(__file__).parents[1] / "facenhance_jax"
 FLOORS = {
     0.0: "facenhance_jax data metrics errors",
     0.2: "pixels terminal hardware dlib_models metrics.weights media.drawing media.pictures",
+    0.3: "media.video",
     0.4: "distributed diffusion checkpoints parallel media.reading media.writing",
     0.5: "compile_cache metrics.frames metrics.identity metrics.motion metrics.landmarks metrics.i3d",
     0.55: "metrics.fvd",

@@ -3,6 +3,8 @@
 import os
 import resource
 import struct
+import subprocess
+import sys
 import zlib
 from fractions import Fraction
 from pathlib import Path
@@ -73,6 +75,18 @@ def test_gif_of_a_few_colours_is_exact(tmp_path):
     clip = media.open_clip(write_clip(tmp_path / "out.gif", frames))
     assert clip.fps == 25
     np.testing.assert_array_equal(np.stack(list(clip)), frames)
+
+
+def test_gif_keeps_equal_frames_and_the_time_of_each(tmp_path):
+    path = write_clip(tmp_path / "out.gif", levels(2).repeat(3, 0), 30)
+    clip = media.open_clip(path)
+    assert (clip.fps, means(clip)) == (30, [10, 10, 10, 14, 14, 14])
+    durations = []
+    with Image.open(path) as image:
+        for index in range(image.n_frames):
+            image.seek(index)
+            durations.append(image.info["duration"])
+    assert durations == [30, 40, 30, 30, 40, 30]  # ms
 
 
 def test_fast_gif_is_slowed_to_what_viewers_show(tmp_path):
@@ -210,7 +224,7 @@ def test_frames_must_fit(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_places_that_cannot_be_written(tmp_path):
+def test_paths_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "full").mkdir()
     (tmp_path / "full/notes.txt").touch()
@@ -224,6 +238,37 @@ def test_places_that_cannot_be_written(tmp_path):
     assert "cannot be written" in refusal(media.check_output, tmp_path / ("x" * 300 + "/out.mp4"))
     assert sorted(os.listdir(tmp_path)) == ["file", "full"]
     assert [media.check_output(tmp_path / name) for name in ("a.mp4", "a.GIF", "a")] == [".mp4", ".gif", ""]
+
+
+WITHOUT_AV = """
+import sys
+
+sys.modules["av"] = None  # as if it were not installed
+from facenhance_jax import media
+from facenhance_jax.errors import InputError
+
+with media.open_writer("out.gif", 25) as writer:
+    for frame in media.open_clip("frames"):
+        writer.write(frame)
+for use, path in ((media.open_clip, "clip.mp4"), (media.check_output, "out.mp4")):
+    try:
+        use(path)
+    except InputError as error:
+        print(error)
+"""
+
+
+def test_without_pyav_only_videos_are_refused(tmp_path):
+    write_clip(tmp_path / "frames", levels(3))
+    write_clip(tmp_path / "clip.mp4", levels(3))
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_AV], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    needs = "videos need PyAV, which is not installed; pip install av, or use a gif or pictures"
+    assert (done.stdout, done.stderr) == (f"clip.mp4: {needs}\nout.mp4: {needs}\n", "")
+    assert sorted(os.listdir(tmp_path)) == ["clip.mp4", "frames", "out.gif"]
+    assert means(media.open_clip(tmp_path / "out.gif")) == [10, 14, 18]
 
 
 def test_write_png(tmp_path):

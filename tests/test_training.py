@@ -286,7 +286,7 @@ def test_tensorboard_gets_the_same_scalars_and_the_pictures(tmp_path):
     "command, flags, says",
     [
         (["launch/train.py"], ["--config=configs/none.py", "--workdir=x"], "No such file or directory"),
-        (["-m", "launch.train"], ["--config=configs/demo.py", "--workdir=x", "--config.train.sede=1"], "seed"),
+        (["launch/train.py"], ["--config=configs/demo.py", "--workdir=x", "--config.train.sede=1"], "seed"),
         (["launch/train.py"], ["--config=configs/demo.py"], "--workdir must have a value"),
         (["launch/train.py"], ["--config=configs/demo.py", "--workdir=x", "--config.run.steps=many"], "'many'"),
     ],

@@ -43,7 +43,7 @@ from jaxtyping import UInt8
 
 from facenhance_jax.data.layout import EXPRESSIONS, NEUTRAL, VIDEO_SUFFIXES
 from facenhance_jax.errors import InputError
-from facenhance_jax.media import Clip, open_clip
+from facenhance_jax.media import ClipFile, open_clip
 from facenhance_jax.media.reading import FRAME_SUFFIXES
 from facenhance_jax.pixels import resize
 
@@ -252,7 +252,7 @@ def _found(directory: Path, inside: bool = False) -> Iterator[Path]:
             yield from _found(path, inside=True)
 
 
-def _boxes(opened: Clip, tile: tuple[int, int] | None) -> list[tuple[int, int, int]]:
+def _boxes(opened: ClipFile, tile: tuple[int, int] | None) -> list[tuple[int, int, int]]:
     """The squares (top, left, side) of each picture of a file that are a clip's frames."""
     path, height, width = opened.path, opened.height, opened.width
     size = f"{width}x{height} pixels"

@@ -2,11 +2,11 @@
 
 from facenhance_jax.media.drawing import strip
 from facenhance_jax.media.pictures import read_photo
-from facenhance_jax.media.reading import Clip, open_clip
+from facenhance_jax.media.reading import ClipFile, open_clip
 from facenhance_jax.media.writing import ClipWriter, check_output, open_writer, write_array, write_png
 
 __all__ = [
-    "Clip",
+    "ClipFile",
     "ClipWriter",
     "check_output",
     "open_clip",

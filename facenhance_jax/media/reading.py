@@ -7,12 +7,12 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-import av
 import numpy as np
 from jaxtyping import Num, UInt8
 from PIL import Image
 
 from facenhance_jax.errors import InputError
+from facenhance_jax.media import video
 from facenhance_jax.media.pictures import (
     FORMATS,
     NotAPicture,
@@ -28,12 +28,10 @@ MOST_FRAMES = 100_000  # 66 minutes at 25 frames/s
 USUAL_FPS = Fraction(25)  # of what carries no speed of its own
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 MOVING_FORMATS = ("GIF", "WEBP", "PNG")
-# Without the lists a text file named clip.mp4 ("ffconcat version 1.0 ...") would open other files.
-VIDEO_OPTIONS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi", "protocol_whitelist": "file"}
 
 
 @dataclass(frozen=True)
-class Clip:
+class ClipFile:
     """A clip on disk: iterate it for its frames, uint8 RGB [H, W, 3], as often as you like.
 
     Each iteration opens the file anew and holds one frame at a time. InputError is raised while iterating if the
@@ -65,7 +63,7 @@ class Clip:
             self.notes.append(note)
 
 
-def open_clip(path: Path | str) -> Clip:
+def open_clip(path: Path | str) -> ClipFile:
     """Opens a clip and reads its first frame, so that what cannot be read is known at once.
 
     `path` is a video (mp4, mov, webm, mkv, avi: every frame once, turned as its rotation says, fps the average), a gif,
@@ -73,8 +71,8 @@ def open_clip(path: Path | str) -> Clip:
     png or bmp frames (in natural order), or an .npy array, uint8 or float, [N, H, W, 3] or [N, H, W]. Floats lie in
     [0, 1], or in [-1, 1] if any is negative. What a file is, its bytes decide, .npy and folders apart.
 
-    Raises InputError if it is none of these, empty, cut short before its first frame, without frames, or over
-    36 Mpx a frame or 100,000 frames.
+    Raises InputError if it is none of these, empty, cut short before its first frame, without frames, over 36 Mpx a
+    frame or 100,000 frames, or a video and PyAV is not installed.
     """
     path = Path(path)
     if path.is_dir():
@@ -91,7 +89,7 @@ def open_clip(path: Path | str) -> Clip:
     first = next(read(), None)
     if first is None:
         raise InputError(f"{path}: no frame could be read; the file is cut short, damaged or without frames")
-    return Clip(path, fps, count, first.shape[0], first.shape[1], read)
+    return ClipFile(path, fps, count, first.shape[0], first.shape[1], read)
 
 
 _Opened = tuple[Callable[[], Iterator[UInt8[np.ndarray, "h w 3"]]], Fraction, int | None]  # reader, fps, count
@@ -102,53 +100,9 @@ def _check_count(path: Path, count: int) -> None:
         raise InputError(f"{path}: more than {MOST_FRAMES} frames; cut it into shorter clips")
 
 
-# Videos
-
-
-def _video(path: Path) -> av.container.InputContainer:
-    name = f"file:{path}"  # without the prefix a name such as "http:x" would not be a file's
-    try:
-        try:
-            return av.open(name, options=dict(VIDEO_OPTIONS))
-        except UnicodeDecodeError:  # PyAV before 19 insists on a title in UTF-8; 19 does not know the argument
-            return av.open(name, options=dict(VIDEO_OPTIONS), metadata_errors="ignore")
-    except av.error.FFmpegError:
-        raise InputError(
-            f"{path}: not a clip, or cut short; give mp4, mov, webm, mkv, avi, gif, webp, a picture, a folder or .npy"
-        ) from None
-
-
 def _open_video(path: Path) -> _Opened:
-    with _video(path) as container:
-        if not container.streams.video:
-            raise InputError(f"{path}: no video was found in the file; it is cut short or holds only sound")
-        stream = container.streams.video[0]
-        check_pixels(path, stream.width, stream.height, MOST_PIXELS)
-        rate = stream.average_rate or stream.guessed_rate or USUAL_FPS
-        fps = Fraction(rate.numerator, rate.denominator)  # PyAV 19 has a class of its own for rates
-        return partial(_video_frames, path), fps, stream.frames or None
-
-
-def _video_frames(path: Path) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    with _video(path) as container:
-        for frame in _decoded(container):
-            check_pixels(path, frame.width, frame.height, MOST_PIXELS)
-            upright = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))  # counterclockwise both
-            yield np.ascontiguousarray(upright)
-
-
-def _decoded(container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
-    """The frames that decode. Damaged packets are left out: the clip's count tells how many frames are missing."""
-    packets = container.demux(video=0)
-    while True:
-        try:
-            packet = next(packets, None)
-            if packet is None:
-                return
-            frames = packet.decode()
-        except av.error.FFmpegError:
-            continue  # an error of the file itself ends `packets`, so this ends too
-        yield from frames
+    fps, count = video.header(path, MOST_PIXELS)
+    return partial(video.frames, path, MOST_PIXELS), fps or USUAL_FPS, count
 
 
 # Pictures that move, and pictures that do not

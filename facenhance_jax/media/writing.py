@@ -1,4 +1,4 @@
-"""Clips and pictures out: written beside their place under another name, and moved there once they are whole."""
+"""Clips and pictures out: written next to their path under another name, and renamed once they are whole."""
 
 import math
 import os
@@ -11,46 +11,48 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import GifImagePlugin, Image
 
 from facenhance_jax.errors import InputError
+from facenhance_jax.media import video
 
 FOLDER = ""  # stands for "a folder of PNG frames" among suffixes
 CLIP_SUFFIXES = (".mp4", ".gif", FOLDER)
 FRAME_NAME = "frame_{:06d}.png"
 FRAME_PATTERN = re.compile(r"frame_\d{6,}\.png")
 PALETTE_FRAMES = 32  # spread over the clip, whose colours make a gif's palette
+UNCHANGED = np.uint8(255)  # a gif's transparent colour: the pixel stays as it is in the frame before
 
 
 def check_output(path: Path | str, suffixes: Sequence[str] = CLIP_SUFFIXES) -> str:
     """Finds out, before any work is done, whether `path` can be written; leaves nothing behind.
 
     Returns the suffix, "" for a folder (a name without suffix or ending in a slash, or a folder that is there). Raises
-    InputError if the suffix is not one of `suffixes`, the parent is missing or unwritable, or a folder is there that
-    holds other things than an earlier run's frames.
+    InputError if the suffix is not one of `suffixes`, if it is .mp4 and PyAV is not installed, if the parent is missing
+    or unwritable, or if a folder is there that holds other things than an earlier run's frames.
     """
     try:
         return _check_output(path, suffixes)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
 
 
 def _check_output(path: Path | str, suffixes: Sequence[str]) -> str:
-    place = Path(path)
-    is_folder = str(path).endswith(("/", os.sep)) or place.is_dir()
-    suffix = FOLDER if is_folder else place.suffix.lower()
+    ends_in_slash, path = str(path).endswith(("/", os.sep)), Path(path)
+    suffix = FOLDER if ends_in_slash or path.is_dir() else path.suffix.lower()
     if suffix not in suffixes:
         known = ", ".join(known or "a folder" for known in suffixes)
         raise InputError(f"{path}: cannot write {suffix or 'a folder'} here; choose {known}")
-    if suffix == FOLDER and place.is_dir():
-        if not all(FRAME_PATTERN.fullmatch(name) for name in os.listdir(place)):
+    if suffix == ".mp4":
+        video.check_installed(path)
+    if suffix == FOLDER and path.is_dir():
+        if not all(FRAME_PATTERN.fullmatch(name) for name in os.listdir(path)):
             raise InputError(f"{path}: the folder holds other things than frames; choose a new or an empty one")
-    elif suffix == FOLDER and place.exists():
+    elif suffix == FOLDER and path.exists():
         raise InputError(f"{path}: a file of that name is in the way; choose another name, or .mp4 or .gif")
-    parent = place.resolve().parent
+    parent = path.resolve().parent
     if not parent.is_dir():
         raise InputError(f"{path}: the folder {parent} does not exist; make it first")
     with tempfile.TemporaryFile(dir=parent):  # the one sure way to learn that files can be made there
@@ -60,16 +62,16 @@ def _check_output(path: Path | str, suffixes: Sequence[str]) -> str:
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
     """Gives a name beside `path` to write to. On a clean exit that replaces `path`, else it is removed."""
-    place = Path(path).resolve()
-    part, old = (place.with_name(f".{uuid.uuid4().hex}.{end}") for end in ("part", "old"))
+    path = Path(path).resolve()
+    part, old = (path.with_name(f".{uuid.uuid4().hex}.{end}") for end in ("part", "old"))
     try:
         yield part
-        if place.is_dir():  # a folder cannot be replaced in one move
-            place.rename(old)
-        part.replace(place)
+        if path.is_dir():  # a folder cannot be replaced in one move
+            path.rename(old)
+        part.replace(path)
     finally:
-        if old.exists() and not place.exists():
-            old.rename(place)
+        if old.exists() and not path.exists():
+            old.rename(path)
         shutil.rmtree(old, ignore_errors=True)
         if part.is_dir():
             shutil.rmtree(part)
@@ -107,7 +109,8 @@ def open_writer(path: Path | str, fps: Fraction | float | int) -> Iterator["Clip
     """
     suffix = check_output(path)
     with replacing(path) as part:
-        encoder = {".mp4": _Mp4, ".gif": _Gif, FOLDER: _Folder}[suffix](part, Fraction(fps).limit_denominator(1001))
+        kind = {".mp4": video.Mp4, ".gif": _Gif, FOLDER: _Folder}[suffix]
+        encoder = kind(part, Fraction(fps).limit_denominator(1001))
         writer = ClipWriter(path, encoder)
         try:
             yield writer
@@ -119,7 +122,7 @@ def open_writer(path: Path | str, fps: Fraction | float | int) -> Iterator["Clip
 class ClipWriter:
     """Takes a clip's frames one by one; made by `open_writer`."""
 
-    def __init__(self, path: Path | str, encoder: "_Mp4 | _Gif | _Folder"):
+    def __init__(self, path: Path | str, encoder: "video.Mp4 | _Gif | _Folder"):
         self.path = path
         self.count = 0  # frames written so far
         self._encoder = encoder
@@ -149,45 +152,22 @@ class ClipWriter:
         """What the system refuses, such as space on a full disk, a person has to mend."""
         try:
             yield
-        except (OSError, av.error.FFmpegError) as error:
+        except OSError as error:
             raise InputError(f"{self.path}: could not be written ({error.strerror})") from error
-
-
-class _Mp4:
-    even = True  # yuv420p halves both sides
-
-    def __init__(self, part: Path, fps: Fraction):
-        self._container = av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"})
-        self._stream = self._container.add_stream("libx264", rate=fps, options={"crf": "16"})
-        self._stream.pix_fmt = "yuv420p"
-
-    def add(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
-        if not self._stream.codec_context.is_open:
-            self._stream.height, self._stream.width, _ = frame.shape
-        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-
-    def finish(self) -> None:
-        self._container.mux(self._stream.encode())
-        self._container.close()
-
-    def close(self) -> None:
-        self._container.close()
 
 
 class _Gif:
     """One palette for all frames: far faster than a palette for each, and it does not flicker.
 
-    The palette needs colours from the whole clip, so the frames wait, raw, in a nameless file beside the output.
+    The palette needs colours from the whole clip, so the frames wait, raw, in a nameless file next to the output. They
+    are written one by one: Pillow's `save` would hold all of them in memory, and merge frames that are equal.
     """
 
     even = False
 
     def __init__(self, part: Path, fps: Fraction):
-        self._container = av.open(str(part), "w", format="gif")
-        self._stream = self._container.add_stream("gif", rate=100)
-        self._stream.pix_fmt = "pal8"
-        self._stream.codec_context.time_base = Fraction(1, 100)  # gif counts hundredths of a second
-        self._interval = max(100 / fps, Fraction(2))  # viewers slow anything shorter down to a tenth of a second
+        self._part = part
+        self._interval = max(100 / fps, Fraction(2))  # 1/100 s; viewers slow anything shorter down to a tenth
         self._waiting = tempfile.TemporaryFile(dir=part.parent)
         self._shape = None
         self._count = 0
@@ -204,31 +184,28 @@ class _Gif:
 
     def finish(self) -> None:
         sampled = np.linspace(0, self._count - 1, min(self._count, PALETTE_FRAMES))
-        palette = _palette(np.concatenate([self._frame(round(place))[::2, ::2] for place in sampled]))
-        colours = np.array(palette.getpalette(), np.uint8).reshape(-1, 3)
-        argb = np.full((256, 4), 255, np.uint8)
-        argb[: len(colours), 1:] = colours
-        self._stream.height, self._stream.width, _ = self._shape
-        for index in range(self._count):
-            indices = Image.fromarray(self._frame(index)).quantize(palette=palette, dither=Image.Dither.NONE)
-            self._encode(av.VideoFrame.from_ndarray((np.asarray(indices), argb), format="pal8"), index)
-        self._container.mux(self._stream.encode())
-        self._container.close()
-
-    def _encode(self, picture: av.VideoFrame, index: int) -> None:
-        start, end = round(index * self._interval), round((index + 1) * self._interval)
-        picture.time_base, picture.pts = Fraction(1, 100), start
-        for packet in self._stream.encode(picture):
-            packet.duration = end - start  # the last one's cannot be told from the next one's start
-            self._container.mux(packet)
+        palette = _palette(np.concatenate([self._frame(round(index))[::2, ::2] for index in sampled]))
+        screen = Image.new("P", (self._shape[1], self._shape[0]))
+        screen.putpalette((palette.getpalette() + [0] * 768)[:768])
+        previous = UNCHANGED  # which no pixel of the first frame is
+        with self._part.open("wb") as file:
+            file.writelines(GifImagePlugin.getheader(screen, info={"loop": 0})[0])  # 0: for ever
+            for index in range(self._count):
+                picture = Image.fromarray(self._frame(index)).quantize(palette=palette, dither=Image.Dither.NONE)
+                indices = np.asarray(picture)
+                changes = Image.fromarray(np.where(indices == previous, UNCHANGED, indices))
+                start, end = round(index * self._interval), round((index + 1) * self._interval)
+                shown = {"duration": 10 * (end - start), "transparency": int(UNCHANGED)}
+                file.writelines(GifImagePlugin.getdata(changes, **shown))
+                previous = indices
+            file.write(b";")
 
     def close(self) -> None:
         self._waiting.close()
-        self._container.close()
 
 
 def _palette(pixels: UInt8[np.ndarray, "h w 3"]) -> Image.Image:
-    """The 256 colours for `pixels`, as a palettised picture, which is how Pillow takes a palette.
+    """The 255 colours for `pixels`, as a palettised picture, which is how Pillow takes a palette.
 
     A colour (4 levels a channel taken as one) counts by the square root of how often it occurs. Counted plainly, large
     dark backgrounds leave lips without reds: 29 dB on red pixels of filmed faces against 36 dB, and 1 dB less overall.
@@ -238,7 +215,7 @@ def _palette(pixels: UInt8[np.ndarray, "h w 3"]) -> Image.Image:
     sums = [np.bincount(cells.ravel(), weights=flat[:, channel]) for channel in range(3)]
     colours = np.round(np.stack(sums, axis=-1) / counts[:, None]).astype(np.uint8)
     weighted = np.repeat(colours, np.ceil(np.sqrt(counts)).astype(int), axis=0)
-    return Image.fromarray(weighted[None]).quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=1)
+    return Image.fromarray(weighted[None]).quantize(int(UNCHANGED), method=Image.Quantize.MEDIANCUT, kmeans=1)
 
 
 class _Folder:

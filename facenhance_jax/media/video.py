@@ -1,0 +1,98 @@
+"""Videos in and out by PyAV. Nothing else of `media` needs it: without it only videos are refused."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from facenhance_jax.errors import InputError
+from facenhance_jax.media.pictures import check_pixels
+
+try:
+    import av
+except ImportError:
+    av = None
+
+# Without the lists a text file named clip.mp4 ("ffconcat version 1.0 ...") would open other files.
+READING = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi", "protocol_whitelist": "file"}
+
+
+def check_installed(path: Path | str) -> None:
+    """Raises InputError if PyAV, which the video `path` needs, is not installed."""
+    if av is None:
+        raise InputError(f"{path}: videos need PyAV, which is not installed; pip install av, or use a gif or pictures")
+
+
+def header(path: Path, most_pixels: int) -> tuple[Fraction | None, int | None]:
+    """The frames/s (the average) and the number of frames, each None if the file does not say.
+
+    Raises InputError if the file is no video, has no pictures, or has frames of more than `most_pixels`.
+    """
+    with _opened(path) as container:
+        if not container.streams.video:
+            raise InputError(f"{path}: no video was found in the file; it is cut short or holds only sound")
+        stream = container.streams.video[0]
+        check_pixels(path, stream.width, stream.height, most_pixels)
+        rate = stream.average_rate or stream.guessed_rate
+        fps = Fraction(rate.numerator, rate.denominator) if rate else None  # PyAV 19 has a class of its own for rates
+        return fps, stream.frames or None
+
+
+def frames(path: Path, most_pixels: int) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """The frames, turned as the file's rotation says. Raises InputError if one has more than `most_pixels`.
+
+    Damaged packets are left out: the number of frames in the header tells how many are missing.
+    """
+    with _opened(path) as container:
+        packets = container.demux(video=0)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                decoded = packet.decode()
+            except av.error.FFmpegError:
+                continue  # an error of the file itself ends `packets`, so this ends too
+            for frame in decoded:
+                check_pixels(path, frame.width, frame.height, most_pixels)
+                upright = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))  # counterclockwise
+                yield np.ascontiguousarray(upright)
+
+
+def _opened(path: Path) -> "av.container.InputContainer":
+    check_installed(path)
+    name = f"file:{path}"  # without the prefix a name such as "http:x" would not be a file's
+    try:
+        try:
+            return av.open(name, options=dict(READING))
+        except UnicodeDecodeError:  # PyAV before 19 insists on a title in UTF-8; 19 does not know the argument
+            return av.open(name, options=dict(READING), metadata_errors="ignore")
+    except av.error.FFmpegError:
+        raise InputError(
+            f"{path}: not a clip, or cut short; give mp4, mov, webm, mkv, avi, gif, webp, a picture, a folder or .npy"
+        ) from None
+
+
+class Mp4:
+    """Writes H.264, yuv420p, to `part`, frame by frame. Raises OSError if the disk is full."""
+
+    even = True  # yuv420p halves both sides
+
+    def __init__(self, part: Path, fps: Fraction):
+        self._container = av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"})
+        self._stream = self._container.add_stream("libx264", rate=fps, options={"crf": "16"})
+        self._stream.pix_fmt = "yuv420p"
+
+    def add(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
+        if not self._stream.codec_context.is_open:
+            self._stream.height, self._stream.width, _ = frame.shape
+        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+
+    def finish(self) -> None:
+        self._container.mux(self._stream.encode())
+        self._container.close()
+
+    def close(self) -> None:
+        self._container.close()
