@@ -133,7 +133,7 @@ class Scorer:
         if "expression" in about:
             about["expression"] = {"extractor": "dlib's 68 points (their training data exclude commercial use)"}
         if "fvd" in about:
-            about["fvd"] = {k: v for k, v in self.protocol.describe(0).items() if k != "n"}
+            about["fvd"] = self.protocol.describe()
         return about
 
     def reference(self, clip: EvaluationClip) -> Reference:

@@ -58,56 +58,7 @@ class ClipIdentity:
 
     acd: float  # mean L2 between the features of consecutive frames
     acd_i: float  # mean L2 between each frame's features and the photo's
-    frames: int
-    missing: int  # frames in which no face was found; they are in both means
-
-    @property
-    def missing_share(self) -> float:
-        return self.missing / self.frames
-
-
-@dataclass(frozen=True)
-class MeanIdentity:
-    """Means over clips, each of the same weight."""
-
-    acd: float
-    acd_i: float
-    clips: int  # in the means
-    faceless_clips: int  # not in the means: no face in any of their frames
-    frames: int  # of all clips, those without a face included
-    missing: int  # frames in which no face was found, of all clips
-
-    @property
-    def missing_share(self) -> float:
-        return self.missing / self.frames
-
-
-class IdentityMean:
-    """Adds up clips one at a time and keeps none."""
-
-    def __init__(self):
-        self._acd = self._acd_i = 0.0
-        self._clips = self._faceless_clips = self._frames = self._missing = 0
-
-    def add(self, clip: ClipIdentity) -> None:
-        self._acd += clip.acd
-        self._acd_i += clip.acd_i
-        self._clips += 1
-        self._frames += clip.frames
-        self._missing += clip.missing
-
-    def add_faceless(self, frames: int) -> None:
-        """Counts a clip of so many frames for which `describe` raised NoFaceError."""
-        self._faceless_clips += 1
-        self._frames += frames
-        self._missing += frames
-
-    def result(self) -> MeanIdentity:
-        """The means so far. Raises InputError if no clip with a face was added."""
-        if not self._clips:
-            raise InputError(f"ACD: none of {self._faceless_clips} clips shows a face; give clips that do")
-        acd, acd_i = self._acd / self._clips, self._acd_i / self._clips
-        return MeanIdentity(acd, acd_i, self._clips, self._faceless_clips, self._frames, self._missing)
+    missing_share: float  # of the frames, those in which no face was found; they are in both means
 
 
 def extractor() -> Extractor:
@@ -157,7 +108,7 @@ def compare(clip: Features, photo: Float64[np.ndarray, "128"], name: str | Path)
         raise InputError(f"{name}: one frame; ACD compares consecutive ones: give a clip of at least 2")
     acd = np.linalg.norm(np.diff(clip.vectors, axis=0), axis=1).mean()
     acd_i = np.linalg.norm(clip.vectors - photo, axis=1).mean()
-    return ClipIdentity(float(acd), float(acd_i), count, len(clip.missing))
+    return ClipIdentity(float(acd), float(acd_i), len(clip.missing) / count)
 
 
 def _filled(boxes: Sequence[Box | None]) -> list[Box]:
