@@ -1,6 +1,6 @@
-"""Methods of making the frames of a clip: the model, and the two baselines that belong in every table.
+"""Methods that make a clip's frames: the model, the two baselines that belong in every table, and the real frames.
 
-A method takes a batch of clips of one length and gives each one's frames.
+A method takes a batch of clips of one length and size, and returns the frames of each.
 """
 
 import functools
@@ -27,18 +27,18 @@ Made = UInt8[np.ndarray, "b n h w 3"]
 
 @runtime_checkable
 class Method(Protocol):
-    """Attributes: `name` for a person, `key` for files, `steps` of the sampler (None where there is none)."""
+    """Attributes: `name` in tables, `key` in file names, `steps` of the sampler (None for all but models)."""
 
     name: str
     key: str
     steps: int | None
 
     def describe(self) -> dict[str, Any]:
-        """What the frames depend on beside the clip."""
+        """What the frames depend on, apart from the clip; it goes into method.json and the row of results.json."""
         ...
 
     def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
-        """The frames of a batch, and the seconds that making them took."""
+        """The frames of a batch, and the seconds that it took to make them."""
         ...
 
 
@@ -55,7 +55,7 @@ class PhotoCopied:
 
 
 class Upsampled:
-    """The low-res frames, brought to the real ones' size as `pixels.resize` does: bicubic."""
+    """The low-res frames, enlarged to the size of the real ones (bicubic)."""
 
     name, key, steps = "low-res upsampled", "upsampled", None
 
@@ -67,7 +67,7 @@ class Upsampled:
 
 
 class RealFrames:
-    """The real frames themselves: what there is to reach."""
+    """The real frames themselves, for the row "real" of the tables."""
 
     name, key, steps = "real", "real", None
 
@@ -81,8 +81,8 @@ class RealFrames:
 class Enhanced:
     """A model's frames, for all clips of a batch at once.
 
-    The noise is each clip's own as `Enhancer` draws it; so the frames are its frames, but
-    for sums that are added up in another order: single pixels differ by a grey level.
+    Each clip gets the noise that `Enhancer` gives it. The frames are those of `Enhancer.enhance`, except that a batch
+    adds up sums in another order, so that single pixels differ by one grey level.
     """
 
     def __init__(
@@ -97,13 +97,13 @@ class Enhanced:
         name: str = "enhanced",
         key: str = "",
     ):
-        """`batch`: clips that are enhanced at once. Raises InputError for steps that the model cannot take."""
+        """`batch`: how many clips are enhanced at once. Raises InputError for steps that the model cannot take."""
         self.denoiser, self.params, self.steps, self.batch, self.seed = denoiser, params, steps, batch, seed
         self.shared_noise = shared_noise
         self.name, self.key = name, key or f"enhanced-{steps}"
         options = dict(denoiser=denoiser, plan=build.plan(denoiser, steps), shared_noise=shared_noise)
         chunk = functools.partial(recurrence.enhance_chunk, **options)
-        # A batch axis of 1 within, as `Enhancer` has it: the noise of a whole batch would be other noise.
+        # Each clip is a batch of 1, as in `Enhancer`: noise that is drawn for a whole batch would be other noise.
         each = jax.vmap(lambda *clip: chunk(*clip)[1], in_axes=(None, 0, 0, 0, None, None, None, 0))
         self._jitted, self._programs = jax.jit(each), {}
 
@@ -116,7 +116,7 @@ class Enhanced:
         }
 
     def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
-        filled = [*clips, *[clips[-1]] * (self.batch - len(clips))]  # one shape, so one program
+        filled = [*clips, *[clips[-1]] * (self.batch - len(clips))]  # one shape: one program
         low, identity = np.stack([clip.low for clip in filled])[:, :, None], np.stack([c.identity for c in filled])
         self._check(low, identity)
         place = np.stack([find_face(clip.low[0], clip.identity) for clip in filled])[:, None]
