@@ -1,6 +1,6 @@
-"""The clips that a model is judged on: drawn people, a prepared data set's, or what a light generator wrote.
+"""The clips that a model is evaluated on: drawn people, a prepared data set's clips, or a generator's.
 
-A set is a sequence of `EvaluationClip`s, each made when it is asked for and not kept. `describe()` says what is in it.
+A set is a sequence of `EvaluationClip`s; each is made when it is asked for, and not kept in memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,16 +25,16 @@ _DRAWN = {"data": DRAWN_FACES, "drawn": True, "face": "convex hull of the drawn 
 
 @dataclass(frozen=True)
 class EvaluationClip:
-    """What the enhancer gets (low, identity), what it should give (real), and where the face is in that."""
+    """A method's input (low, identity), the frames that it should make (real), and where the face is in those."""
 
     subject: str
     expression: str
-    take: str  # may be ""
+    take: str  # "" where there is one only
     real: UInt8[np.ndarray, "n h w 3"]
     identity: UInt8[np.ndarray, "h w 3"]
     low: UInt8[np.ndarray, "n l l 3"]
     face: Bool[np.ndarray, "n h w"]
-    real_low: UInt8[np.ndarray, "n l l 3"] | None = None  # the real clip's low-res frames, where `low` is a generator's
+    real_low: UInt8[np.ndarray, "n l l 3"] | None = None  # the real clip's low-res frames if `low` is a generator's
 
     @property
     def name(self) -> str:
@@ -44,7 +44,7 @@ class EvaluationClip:
 
 @runtime_checkable
 class ClipSet(Protocol):
-    """Clips of one length and size."""
+    """Clips of one length (`frames`) and size (the side of the real frames, pixels)."""
 
     frames: int
     size: int
@@ -54,7 +54,7 @@ class ClipSet(Protocol):
     def __getitem__(self, index: int) -> EvaluationClip: ...
 
     def describe(self) -> dict[str, Any]:
-        """What the set is, for the record."""
+        """What is in the set, as `settings` of results.json (see `results`)."""
         ...
 
 
@@ -94,9 +94,9 @@ class Drawn:
 class Prepared:
     """The clips of a split of a data set that launch/prepare.py wrote, with all their frames.
 
-    The face is the convex hull of the mean face's landmarks, laid on the record's `place`, the same in every frame: the
-    records hold no landmarks, and a region that is searched for would depend on what is installed.
-    Raises InputError where there is no such data set, or it does not say where faces are.
+    The records hold no landmarks, and a search for them would depend on what is installed. So the face is the convex
+    hull of the mean face's landmarks, put where the record's `place` says, in every frame of a clip.
+    Raises InputError where there is no such data set, or its records have no `place`.
     """
 
     def __init__(self, directory: Path | str, split: str = "test"):
@@ -105,7 +105,7 @@ class Prepared:
         if not len(self.records):
             raise InputError(f"{directory}: no clips in split {split}; prepare a data set that has some")
         if "place" not in self.records[0]:
-            raise InputError(f"{directory}: does not say where faces are; prepare it anew")
+            raise InputError(f"{directory}: does not say where the faces are; prepare it again")
         self.frames = len(self.records[0]["high"])
         self.size = decode_image(self.records[0]["identity"], directory).shape[0]
 
@@ -114,18 +114,17 @@ class Prepared:
 
     def __getitem__(self, index: int) -> EvaluationClip:
         record = self.records[index]
-        subject, session, expression, take = self.words(index)
+        subject, session, expression, take = self.labels(index)
         name = f"{self.directory}, record {index}"
         real, low = (np.stack([decode_image(data, name) for data in record[field]]) for field in ("high", "low"))
         identity = decode_image(record["identity"], name)
         face = np.broadcast_to(_placed_face(record["place"].decode(), self.size), real.shape[:3])
         return EvaluationClip(subject, expression, "/".join(filter(None, (session, take))), real, identity, low, face)
 
-    def words(self, index: int) -> tuple[str, str, str, str]:
+    def labels(self, index: int) -> tuple[str, str, str, str]:
         """A record's subject, session, expression and take."""
         record = self.records[index]
-        subject, session, expression, take = (record[w].decode() for w in ("subject", "session", "expression", "take"))
-        return subject, session, expression, take
+        return tuple(record[name].decode() for name in ("subject", "session", "expression", "take"))
 
     def describe(self) -> dict[str, Any]:
         drawn = self.records.drawn
@@ -138,11 +137,11 @@ class Prepared:
 
 
 class Generated:
-    """A generator's clips in place of the low-res frames, each beside the real clip of its subject and expression.
+    """A generator's clips as the low-res frames, each paired with the real clip of its subject and expression.
 
-    Without a data set these are drawn, as long as the first generated clip. Of several takes of a person's expression
-    the one of the generated clip's name counts, else the first. Raises InputError for a clip without a pair, and, when
-    it is asked for, for one that is not as long as its pair.
+    The real clips are those of `data`; without it they are drawn, as long as the first generated clip. If `data` has
+    several takes, the one that the generated clip names is its pair, or else the first.
+    Raises InputError for a generated clip without a pair, and from indexing for one that is not as long as its pair.
     """
 
     def __init__(self, directory: Path | str, layout_name: str, model_size: int, data: Prepared | None = None):
@@ -154,7 +153,7 @@ class Generated:
         self.pairs = [self._pair(clip, pairs) for clip in self.made]
 
     def _pair(self, clip: generated.GeneratedClip, pairs: dict) -> Any:
-        """Where the real clip is: a record's index, or who is to be drawn."""
+        """The real clip: a record's index, or the subject and expression to draw."""
         if self.data is None:
             if not clip.subject.isdecimal() or clip.expression not in layout.EXPRESSIONS:
                 raise InputError(
@@ -176,7 +175,9 @@ class Generated:
         clip, pair = self.made[index], self.pairs[index]
         low = clip.frames()
         if len(low) != self.frames:
-            raise InputError(f"{clip.file}: {len(low)} frames, but its pair has {self.frames}; cut them alike")
+            raise InputError(
+                f"{clip.file}: {len(low)} frames, but its real clip has {self.frames}; cut both to one length"
+            )
         if self.data is None:
             real = draw(*pair, frames=self.frames, size=self.size, low_size=low.shape[1])
         else:
@@ -191,14 +192,14 @@ class Generated:
 
 
 class Before:
-    """Generated clips before they are enhanced, against the real clips as their generator should have made them.
+    """Generated clips before they are enhanced, compared with the real low-res frames.
 
-    Both are 64x64, aligned faces on black, and brought to the enhanced clips' size for all metrics (bicubic): `real` is
-    the real low-res frames, `face` where these are not black.
+    Both are aligned faces on black, 64x64, and enlarged (bicubic) to the enhanced clips' size, so that all metrics are
+    computed at one size. `real` is the real low-res frames, `face` is where these are not black.
     """
 
     def __init__(self, clips: ClipSet):
-        """`clips`: generated ones, or some of them."""
+        """`clips`: a `Generated`, or a `Spread` of one."""
         self.clips, self.frames, self.size = clips, clips.frames, clips.size
 
     def __len__(self) -> int:
@@ -211,12 +212,12 @@ class Before:
         return replace(clip, real=real, face=face)
 
     def describe(self) -> dict[str, Any]:
-        about = {"against": "the real low-res frames, enlarged alike", "face": "where those are not black"}
+        about = {"against": "the real low-res frames, both enlarged", "face": "where those are not black"}
         return {**self.clips.describe(), **about}
 
 
 class Spread:
-    """`count` clips of a set, spread evenly over it."""
+    """`count` clips of a set, evenly spread over it."""
 
     def __init__(self, clips: ClipSet, count: int):
         self.clips, self.frames, self.size = clips, clips.frames, clips.size
@@ -236,20 +237,20 @@ def _takes(data: Prepared) -> Iterator[tuple[tuple[str, str], dict[str, int]]]:
     """((subject, expression), {take: record}) of a data set."""
     found: dict[tuple[str, str], dict[str, int]] = {}
     for index in range(len(data)):
-        subject, _, expression, take = data.words(index)
+        subject, _, expression, take = data.labels(index)
         found.setdefault((subject, expression), {}).setdefault(take, index)
     yield from found.items()
 
 
 def _placed_face(place: str, size: int) -> Bool[np.ndarray, "1 s s"]:
-    """The mean face on the square "left top side" of a photo, pixels."""
+    """The hull of the mean face in the square `place` of a photo: "left top side" in pixels."""
     left, top, side = map(float, place.split())
-    points = (faces.mean_shape() + 0.5) * (side / 64) - 0.5 + [left, top]  # pixel centres are at halves here
+    points = (faces.mean_shape() + 0.5) * (side / 64) - 0.5 + [left, top]  # `place` counts from pixel corners
     return faces.hull_mask(points, size)[None] > 0
 
 
 def _resized(masks: Bool[np.ndarray, "n h h"], size: int) -> Bool[np.ndarray, "n s s"]:
-    """True where more than half of a pixel's area was."""
+    """True where more than half of the new pixel was."""
     if masks.shape[1] == size:
         return masks
     how = cv2.INTER_AREA if masks.shape[1] > size else cv2.INTER_LINEAR

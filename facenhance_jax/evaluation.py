@@ -1,6 +1,6 @@
-"""An evaluation: every clip of a set, as every method makes it, is scored against the real one.
+"""An evaluation: every method makes every clip of a set, and the frames are compared with the real ones.
 
-All that comes of it is in one folder; `results` says what lies there.
+All results are in one folder; `results` describes it.
 """
 
 from collections.abc import Sequence
@@ -22,18 +22,25 @@ WORST = ("psnr", "ssim", "face_psnr", "temporal", "acd_i", "landmarks")  # the w
 
 
 class Evaluation:
-    """Scores clips into a folder; where the folder holds a part of the scores, only the others are computed.
+    """Scores clips into a folder; scores that are already there are not computed again.
 
-    Clips go through in batches that are always the same, so a run that was killed and goes on ends with the numbers
-    that it would have had.
+    The batches are always the same clips, so a run that was killed and is started again ends with the same numbers.
     """
 
     def __init__(
         self, folder: Path | str, clips: ClipSet, scorer: Scorer, methods: Sequence[Method], *, batch: int, shown: str
     ):
-        """`batch`: clips that are made at once. `shown`: the key of the method whose frames are kept.
+        """
+        Args:
+          folder: made if it is not there.
+          clips: the set.
+          scorer: for clips of the set's length and size.
+          methods: without the real frames; those are always scored.
+          batch: how many clips a method makes at once.
+          shown: the key of the method whose frames are kept.
 
-        Raises InputError where the folder cannot be written, or was begun with other settings or methods.
+        Raises:
+          InputError: where the folder cannot be written, or was begun with other settings or methods.
         """
         self.folder, self.clips, self.scorer = Folder(folder), clips, scorer
         self.methods, self.batch, self.shown = [*methods, RealFrames()], batch, shown
@@ -85,10 +92,10 @@ class Evaluation:
         made: UInt8[np.ndarray, "b n h w 3"],
         scores: Sequence[Score],
     ) -> None:
-        """Keeps the frames of this batch's clips that are worth it so far, and removes what no longer is."""
+        """Keeps the frames of this batch that `_chosen` wants so far, and removes those that it no longer wants."""
         before = dict(enumerate(self.folder.scores(self.shown, range(indices[0]))))
         now = zip(indices, clips, scores, strict=True)
-        kept = chosen(before | {i: {"expression": clip.expression, "numbers": s.numbers} for i, clip, s in now})
+        kept = _chosen(before | {i: {"expression": clip.expression, "numbers": s.numbers} for i, clip, s in now})
         for index, clip, frames in zip(indices, clips, made, strict=True):
             if index in kept:
                 self.folder.keep(index, clip, frames)
@@ -109,12 +116,12 @@ class Evaluation:
             "rows": rows,
             "kept": [
                 {"clip": shown[index]["clip"], "file": self.folder.kept(index), "why": why, "method": self.shown}
-                for index, why in sorted(chosen(shown).items())
+                for index, why in sorted(_chosen(shown).items())
             ],
         }
 
 
-def chosen(scores: dict[int, dict[str, Any]]) -> dict[int, list[str]]:
+def _chosen(scores: dict[int, dict[str, Any]]) -> dict[int, list[str]]:
     """{clip: why its frames are kept}: the first of each expression, and the worst by each of `WORST`."""
     reasons: dict[int, list[str]] = {}
     seen = set()
@@ -141,7 +148,7 @@ def _check_shapes(clips: Sequence[EvaluationClip]) -> None:
 def _row(
     method: Method, scores: Sequence[dict[str, Any]], real: Sequence[dict[str, Any]], frames: int
 ) -> dict[str, Any]:
-    """A method's row of results.json, of its clips' scores and those of the real clips; each has so many frames."""
+    """A method's row of results.json: `scores` are its clips', `real` the real clips', `frames` is their length."""
     values: dict[str, list[float]] = {}
     absent: dict[str, str] = {}
     for score in scores:
@@ -150,13 +157,13 @@ def _row(
             values.setdefault(name, []).append(value)
     row = {"method": method.name, "key": method.key, "steps": method.steps, "n": len(scores), **method.describe()}
     row |= {name: sum(of_clips) / len(of_clips) for name, of_clips in values.items()}
-    made_features, real_features = _features(scores), _features(real)
-    if made_features is not None and real_features is not None:
-        numbers, without = distances(real_features if scores is real else made_features, real_features)
+    real_features = _features(real)
+    if real_features is not None:
+        numbers, without = distances(None if method.key == RealFrames.key else _features(scores), real_features)
         row, absent = row | numbers, absent | without
     row["clips"] = {name: len(of_clips) for name, of_clips in values.items() if len(of_clips) < len(scores)}
     row["absent"] = absent
-    timed = scores[1:] or scores  # the first clip's times hold the compiling
+    timed = scores[1:] or scores  # the first clip's time includes compiling
     groups = dict.fromkeys(group for score in timed for group in score["took"])
     row["scoring"] = {name: sum(one["took"].get(name, 0.0) for one in timed) / len(timed) / frames for name in groups}
     if method.steps:

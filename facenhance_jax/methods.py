@@ -1,6 +1,6 @@
-"""Methods of making the frames of a clip: the model, and the two baselines that belong in every table.
+"""Methods that make a clip's frames: the model, the two baselines that belong in every table, and the real frames.
 
-A method takes a batch of clips of one length and gives each one's frames.
+A method takes a batch of clips of one length and size, and returns the frames of each.
 """
 
 import hashlib
@@ -25,18 +25,18 @@ Made = UInt8[np.ndarray, "b n h w 3"]
 
 @runtime_checkable
 class Method(Protocol):
-    """Attributes: `name` for a person, `key` for files, `steps` of the sampler (None where there is none)."""
+    """Attributes: `name` in tables, `key` in file names, `steps` of the sampler (None for all but models)."""
 
     name: str
     key: str
     steps: int | None
 
     def describe(self) -> dict[str, Any]:
-        """What the frames depend on beside the clip."""
+        """What the frames depend on, apart from the clip; it goes into method.json and the row of results.json."""
         ...
 
     def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
-        """The frames of a batch, and the seconds that making them took."""
+        """The frames of a batch, and the seconds that it took to make them."""
         ...
 
 
@@ -53,7 +53,7 @@ class PhotoCopied:
 
 
 class Upsampled:
-    """The low-res frames, brought to the real ones' size as `pixels.resize` does: bicubic."""
+    """The low-res frames, enlarged to the size of the real ones (bicubic)."""
 
     name, key, steps = "low-res upsampled", "upsampled", None
 
@@ -65,7 +65,7 @@ class Upsampled:
 
 
 class RealFrames:
-    """The real frames themselves: what there is to reach."""
+    """The real frames themselves, for the row "real" of the tables."""
 
     name, key, steps = "real", "real", None
 
@@ -79,8 +79,8 @@ class RealFrames:
 class Enhanced:
     """A model's frames, for all clips of a batch at once.
 
-    The noise is each clip's own as `Enhancer.enhance` draws it; so the frames are its frames, but for the rounding of
-    sums: single pixels differ by a grey level.
+    The frames are those of `Enhancer.enhance`, except that a batch adds up sums in another order, so that single pixels
+    differ by one grey level.
     """
 
     def __init__(

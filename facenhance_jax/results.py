@@ -1,10 +1,11 @@
-"""The folder of an evaluation: what lies in it, and how it is written and read.
+"""The folder of an evaluation: its format, and how it is written and read.
 
     results.json      format, settings, metrics, extractors, absent, rows, kept: below
     clips.csv         a line for each clip and method: clip, subject, expression, method (a key), steps, then the
                       metrics; blank where a clip has no such number
     settings.json     what the folder was begun with; other settings are refused
-    methods/KEY/      NNNN.json, one clip each, written as it is scored; method.json, what the method's frames depend on
+    methods/KEY/      NNNN.json, the scores of a clip, as soon as they are computed; method.json, what the frames depend
+                      on
     kept/NNNN.npz     frames of a few clips (no pickle), uint8: identity [h, w, 3], low [n, l, l, 3], enhanced and real
                       [n, h, w, 3]; and face, bool [n, h, w]
 
@@ -15,14 +16,15 @@ In results.json:
     metrics     {metric: {label, unit, best: "high" or "low", digits}}
     extractors  what computed acd, expression and fvd, with the SHA-256 of the weights
     absent      {group of metrics: why it was not computed at all}
-    rows        a list, one for each method; the row "real" is the real clips' own: acd, acd_i, and in fvd_half the
-                floor of FVD. Its fields:
-                method (its name), key, steps (null for baselines), n; model (SHA-256) and seed where there is one
+    rows        a list, one for each method and one, "real", for the real clips: acd, acd_i, and as fvd_half the floor
+                of FVD. Fields of a row:
+                method (its name), key, steps (null for baselines), n; of a model also model (SHA-256), seed and
+                shared_noise
                 the metrics: means over the clips that have a value; fvd and fvd_half (see `scores.distances`)
-                clips: {metric: how many clips have it} where they are fewer than n
+                clips: {metric: how many clips have it} where that is fewer than n
                 absent: {metric: why the first clip without it has none}
-                seconds_per_frame of making the frames, without compiling
-                scoring: {group of metrics: seconds a frame}, without the first clip, whose time holds the compiling
+                seconds_per_frame: to make the frames, without compiling
+                scoring: {group of metrics: seconds a frame}, without the first clip, whose time includes compiling
     kept        a list: clip, file, why (a list such as "first of anger", "worst psnr") and method (a key)
 """
 
@@ -51,9 +53,9 @@ class Folder:
         self.path = Path(path)
 
     def begin(self, settings: Mapping[str, Any], methods: Sequence[Method]) -> None:
-        """Makes the folder, or checks that it was begun in the same way.
+        """Makes the folder with settings.json and each method.json; where they are there, compares them.
 
-        Raises InputError where it cannot be written, or settings.json or a method.json there differs.
+        Raises InputError where they differ, or the folder cannot be written.
         """
         try:
             (self.path / "kept").mkdir(parents=True, exist_ok=True)
@@ -68,7 +70,7 @@ class Folder:
         return all(self._score_file(key, index).is_file() for index in indices)
 
     def write_score(self, key: str, index: int, score: Mapping[str, Any]) -> None:
-        """`score`: the fields of `scores.Score`; clip, subject and expression; for a model also seconds."""
+        """`score`: clip, subject, expression, the fields of `scores.Score`, and seconds if the method has steps."""
         _write(self._score_file(key, index), json.dumps(score, allow_nan=False))
 
     def scores(self, key: str, indices: range) -> list[dict[str, Any]]:
@@ -86,13 +88,13 @@ class Folder:
         (self.path / self.kept(index)).unlink(missing_ok=True)
 
     def kept(self, index: int) -> str:
-        """The file of a clip's frames, seen from the folder."""
+        """The file of a clip's frames, relative to the folder."""
         return f"kept/{index:04d}.npz"
 
     def write(
         self, results: Mapping[str, Any], methods: Sequence[Method], scores: Mapping[str, Sequence[Mapping[str, Any]]]
     ) -> None:
-        """Writes results.json, and clips.csv of the scores by method."""
+        """Writes results.json and clips.csv; `scores` are {method's key: the scores of its clips}."""
         _write(self.path / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
         names = [name for name in METRICS if any(name in one["numbers"] for of in scores.values() for one in of)]
         with replacing(self.path / "clips.csv") as part, part.open("w", encoding="utf-8", newline="") as file:
@@ -117,7 +119,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _write_once(file: Path, values: Mapping[str, Any]) -> None:
-    """Writes values that stay; raises InputError with the names of those that differ from a file that is there."""
+    """Writes a file that never changes. Raises InputError with the names of the values that differ from it."""
     if not file.is_file():
         _write(file, json.dumps(values, indent=2) + "\n")
         return

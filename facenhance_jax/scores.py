@@ -1,6 +1,6 @@
-"""What one clip scores: every metric of made frames against the real ones, or why one of them has no value.
+"""The scores of one clip: every metric of a method's frames, compared with the real ones.
 
-A metric that cannot be computed is absent with its reason; it is never a zero or a NaN.
+A metric that cannot be computed is absent, with the reason; it is never a zero or a NaN.
 """
 
 import contextlib
@@ -19,25 +19,25 @@ from facenhance_jax.errors import InputError
 from facenhance_jax.metrics import fvd, i3d, identity, landmarks, motion
 from facenhance_jax.metrics.frames import psnr, ssim
 
-GROUPS = {  # what can be chosen -> what is then computed of each clip
+GROUPS = {  # what can be chosen: what is then computed for each clip
     "psnr": ("psnr", "face_psnr"),
     "ssim": ("ssim", "face_ssim"),
     "temporal": ("temporal",),
     "colour": ("colour_shift", "background_drift"),
     "acd": ("acd",),  # and acd_i, faceless
     "expression": ("landmarks",),  # and those of its parts
-    "fvd": (),  # a set's, not a clip's
+    "fvd": (),  # it belongs to a set, not to a clip
 }
 
 
 @dataclass(frozen=True)
 class Metric:
-    """How a number is called and read: `best` is "high" or "low", `digits` those behind the point."""
+    """How a number is shown."""
 
     label: str
     unit: str
-    best: str
-    digits: int
+    best: str  # "high" or "low"
+    digits: int  # behind the point
 
 
 METRICS = {
@@ -61,35 +61,44 @@ METRICS = {
 
 @dataclass(frozen=True)
 class Score:
-    """A clip's numbers by metric, {metric: why it has none}, I3D's logits where FVD is computed, and {group: seconds
-    that its computing took}."""
+    """A clip's numbers."""
 
-    numbers: dict[str, float] = field(default_factory=dict)
-    absent: dict[str, str] = field(default_factory=dict)
-    features: list[float] | None = None
-    took: dict[str, float] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)  # by metric
+    absent: dict[str, str] = field(default_factory=dict)  # {metric: why it has no number}
+    features: list[float] | None = None  # I3D's 400 logits, if FVD is computed
+    took: dict[str, float] = field(default_factory=dict)  # {group: seconds}
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What is known of a real clip: its own score (ACD and FVD's features), and what made frames are compared to."""
+    """What is computed of a real clip, once for all methods; None where it is not asked for or cannot be computed."""
 
-    score: Score
-    photo: Float64[np.ndarray, "128"] | None
-    points: Float[np.ndarray, "n 68 2"] | None
+    score: Score  # of the real frames themselves: ACD, and the features for FVD
+    photo: Float64[np.ndarray, "128"] | None  # the photo's features for ACD-I
+    points: Float[np.ndarray, "n 68 2"] | None  # landmarks, pixels; NaN in frames without a face
 
 
 class Scorer:
-    """Computes the chosen groups of metrics; those that cannot be computed at all are in `absent` with the reason.
+    """Computes the chosen groups of metrics, for clips of one length and size.
 
-    Without `groups` all are computed that can be. `protocol` says which part of the clips FVD compares; without it all
-    their frames at their own size. Raises InputError for a group that is asked for by name and does not exist, or
-    cannot be computed: a missing extra, or clips that are too short.
+    Attributes:
+      absent: {group: why it is not computed}.
     """
 
     def __init__(
         self, frames: int, size: int, groups: Sequence[str] | None = None, protocol: fvd.Protocol | None = None
     ):
+        """
+        Args:
+          frames: of each clip.
+          size: side of the frames, pixels.
+          groups: keys of `GROUPS`; without them, all that can be computed.
+          protocol: the frames and size that FVD compares; without it, the clips' own.
+
+        Raises:
+          InputError: for a group in `groups` that does not exist, or cannot be computed because an extra is not
+            installed or the clips are too short.
+        """
         for group in groups or ():
             if group not in GROUPS:
                 raise InputError(f"metrics: {group} is none of {', '.join(GROUPS)}")
@@ -120,12 +129,13 @@ class Scorer:
             self.protocol = self.protocol or fvd.Protocol(self.frames, self.size)
             if self.frames < self.protocol.frames:
                 raise InputError(
-                    f"fvd: clips of {self.frames} frames; this preset takes {self.protocol.frames} of each"
+                    f"fvd: clips of {self.frames} frames; this preset takes {self.protocol.frames} of each: draw or "
+                    f"prepare them with --frames={self.protocol.frames}"
                 )
             self._i3d = i3d.load()
 
     def describe(self) -> dict[str, Any]:
-        """Which metrics, and what computed those that depend on an extractor."""
+        """{group: {}}, with the extractor and its weights for the groups that depend on one."""
         about: dict[str, Any] = {group: {} for group in self._active}
         if "acd" in about:
             made_by = identity.extractor()
@@ -133,11 +143,11 @@ class Scorer:
         if "expression" in about:
             about["expression"] = {"extractor": "dlib's 68 points (their training data exclude commercial use)"}
         if "fvd" in about:
-            about["fvd"] = {k: v for k, v in self.protocol.describe(0).items() if k != "n"}
+            about["fvd"] = self.protocol.describe()
         return about
 
     def reference(self, clip: EvaluationClip) -> Reference:
-        """Looks at a clip's real frames and photo, once for all methods."""
+        """Scores a clip's real frames, and computes what all methods are compared with."""
         numbers, absent, took, photo, points = {}, {}, {}, None, None
         if "acd" in self._active:
             with _reason(absent, "acd"), _timed(took, "acd"):
@@ -149,7 +159,7 @@ class Scorer:
         return Reference(Score(numbers, absent, self._features(clip.real, clip.name, took), took), photo, points)
 
     def score(self, frames: UInt8[np.ndarray, "n h w 3"], clip: EvaluationClip, reference: Reference) -> Score:
-        """Scores made frames. Raises InputError where their size or number is not the real ones'."""
+        """Scores a method's frames. Raises InputError where their size or number is not that of the real ones."""
         if frames.shape != clip.real.shape:
             raise InputError(f"{clip.name}: made frames are {frames.shape[:3]}, real ones {clip.real.shape[:3]}")
         compute: dict[str, Callable[[], dict[str, float]]] = {
@@ -183,16 +193,18 @@ class Scorer:
 
 
 def distances(
-    made: Float32[np.ndarray, "n d"], real: Float32[np.ndarray, "n d"]
+    made: Float32[np.ndarray, "n d"] | None, real: Float32[np.ndarray, "n d"]
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """FVD of a set of clips, and fvd_half, that of half of them to the other half's real ones (see `fvd.halves`).
+    """fvd, the distance of a set's features to those of the real clips; and fvd_half, the same between one half of the
+    set and the real clips of the other half (see `fvd.halves`).
 
-    For the real clips themselves it is fvd_half alone: FVD's floor at half of n. What there are too few clips for is in
-    the second dictionary, with the reason.
+    `made` is None for the real clips themselves: they have fvd_half alone, the floor of FVD at half of n. The second
+    dictionary says why there is no distance: too few clips.
     """
     numbers, absent = {}, {}
-    sets = {} if made is real else {"fvd": (made, real)}
-    for name, (first, second) in {**sets, "fvd_half": (fvd.halves(made)[1], fvd.halves(real)[0])}.items():
+    pairs = {} if made is None else {"fvd": (made, real)}
+    pairs["fvd_half"] = fvd.halves(real if made is None else made)[1], fvd.halves(real)[0]
+    for name, (first, second) in pairs.items():
         try:
             numbers[name] = fvd.frechet_distance(first, second)
         except InputError as error:
@@ -211,7 +223,7 @@ def _reason(absent: dict[str, str], name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _timed(took: dict[str, float], group: str) -> Iterator[None]:
-    """Adds the seconds."""
+    """Adds the seconds that the block takes."""
     start = time.perf_counter()
     try:
         yield
@@ -220,10 +232,10 @@ def _timed(took: dict[str, float], group: str) -> Iterator[None]:
 
 
 def _face(clip: EvaluationClip) -> np.ndarray:
-    """Where the face is. Raises InputError for a frame without it, but for the border that SSIM leaves out."""
-    seen = clip.face[:, 5:-5, 5:-5].any(axis=(1, 2))
+    """Where the face is. Raises InputError for a frame that does not show it."""
+    seen = clip.face[:, 5:-5, 5:-5].any(axis=(1, 2))  # without the border that SSIM leaves out
     if not seen.all():
-        raise InputError(f"{clip.name}: the face lies outside frame {int(seen.argmin())}; find it anew")
+        raise InputError(f"{clip.name}: the face lies outside frame {int(seen.argmin())}; leave the clip out")
     return clip.face
 
 
@@ -244,7 +256,7 @@ def _landmarks(frames: np.ndarray, real: Float[np.ndarray, "n 68 2"], name: str)
 
 
 def _points(frames: UInt8[np.ndarray, "n h w 3"], name: str) -> Float[np.ndarray, "n 68 2"]:
-    """Landmarks of each frame, NaN where none were found; a clip that stands still is searched once."""
+    """Landmarks of each frame, NaN where none were found; of equal frames only the first is searched."""
     still = bool((frames == frames[:1]).all())
     track = tracking.track(frames[:1] if still else frames, name)
     points = track.landmarks.copy()

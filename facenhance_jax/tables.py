@@ -1,4 +1,4 @@
-"""An evaluation's results (see `results`) as tables: for a terminal, and as Markdown beside the paper's own numbers."""
+"""An evaluation's results (see `results`) as tables: for a terminal, and as Markdown with the paper's numbers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,10 +10,10 @@ BLOCKS = (
 )
 PAPER = ("fvd", "psnr", "ssim", "acd", "acd_i")  # the paper's columns
 PAPER_HEADS = ["", "frames x size", "data", "FVD", "PSNR", "SSIM", "ACD", "ACD-I"]
-Published = tuple[str, ...]  # as printed there, in that order; "" where there is none
+Published = tuple[str, ...]  # as the paper prints them, in the order of `PAPER`; "" where there is none
 
-# Published numbers, of FacEnhance on MUG's test set: from the paper, not measured here.
-TABLE1: dict[str, tuple[str, Published, Published]] = {  # by layout: the system's name, before and after
+# Published numbers on MUG's test set: from the paper, not measured here.
+TABLE1: dict[str, tuple[str, Published, Published]] = {  # by layout: the system's name, then before and after
     "videogan": ("VideoGAN", ("712.55", "22.30", ".83", ".09", ".73"), ("91.31", "30.88", ".94", ".01", ".09")),
     "imaginator": ("ImaGINator", ("2205.26", "20.29", ".85", ".08", ".29"), ("111.99", "30.27", ".93", ".01", ".05")),
     "motiongan": ("MotionGAN", ("654.98", "23.96", ".89", ".011", ".29"), ("167.01", "31.08", ".95", ".010", ".11")),
@@ -35,13 +35,13 @@ TABLE3: tuple[tuple[str, Published], ...] = (
 
 
 def label(row: Mapping[str, Any]) -> str:
-    """A row of results.json for a person, such as "enhanced, 8 steps"."""
+    """The name of a row of results.json, such as "enhanced, 8 steps"."""
     steps = row["steps"]
     return row["method"] if steps is None else f"{row['method']}, {steps} step{'s' * (steps > 1)}"
 
 
 def text(results: Mapping[str, Any]) -> str:
-    """All numbers for a terminal; "-" where there is none, with the reasons at the end."""
+    """All numbers, for a terminal; "-" where there is none, and the reasons at the end."""
     rows, metrics = results["rows"], results["metrics"]
     chosen = ([name for name in block if any(name in row for row in rows)] for block in BLOCKS)
     blocks = [aligned(rows, names, metrics) + "\n" for names in chosen if names]
@@ -49,7 +49,7 @@ def text(results: Mapping[str, Any]) -> str:
 
 
 def aligned(rows: Sequence[Mapping[str, Any]], names: Sequence[str], metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """Columns of the metrics `names` for a terminal; `metrics` as in results.json."""
+    """A table for a terminal with a column for each of `names`; `rows` and `metrics` as in results.json."""
     width = max(len(label(row)) for row in rows)
     lines = [" " * width + "".join(f"{_head(metrics, name):>12}" for name in names)]
     for row in rows:
@@ -58,7 +58,7 @@ def aligned(rows: Sequence[Mapping[str, Any]], names: Sequence[str], metrics: Ma
 
 
 def notes(results: Mapping[str, Any]) -> list[str]:
-    """What the numbers are of, and why some are missing."""
+    """What the numbers were measured on, and why some are missing."""
     settings = results["settings"]
     size = f"{settings['size']} x {settings['size']}"
     lines = [f"{settings['n']} clips of {settings['frames']} frames, {size}: {settings['data']}."]
@@ -66,8 +66,8 @@ def notes(results: Mapping[str, Any]) -> list[str]:
         lines.append(f"Low-res frames: {settings['generator']}.")
     if "fvd" in results["extractors"]:
         lines.append(
-            f"FVD: {fvd_protocol(results)}; FVD/2: half of the clips to the other half's real ones, whose own is the "
-            "floor. Only equal n, frames and size compare."
+            f"FVD: {fvd_protocol(results)}. FVD/2: one half of the clips compared with the real clips of the other "
+            'half; the row "real" has its floor. Compare FVD only at equal n, frames and size.'
         )
     if "acd" in results["extractors"]:
         lines.append(f"ACD, ACD-I: {results['extractors']['acd']['extractor']}.")
@@ -80,14 +80,14 @@ def notes(results: Mapping[str, Any]) -> list[str]:
 
 
 def fvd_protocol(results: Mapping[str, Any]) -> str:
-    """For example "n 26, 40 frames, 128 x 128, stride 1": of the clips that were compared."""
+    """What FVD was computed on, for example "n 26, 40 frames, 128 x 128, stride 1"."""
     about = results["extractors"]["fvd"]
     size, count = about["size"], results["settings"]["n"]
     return f"n {count}, {about['frames']} frames, {size} x {size}, stride {about['stride']}"
 
 
 def scoring(results: Mapping[str, Any]) -> str:
-    """What scoring takes beside enhancing, the real frames' share included; "" where that was not timed."""
+    """How long scoring a clip and its real frames takes, compared with enhancing it; "" if that was not timed."""
     made = next((row for row in results["rows"] if row["steps"]), {})
     real = next((row for row in results["rows"] if row["key"] == "real"), {})
     of_real = real.get("scoring", {})
@@ -108,9 +108,9 @@ def everything(results: Mapping[str, Any]) -> str:
 
 
 def before_after(before: Mapping[str, Any], after: Mapping[str, Any], layout: str) -> str:
-    """Table 1: a generator's frames before and after they are enhanced, and the paper's numbers for that system.
+    """Table 1: a generator's frames before and after they are enhanced, with the paper's numbers for that system.
 
-    `before` is an evaluation of `clip_sets.Before`: 64x64, against the real low-res frames, both enlarged (bicubic).
+    `before` is an evaluation of `clip_sets.Before`.
     """
     rows = []
     if layout in TABLE1:
@@ -130,17 +130,17 @@ def before_after(before: Mapping[str, Any], after: Mapping[str, Any], layout: st
 
 
 def against_published(results: Mapping[str, Any]) -> str:
-    """Table 2: the paper's, on MUG, and ours, each with frames and size."""
+    """Table 2: the paper's numbers, on MUG, and ours."""
     return _markdown(PAPER_HEADS, beside_published(results))
 
 
 def beside_published(results: Mapping[str, Any]) -> list[list[str]]:
-    """Its rows; the columns are `PAPER_HEADS`."""
+    """The rows of Table 2; the columns are `PAPER_HEADS`."""
     return _beside([[name, clips, "MUG, published", *numbers] for name, clips, numbers in TABLE2], results)
 
 
 def ablations(results: Mapping[str, Any]) -> str:
-    """Table 3: the paper's, on MUG, and ours."""
+    """Table 3: the paper's numbers, on MUG, and ours."""
     published = [[name, "32 x 192", "MUG, published", *numbers] for name, numbers in TABLE3]
     return _markdown(PAPER_HEADS, _beside(published, results))
 

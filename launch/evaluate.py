@@ -1,10 +1,14 @@
-"""Scores a model on clips it has not seen: python launch/evaluate.py --output=DIR [--model=DIR] [--data=DIR].
+"""Scores a model on clips that it has not seen.
 
-`--data` is what launch/prepare.py wrote, or drawn: people drawn for that alone. `--steps=1,2,4,8` gives a curve.
-`--fvd=lfdm --frames=40` compares 40 frames at 128 px, as LFDM's published FVD does.
-`--generated=DIR --layout=NAME` takes a generator's clips for the low-res frames and scores them before and after.
-DIR gets results.json, clips.csv, tables.md and the frames of a few clips (see `facenhance_jax.results`); run again, it
-goes on.
+    python launch/evaluate.py --output=DIR [--model=DIR] [--data=DIR]
+
+`--data` is a folder that launch/prepare.py wrote, or "drawn": people who are in no training set.
+`--steps=1,2,4,8` gives a curve.
+`--fvd=lfdm` computes FVD on 40 frames at 128 px, as LFDM's published FVD is. The clips need at least 40 frames: draw
+them with `--frames=40`, or prepare the data set with `launch/prepare.py --frames=40`.
+`--generated=DIR --layout=NAME` takes a generator's clips as the low-res frames, and scores them before and after.
+The output folder gets results.json, clips.csv, tables.md and the frames of a few clips (see `facenhance_jax.results`).
+An evaluation that was stopped goes on when it is run again.
 """
 
 from pathlib import Path
@@ -23,7 +27,7 @@ _MODEL = flags.DEFINE_string("model", "package", "a released model, a training r
 _DATA = flags.DEFINE_string("data", "drawn", "a prepared data set's folder, or drawn")
 _SPLIT = flags.DEFINE_string("split", "test", "of the data set: train, test or all")
 _SUBJECTS = flags.DEFINE_string("subjects", HELD_OUT, "ids of the subjects to draw, first-last")
-_FRAMES = flags.DEFINE_integer("frames", 24, "frames of a drawn clip", lower_bound=1)
+_FRAMES = flags.DEFINE_integer("frames", 24, "frames of a drawn clip; a prepared data set has its own", lower_bound=1)
 _GENERATED = flags.DEFINE_string("generated", "", "folder of a generator's clips, in place of the low-res frames")
 _LAYOUT = flags.DEFINE_string("layout", "folder", "of --generated: videogan, imaginator, motiongan, fevgan or folder")
 _CLIPS = flags.DEFINE_integer("clips", 0, "take so many, spread evenly; 0 for all", lower_bound=0)
@@ -34,10 +38,14 @@ _FRESH = flags.DEFINE_bool(
 )
 _METRICS = flags.DEFINE_list("metrics", [], f"of {', '.join(scores.GROUPS)}; without it, all that can be computed")
 _FVD = flags.DEFINE_enum(
-    "fvd", "own", ["own", *fvd.PRESETS], "frames and size for FVD: the clips' own, or those of published numbers"
+    "fvd",
+    "own",
+    ["own", *fvd.PRESETS],
+    "frames and size for FVD: the clips' own, or those of published numbers: facenhance (32 x 192) or lfdm (40 x 128); "
+    "the clips need as many frames: set --frames here for drawn ones, and in launch/prepare.py for prepared ones",
 )
 _BATCH = flags.DEFINE_integer("batch", 4, "clips enhanced at once", lower_bound=1)
-_OUTPUT = flags.DEFINE_string("output", None, "folder to write, or one that is to go on", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "folder to write, or to go on with", required=True)
 
 
 def subjects(text: str) -> range:
@@ -49,7 +57,7 @@ def subjects(text: str) -> range:
 
 
 def steps() -> list[int]:
-    """The numbers of steps, each once."""
+    """The numbers of --steps, without repeats."""
     for text in _STEPS.value:
         if not text.strip().isdecimal():
             raise InputError(f"--steps {','.join(_STEPS.value)}: not whole numbers; write them like 1,2,4,8")
@@ -68,7 +76,7 @@ def clip_set(model: Enhancer) -> clip_sets.ClipSet:
 
 
 def evaluate() -> None:
-    """Everything that the flags ask for, on disk and on the terminal."""
+    """Evaluates what the flags ask for; writes the results and prints them."""
     output, counts = Path(_OUTPUT.value), steps()
     subjects(_SUBJECTS.value)
     if output.suffix:
@@ -98,7 +106,7 @@ def evaluate() -> None:
 
 
 def main(_: list[str]) -> None:
-    logging.set_verbosity(logging.ERROR)  # TFDS warns of what is not its own
+    logging.set_verbosity(logging.ERROR)  # TFDS warns about other packages
     with terminal.refusing():
         evaluate()
 

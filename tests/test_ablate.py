@@ -1,4 +1,4 @@
-"""The variants of Table 3: that they are trained alike, and differ in what they are named by."""
+"""The variants of Table 3: that they are trained in the same way, and differ only in what they are named by."""
 
 import importlib.util
 import sys

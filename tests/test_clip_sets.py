@@ -93,7 +93,7 @@ def test_a_data_set_without_clips_or_places_is_refused(prepared):
         prepared()
     placeless = record("001", "anger")
     del placeless["place"]
-    with pytest.raises(InputError, match="does not say where faces are"):
+    with pytest.raises(InputError, match="does not say where the faces are"):
         prepared(placeless)
 
 
@@ -145,10 +145,10 @@ def test_drawn_stand_ins_find_the_people_they_were_drawn_from(tmp_path):
     [
         ("003/anger/a", 2, "data has no 003/anger in its split test"),
         ("001/fear/a", 2, "data has no 001/fear"),
-        ("001/anger/a", 3, "3 frames, but its pair has 2; cut them alike"),
+        ("001/anger/a", 3, "3 frames, but its real clip has 2; cut both"),
     ],
 )
-def test_a_generated_clip_without_its_like_is_refused(tmp_path, prepared, name, frames, message):
+def test_a_generated_clip_without_a_pair_is_refused(tmp_path, prepared, name, frames, message):
     data = prepared(record("001", "anger"))
     with pytest.raises(InputError, match=message):
         clip_sets.Generated(generated(tmp_path, name, frames=frames), "folder", 96, data)[0]

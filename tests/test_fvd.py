@@ -94,8 +94,8 @@ def test_the_clip_is_the_first_frames_at_the_stride():
 
 
 def test_a_distance_says_what_it_was_measured_on():
-    said = fvd.PRESETS["lfdm"].describe(64)
-    assert {key: said[key] for key in ("n", "frames", "size", "stride")} == dict(n=64, frames=40, size=128, stride=1)
+    said = fvd.PRESETS["lfdm"].describe()
+    assert {key: said[key] for key in ("frames", "size", "stride")} == dict(frames=40, size=128, stride=1)
     assert said["weights_sha256"] == weights.SHA256
     assert said["resize"].endswith("to 224: bilinear with half-pixel centres, not antialiased")
 

@@ -9,7 +9,7 @@ import pytest
 from facenhance_jax.data import synthetic
 from facenhance_jax.errors import InputError
 from facenhance_jax.metrics import identity
-from facenhance_jax.metrics.identity import ClipIdentity, Features, IdentityMean, NoFaceError
+from facenhance_jax.metrics.identity import ClipIdentity, Features, NoFaceError
 from facenhance_jax.pixels import resize
 
 BLACK = np.zeros((16, 16, 3), np.uint8)
@@ -57,7 +57,7 @@ def test_distances_of_known_features():
     scores = identity.compare(Features(vectors, (1,)), row(0, 0), "clip")
     np.testing.assert_allclose(scores.acd, (5 + 13) / 2, rtol=1e-12)
     np.testing.assert_allclose(scores.acd_i, (0 + 5 + np.sqrt(8**2 + 16**2)) / 3, rtol=1e-12)
-    assert (scores.frames, scores.missing, scores.missing_share) == (3, 1, 1 / 3)
+    assert scores.missing_share == 1 / 3
 
 
 def test_one_frame_has_no_acd():
@@ -93,24 +93,6 @@ def test_clips_and_photos_without_a_face(stub):
         identity.describe_photo(BLACK, "photo.png")
     with pytest.raises(InputError, match="^take/3: no frames; give a clip with at least one$"):
         identity.describe(clip(5)[:0], "take/3")
-
-
-def test_the_mean_over_clips_weighs_clips_alike_and_counts_what_it_lacks():
-    mean = IdentityMean()
-    mean.add(ClipIdentity(acd=0.1, acd_i=0.5, frames=4, missing=1))
-    mean.add(ClipIdentity(acd=0.4, acd_i=0.2, frames=32, missing=0))
-    mean.add_faceless(14)
-    found = mean.result()
-    np.testing.assert_allclose([found.acd, found.acd_i], [0.25, 0.35], rtol=1e-12)
-    assert (found.clips, found.faceless_clips, found.frames, found.missing) == (2, 1, 50, 15)
-    assert found.missing_share == 0.3
-
-
-def test_the_mean_of_no_clips_is_refused():
-    mean = IdentityMean()
-    mean.add_faceless(8)
-    with pytest.raises(InputError, match="^ACD: none of 1 clips shows a face; give clips that do$"):
-        mean.result()
 
 
 @pytest.mark.parametrize("absent", ["dlib", "face_recognition_models"])
@@ -169,7 +151,7 @@ def test_the_photo_copied_has_distance_zero(people):
     photo = identity.describe_photo(people[0][0], "photo")
     copied = np.broadcast_to(people[0][0], people[0].shape)
     scores = identity.compare(identity.describe(copied, "copied"), photo, "copied")
-    assert scores == ClipIdentity(acd=0.0, acd_i=0.0, frames=4, missing=0)
+    assert scores == ClipIdentity(acd=0.0, acd_i=0.0, missing_share=0.0)
 
 
 @pytest.fixture

@@ -67,10 +67,10 @@ def test_fvd_of_another_part_of_the_clips_says_so():
     found["extractors"]["fvd"] |= {"frames": 40, "size": 128}
     row = "| enhanced, 8 steps | 24 x 192, n 6, FVD of 40 x 128 | drawn, ours | 91.3 |"
     assert row in tables.against_published(found)
-    assert "FVD: n 6, 40 frames, 128 x 128, stride 1;" in tables.text(found)
+    assert "FVD: n 6, 40 frames, 128 x 128, stride 1." in tables.text(found)
 
 
-def test_what_scoring_took_is_beside_what_enhancing_took():
+def test_what_scoring_took_is_compared_with_enhancing():
     found = results()
     assert tables.scoring(found) == ""
     found["rows"][0]["scoring"] = {"psnr": 0.01, "acd": 0.05}

