@@ -1,7 +1,7 @@
 """Prepares training data: python launch/prepare.py --root TREE --output DIR [--kind mug|folder] [--draw PEOPLE].
 
-`mug` is the MUG database or a tree laid out like it, `folder` your own videos by person. Clips that cannot be used are
-skipped and listed at the end; the exit status is then 0, or 3 where they are more than --max_skipped percent.
+`mug` is the MUG database or a tree with its layout, `folder` holds a folder of your own videos for each person. Clips
+that cannot be used are skipped and listed at the end; if more than --max_skipped percent are, the exit status is 3.
 """
 
 import json
@@ -49,8 +49,8 @@ def prepare() -> clip_dataset.Report:
 
 
 def draw(root: Path, people: int) -> None:
-    """Draws a tree of people at `root`: a new or empty folder, or one that an interrupted drawing like this began."""
-    from facenhance_jax.data import synthetic  # only here: a tree of photographs needs no drawing
+    """Draws a tree of people at `root`: a new or empty folder, or one in which the same drawing was interrupted."""
+    from facenhance_jax.data import synthetic  # only here: most trees are not drawn
     from facenhance_jax.media.writing import replacing
 
     drawing = {"seed": _SEED.value, "frames": 2 * _FRAMES.value, "size": _RESOLUTION.value}

@@ -1,4 +1,4 @@
-"""The sheet of a small drawn data set, what is counted beside it, and what bad input leaves behind: nothing."""
+"""The sheet of a small drawn data set, what is counted, and what bad input leaves behind: nothing."""
 
 import json
 import subprocess

@@ -117,7 +117,7 @@ def test_a_data_set_is_never_mixed_with_another(tree, tmp_path, monkeypatch):
         source(tmp_path / "out", "train")
     assert len(source(two.folder, "train")[0]["high"]) == 2
     monkeypatch.setattr(clip_dataset, "VERSION", "3.0.0")
-    with pytest.raises(InputError, match="is of version 2.0.0, not 3.0.0; remove it and prepare it anew"):
+    with pytest.raises(InputError, match="is of version 2.0.0, not 3.0.0; remove it and prepare it again"):
         source(two.folder, "train")
 
 
@@ -159,7 +159,7 @@ def test_the_command_prints_a_summary_and_what_it_skipped(tree, tmp_path):
         "subjects  2 train, 1 test (002)",
         "clips     4: 2 anger, 2 fear",
         "frames    24, 48 px; 8 of them repeats, 0 without a face of their own",
-        "photos    the clip's own first frame for 2 without a neutral photo, which makes copying the photo look better "
+        "photos    own first frame taken for 2 clips without a neutral photo; this makes copying the photo look better "
         "than it is",
         "missing   anger of 1 subjects, disgust of 3 subjects, fear of 2 subjects, happiness of 3 subjects, "
         "sadness of 3 subjects, surprise of 3 subjects",
@@ -184,7 +184,7 @@ def test_a_report_tells_what_is_wrong_and_names_twenty_of_those_skipped(monkeypa
         "subjects  1 train, 1 test (bob)",
         "clips     3: 3 in no folder",
         "frames    24, 64 px; 0 of them repeats, 5 without a face of their own",
-        "photos    the middle square for 1 where no face was found, or dlib is missing",
+        "photos    middle square taken for 1 clips; no face was found in their photos, or dlib is not installed",
         "skipped   22, 91.7 %",
         *(f"          clip{n}: no face" for n in range(20)),
         "          and 2 more",

@@ -47,7 +47,7 @@ def test_the_middle_is_the_centre_square():
 
 @pytest.fixture
 def wide(tmp_path):
-    """A person at the right of a wide video, its landmarks beside it, and the frames by themselves."""
+    """A person at the right of a wide video, its landmarks, and the frames by themselves."""
     frames, landmarks = draw_clip(draw_subject(0, 5), "fear", 0, 4, 128)
     video = np.full((4, 160, 480, 3), 90, np.uint8)
     video[:, 16:144, 320:448] = frames

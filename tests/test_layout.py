@@ -1,4 +1,4 @@
-"""Reading a MUG-shaped tree: what is a clip, who stands for it, who is in the test set."""
+"""Reading a tree: what is a clip, which photo belongs to it, which of its frames are kept."""
 
 from pathlib import Path
 
@@ -177,7 +177,7 @@ def test_own_clips_lie_anywhere_below_their_person(tmp_path):
         layout.read_own_tree(tmp_path / "empty")
 
 
-def test_landmarks_lie_beside_the_frames(tmp_path):
+def test_landmarks_lie_next_to_the_frames(tmp_path):
     tree(tmp_path, "001/anger/take000/img_0000.jpg", "001/fear/take000/img_0000.jpg")
     tree(tmp_path, "001/fear/take000/landmarks.npy")
     anger, fear = layout.read_tree(tmp_path).recordings

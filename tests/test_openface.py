@@ -40,7 +40,7 @@ def test_both_dialects_join_on_frame_and_success(drawn, tmp_path, old):
     assert read.low_frame(4, 32).shape == (32, 32, 3)
 
 
-def test_black_images_are_failures_whatever_the_csv_says(tmp_path):
+def test_black_images_are_failures_even_if_the_csv_says_success(tmp_path):
     (tmp_path / "c_aligned").mkdir()
     cv2.imwrite(str(tmp_path / "c_aligned/frame_det_00_000001.bmp"), np.zeros((64, 64, 3), np.uint8))
     (tmp_path / "c.csv").write_text("frame, face_id, timestamp, confidence, success\n1, 0, 0, .9, 1\n")

@@ -102,7 +102,7 @@ def test_a_resumed_run_sees_what_it_would_have_seen(step):
     assert_same(take(9 - step, start_step=step), take(9)[step:])
 
 
-def test_a_seed_decides_everything_whatever_the_threads():
+def test_a_seed_decides_everything_with_any_number_of_threads():
     assert_same(take(6), take(6, threads=5))
     assert any((a["high"] != b["high"]).any() for a, b in zip(take(6), take(6, seed=4), strict=True))
 
@@ -148,7 +148,7 @@ def test_clips_that_never_leave_the_photo_have_no_residual_scale():
     assert residual_scale([still]) == float("inf")
 
 
-def test_any_previous_is_any_frame_or_the_photo_whatever_the_frame():
+def test_any_previous_is_any_frame_or_the_photo_for_every_frame():
     rng = np.random.default_rng(0)
     seen = {frame: set() for frame in range(FRAMES)}
     for _ in range(400):

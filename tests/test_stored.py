@@ -86,7 +86,9 @@ def test_a_file_that_is_gone_is_named_when_it_is_read():
 
     clip = Records(Gone(), FRAMES, "folder")[2]
     assert len(clip["high"]) == FRAMES
-    with pytest.raises(InputError, match=r"^folder: record 2 cannot be read \(FAILED_PRECONDITION\); prepare it anew$"):
+    with pytest.raises(
+        InputError, match=r"^folder: record 2 cannot be read \(FAILED_PRECONDITION\); prepare it again$"
+    ):
         clip["high"][1]
 
 

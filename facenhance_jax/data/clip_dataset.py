@@ -1,6 +1,6 @@
 """A tree of clips as a TFDS data set of records, written and read without TensorFlow.
 
-The two builders, `mug` and `folder`, say which tree they read; all the rest is here.
+The two builders, `mug` and `folder`, define which tree is read and which photo belongs to a clip; the rest is here.
 """
 
 import contextlib
@@ -25,26 +25,26 @@ from facenhance_jax.data.splits import split_subjects
 from facenhance_jax.data.stored import WORDS, Records, entries
 from facenhance_jax.errors import InputError
 
-TRACKS = "tracks"  # folder in the output for landmarks that we searched for
+TRACKS = "tracks"  # folder in the output for the landmarks that our own search found
 VERSION = tfds.core.Version("2.0.0")
 _FRAMES_PER_SHARD = 4096  # about 80 MB at 192 px
-_NAMED = 20  # skipped clips in a report
+_NAMED = 20  # skipped clips that a report names
 
 
 @dataclasses.dataclass
 class Report:
-    """What became of a tree.
+    """What a preparation made of a tree.
 
     Attributes:
       folder: of the data set.
       resolution: side of its frames, pixels.
       expected: expressions that every subject should perform.
       subjects: {"train": ids, "test": ids}.
-      performers: how many subjects perform each expression, by the tree.
-      expressions: records of each.
+      performers: {expression: number of subjects in the tree that perform it}.
+      expressions: {expression: number of records}.
       counts: "clips", "frames", "repeated", "filled", "own_photo" and "unframed" (see `records.clip_records`).
       skipped: {clip, file or folder: why}.
-      seconds: it took.
+      seconds: how long it took.
     """
 
     folder: Path = Path()
@@ -59,7 +59,7 @@ class Report:
 
     @property
     def skipped_share(self) -> float:
-        """Of all the clips that were to become records."""
+        """The share of clips that were skipped, of all that should have become records."""
         return len(self.skipped) / max(1, len(self.skipped) + self.counts["clips"])
 
     def note(self, expression: str, records: int, counts: Counter) -> None:
@@ -68,7 +68,7 @@ class Report:
         self.counts += counts
 
     def text(self) -> str:
-        """Lines for a person, with the residual scale; measuring it on the training clips takes seconds."""
+        """The report for a person, in lines. It measures the residual scale on the training clips, in seconds."""
         from facenhance_jax.data import pipeline  # only here: grain takes a second to load
 
         counts, (train, test) = self.counts, (self.subjects[split] for split in ("train", "test"))
@@ -81,12 +81,13 @@ class Report:
         ]
         if counts["own_photo"]:
             lines.append(
-                f"photos    the clip's own first frame for {counts['own_photo']} without a neutral photo, which makes "
+                f"photos    own first frame taken for {counts['own_photo']} clips without a neutral photo; this makes "
                 "copying the photo look better than it is"
             )
         if counts["unframed"]:
             lines.append(
-                f"photos    the middle square for {counts['unframed']} where no face was found, or dlib is missing"
+                f"photos    middle square taken for {counts['unframed']} clips; no face was found in their photos, or "
+                "dlib is not installed"
             )
         if self.expected:
             everyone = len(train) + len(test)
@@ -108,7 +109,7 @@ class ClipConfig(tfds.core.BuilderConfig):
     """What is stored of each clip; see `records.Recipe` for `frames`, `resolution`, `part` and `openface`.
 
     Attributes:
-      split: who tests; see `splits.split_subjects`.
+      split: how subjects are split; see `splits.split_subjects`.
     """
 
     name: str = ""
@@ -134,14 +135,14 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     VERSION = VERSION
     RELEASE_NOTES = {"1.0.0": "First version.", "2.0.0": "An example is a frame, no longer a clip."}
     BUILDER_CONFIGS = [ClipConfig()]
-    EXPRESSIONS: Sequence[str] = ()  # what is learnt; () for whatever is there
+    EXPRESSIONS: Sequence[str] = ()  # those that become records; () for all
     AROUND_FACE = False  # see `records.Recipe`
     DESCRIPTION = ""
     HOMEPAGE = ""
 
     def __init__(self, *, config: ClipConfig | str | None = None, **kwargs: Any) -> None:
         self.report = Report()
-        # TFDS wants a known config itself, not its equal.
+        # TFDS compares configs by identity: one that equals a known config has to be that object.
         known = next((known for known in self.BUILDER_CONFIGS if config in (None, known)), config)
         super().__init__(config=known, file_format="array_record", **kwargs)
 
@@ -150,13 +151,13 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         raise NotImplementedError
 
     def identity(self, recording: layout.Recording, others: Sequence[layout.Recording], root: Path) -> Path:
-        """The photo for one of the tree's recordings; `others` are all of them."""
+        """The file of the photo for one of the tree's recordings; `others` are all of them."""
         raise NotImplementedError
 
     def jobs(self, root: Path) -> dict[str, list[Job]]:
-        """What is to be made, by split; fills the report's subjects and what the tree itself leaves out.
+        """{split: the clips that should become records}; begins a new report.
 
-        Raises InputError for a tree with nothing to learn from, or one that cannot be split.
+        Raises InputError for a tree without clips of expressions, or one that cannot be split.
         """
         tree = self.read(root)
         chosen = [clip for clip in tree.recordings if not self.EXPRESSIONS or clip.expression in self.EXPRESSIONS]
@@ -201,9 +202,10 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(
         self, split: str, jobs: Sequence[Job], recipe: Recipe
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """(key, example): the frames of all records in order, numbered from 0."""
+        """(key, example): the frames of all records in order, keys counted from 0."""
         key = -1
-        for key, example in enumerate(entry for record in self._made(jobs, recipe, split) for entry in entries(record)):
+        examples = (entry for record in self._records(jobs, recipe, split) for entry in entries(record))
+        for key, example in enumerate(examples):
             yield key, example
         if key < 0:
             skipped = _reasons(self.report.skipped)
@@ -219,21 +221,21 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         writer = tfds.core.SequentialWriter(info, _FRAMES_PER_SHARD, file_format="array_record")
         writer.initialize_splits(list(splits))
         for name, examples in splits.items():
-            # A record at a time: with each call the writer also rewrites what it tells about the data set.
+            # One record a call, not one example: each call also rewrites the files that describe the data set.
             while record := [example for _, example in islice(examples, self.builder_config.frames)]:
                 writer.add_examples({name: record})
         writer.close_all()
         self.info.set_splits(info.splits)
 
-    def _made(self, jobs: Sequence[Job], recipe: Recipe, name: str) -> Iterator[dict[str, Any]]:
-        """The records of the jobs in order; those that fail are noted in the report."""
+    def _records(self, jobs: Sequence[Job], recipe: Recipe, name: str) -> Iterator[dict[str, Any]]:
+        """The records of the jobs, in order, made by a pool of threads; what failed goes into the report."""
         workers = os.cpu_count() or 1
         with terminal.progress(name, len(jobs), unit="clip") as progress, ThreadPoolExecutor(workers) as pool:
             waiting, rest = deque(), iter(jobs)
             while True:
                 for job in rest:
                     waiting.append((job, pool.submit(attempt, job, recipe)))
-                    if len(waiting) >= 2 * workers:
+                    if len(waiting) >= 2 * workers:  # no more records in memory than keep the threads busy
                         break
                 if not waiting:
                     return
@@ -251,15 +253,15 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 def prepare(builder: ClipDataset, root: Path | str) -> Report:
     """Writes the builder's data set of the tree `root`, whole or not at all.
 
-    Clips that cannot be used are skipped and listed in the report. What an earlier, killed preparation left behind is
-    removed first; landmarks that it found are kept and used.
+    Clips that cannot be used are skipped and listed in the report. What an earlier preparation that was killed left
+    behind is removed first, except for the landmarks it found: they are used.
 
-    Raises InputError for a tree that cannot be used, and when the data set is there already.
+    Raises InputError for a tree that cannot be used, and if the data set exists already.
     """
     start, root = time.monotonic(), Path(root)
     if builder.info.splits:
         raise InputError(f"{builder.data_dir}: already prepared; remove it or choose another output")
-    builder.jobs(root)  # what is wrong with the tree is said before anything is written
+    builder.jobs(root)  # raises, before anything is written, if the tree cannot be used
     for leftover in Path(builder.data_dir).parent.glob("incomplete.*"):
         shutil.rmtree(leftover, ignore_errors=True)
     with (
@@ -267,7 +269,7 @@ def prepare(builder: ClipDataset, root: Path | str) -> Report:
         tempfile.TemporaryDirectory() as downloads,
         contextlib.redirect_stdout(None),
     ):
-        # TFDS makes a folder for downloads although there are none, and talks of downloading.
+        # TFDS makes a folder for downloads and prints that it downloads, although nothing is downloaded.
         settings = tfds.download.DownloadConfig(manual_dir=root, try_download_gcs=False)
         builder.download_and_prepare(download_dir=downloads, download_config=settings)
     builder.report.folder, builder.report.seconds = Path(builder.data_dir), time.monotonic() - start
@@ -277,8 +279,8 @@ def prepare(builder: ClipDataset, root: Path | str) -> Report:
 def source(directory: Path | str, split: str) -> Records:
     """The records of a prepared data set, by index; `split` is "train", "test" or "all".
 
-    `directory` is the folder that was given as output, or any below it that holds one data set only.
-    Raises InputError when it holds none, several, or one that an earlier version of this package wrote.
+    `directory` is the folder that was given as output, or a folder in it that holds one data set only.
+    Raises InputError if it holds none, several, or one of another version.
     """
     found = sorted(path.parent for path in Path(directory).glob("**/dataset_info.json"))
     found = [path for path in found if not any(part.startswith("incomplete.") for part in path.parts)]
@@ -288,7 +290,7 @@ def source(directory: Path | str, split: str) -> Records:
         raise InputError(f"{directory}: holds {len(found)} data sets; give one of {', '.join(map(str, found))}")
     builder = tfds.builder_from_directory(found[0])
     if builder.version != VERSION:
-        raise InputError(f"{found[0]}: is of version {builder.version}, not {VERSION}; remove it and prepare it anew")
+        raise InputError(f"{found[0]}: is of version {builder.version}, not {VERSION}; remove it and prepare it again")
     data = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
     about = builder.info.metadata
     return Records(data, about["frames"], directory, about.get("drawn", False))

@@ -1,4 +1,4 @@
-"""v_low: the aligned 64x64 face on black that expression generators work in, cut out of a frame by its landmarks.
+"""v_low: the aligned 64x64 face on black that expression generators make, cut out of a frame by its landmarks.
 
 The layout is that of OpenFace's aligned faces (simscale 0.4 at 64 px); the mean shape and the code are our own.
 Landmarks are 68 (x, y) pixel coordinates in iBUG order; whole numbers are pixel centres.
@@ -13,10 +13,10 @@ from facenhance_jax.errors import InputError
 
 # The points that expressions hardly move: cheeks, bridge and base of the nose, eye corners and lower lids (from 0).
 RIGID = (*range(1, 5), *range(12, 16), *range(27, 30), *range(31, 37), *range(39, 43), *range(45, 48))
-# Both ends of the jaw and the brows: lifted, so that the mask takes in the forehead.
+# Both ends of the jaw and the brows: moved up, so that the mask covers the forehead.
 BROW_LINE = (0, 16, *range(17, 27))
 BROW_LIFT = 17 / 64
-MARGIN = 3  # pixels of the crop: what bilinear interpolation may ask for beyond its edge, and rounding
+MARGIN = 3  # pixels of the crop: bilinear interpolation reads beyond its edge, and sizes are rounded
 _SHIFT = 4  # fractional bits of cv2's polygon corners
 
 # A frontal face, left half of the picture and midline: pixels from the centre of a 64 px crop.
@@ -49,10 +49,10 @@ def mean_shape(size: int = 64) -> Float[np.ndarray, "68 2"]:
 
 
 def similarity(source: Shaped[np.ndarray, "n 2"], target: Shaped[np.ndarray, "n 2"]) -> Float[np.ndarray, "2 3"]:
-    """The rotation, scale and shift that bring `source` nearest to `target` in least squares, as an affine matrix.
+    """The rotation, scale and shift from `source` to `target` by least squares, as an affine matrix (float64).
 
-    Umeyama (1991) in the plane: with points as complex numbers it is one regression, target = a source + b. float64.
-    Raises InputError when all points of `source` are one.
+    Umeyama (1991) in the plane: with points as complex numbers it is the regression target = a source + b.
+    Raises InputError if all points of `source` coincide.
     """
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
     centre, aim = source.mean(0), target.mean(0)
@@ -66,7 +66,7 @@ def similarity(source: Shaped[np.ndarray, "n 2"], target: Shaped[np.ndarray, "n 
 
 
 def face_mask(aligned: Float[np.ndarray, "68 2"], size: int = 64) -> UInt8[np.ndarray, "{size} {size}"]:
-    """1 inside the convex hull of landmarks already in crop coordinates, brow line lifted; 0 outside."""
+    """1 inside the convex hull of landmarks in crop coordinates, the brow line moved up; 0 outside."""
     outline = aligned.copy()
     outline[list(BROW_LINE), 1] -= BROW_LIFT * size
     return hull_mask(outline, size, _SHIFT)
@@ -81,7 +81,7 @@ def hull_mask(points: Float[np.ndarray, "n 2"], size: int, shift: int = 0) -> UI
 def low_frame(
     frame: UInt8[np.ndarray, "h w 3"], landmarks: Shaped[np.ndarray, "68 2"], size: int = 64
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    """The aligned face on black. Raises InputError for landmarks that give no alignment."""
+    """The aligned face on black. Raises InputError for landmarks that cannot be aligned."""
     matrix = _alignment(landmarks, size)
     aligned = np.asarray(landmarks, np.float64) @ matrix[:, :2].T + matrix[:, 2]
     mask = face_mask(aligned, size)
@@ -89,7 +89,7 @@ def low_frame(
 
 
 def shrinking(landmarks: Shaped[np.ndarray, "68 2"], size: int = 64) -> float:
-    """How many times smaller than in its frame the face is in `low_frame`. Raises InputError as that does."""
+    """By how much `low_frame` shrinks a face (above 1) or enlarges it (below). Raises InputError as it does."""
     return _shrink(_alignment(landmarks, size))
 
 
@@ -106,7 +106,7 @@ def _shrink(matrix: Float[np.ndarray, "2 3"]) -> float:
 
 
 def _warp(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
-    """Bilinear warp; where it shrinks by more than 2 the frame is first shrunk by area, or pixels would be skipped."""
+    """Bilinear warp. If it shrinks by more than 2, the frame is shrunk by the area mean first: no pixel is skipped."""
     shrink = _shrink(matrix)
     if shrink > 2:
         left, top, right, bottom = _seen(frame, matrix, size, round(MARGIN * shrink))
@@ -119,15 +119,15 @@ def _warp(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
 
 
 def _from(matrix: np.ndarray, corner: np.ndarray, step: np.ndarray | float) -> np.ndarray:
-    """The matrix for a part of the frame from `corner` on, seen in pixels `step` times as large."""
-    # x = corner + step (x' + 0.5) - 0.5: pixel centres of the part, seen in the frame.
+    """The matrix for a part of the frame that begins at `corner` and has pixels `step` times as large."""
+    # Pixel x' of the part is at x = corner + step (x' + 0.5) - 0.5 in the frame.
     return np.column_stack([matrix[:, :2] * step, matrix[:, 2] + matrix[:, :2] @ (corner + (step - 1) / 2)])
 
 
 def _seen(frame: np.ndarray, matrix: np.ndarray, size: int, margin: int) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of the part of the frame that the crop shows, and `margin` around it.
+    """(left, top, right, bottom) of the part of the frame that the crop shows, with `margin` around it.
 
-    Multiples of 4 as far as the frame goes, so that `framing.shrink` can halve it.
+    They are multiples of 4, except at the frame's edge, so that `framing.shrink` can halve the part.
     """
     inverse = cv2.invertAffineTransform(matrix)
     corners = np.array([[0, 0], [0, size], [size, 0], [size, size]]) @ inverse[:, :2].T + inverse[:, 2]

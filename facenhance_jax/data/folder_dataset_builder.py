@@ -1,4 +1,4 @@
-"""A folder of your own face videos as the TFDS data set `folder`."""
+"""Your own face videos as the TFDS data set `folder`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from facenhance_jax.data.clip_dataset import ClipConfig, ClipDataset
 
 
 class Folder(ClipDataset):
-    """Videos and folders of frames, by person; see `layout.read_own_tree`."""
+    """Videos and folders of frames in a folder for each person; see `layout.read_own_tree`."""
 
     DESCRIPTION = "People's own clips of faces, with aligned low-resolution faces."
     BUILDER_CONFIGS = [ClipConfig(part="windows")]

@@ -1,4 +1,4 @@
-"""Which square of a clip is kept, the middle one where that frames the face, else one around it; and how it shrinks."""
+"""The square of a clip that is kept: the middle one if it frames the face, else one around the face."""
 
 from typing import NamedTuple
 
@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
-FACE = 1 / 2  # the face's extent (jaw to jaw, or brows to chin) in a square around it, in sides; MUG's is about that
-SMALLEST = 1 / 3  # the same in a middle square; one that shows the face smaller does not frame it
-ROOM = 1.1  # side of a square around a face that moves, over the extent of all its positions
+FACE = 1 / 2  # extent of the face (jaw to jaw, or brows to chin) over the side of a square around it; about as in MUG
+SMALLEST = 1 / 3  # the same, at least, in a middle square that frames the face
+ROOM = 1.1  # side of a square around a moving face over the extent of all its positions
 
 
 class Square(NamedTuple):
@@ -19,7 +19,7 @@ class Square(NamedTuple):
     side: int
 
     def cut(self, frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "s s 3"]:
-        """The part; s is `side`, which has to fit."""
+        """Cuts it out of a frame that it lies in; s is `side`."""
         return frame[self.top : self.top + self.side, self.left : self.left + self.side]
 
 
@@ -30,11 +30,11 @@ def middle(height: int, width: int) -> Square:
 
 
 def around(landmarks: Shaped[np.ndarray, "n 68 2"], height: int, width: int) -> Square:
-    """One square for a whole clip of height x width pixels with these landmarks.
+    """One square for all frames of a clip of height x width pixels with these landmarks.
 
-    The middle one if all the landmarks of all frames lie in it and the face is a third of it or more. Else a square
-    twice as wide as the face, with all the landmarks around its middle as far as it stays in the frame; larger if the
-    face moves much, but never larger than the frame. Frames whose landmarks are not finite do not count.
+    It is the middle square if the landmarks of all frames lie in it and the face is a third of it or more. Else it is
+    twice as wide as the face, or wider if the face moves much, and centred on the landmarks of all frames; then it is
+    moved, and made smaller if need be, to lie in the frame. Frames whose landmarks are not finite do not count.
     """
     whole, known = middle(height, width), landmarks[np.isfinite(landmarks).all(axis=(1, 2))].astype(np.float64)
     if not len(known):
@@ -50,8 +50,11 @@ def around(landmarks: Shaped[np.ndarray, "n 68 2"], height: int, width: int) -> 
 
 
 def shrink(image: UInt8[np.ndarray, "h w 3"], height: int, width: int) -> UInt8[np.ndarray, "{height} {width} 3"]:
-    """The area mean. What is to be four times smaller or more is halved first, which is exact and takes a third as long
-    (and rounds once more: half a level)."""
+    """Shrinks an image by the area mean.
+
+    To shrink by four or more it is halved first: that is the same mean, rounded once more (half a grey level), in a
+    third of the time.
+    """
     while image.shape[0] >= 4 * height and image.shape[1] >= 4 * width and not (image.shape[0] | image.shape[1]) % 2:
         image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)

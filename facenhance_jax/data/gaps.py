@@ -1,4 +1,4 @@
-"""Frames of a clip in which no face was found: few in a row are bridged, and counted; many refuse the clip."""
+"""Frames of a clip in which no face was found: up to five in a row are filled, more make the clip unusable."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -14,7 +14,7 @@ _NAMED = 3  # gaps in a message
 
 
 def check(missing: Sequence[int], count: int, name: str | Path) -> None:
-    """Raises InputError, which calls the clip `name`, unless at most 5 of its `count` frames in a row are missing."""
+    """Raises InputError if all `count` frames of the clip `name` are missing, or more than 5 in a row."""
     if not count:
         raise InputError(f"{name}: no frames; give a clip with at least one")
     if len(missing) == count:
@@ -29,7 +29,7 @@ def check(missing: Sequence[int], count: int, name: str | Path) -> None:
 
 
 def fill(landmarks: Float[np.ndarray, "n 68 2"]) -> Float32[np.ndarray, "n 68 2"]:
-    """Rows of NaN become linear in time between their neighbours; at the ends the nearest row is repeated."""
+    """Interpolates rows of NaN linearly in time; before the first and after the last known row it repeats that."""
     known = np.flatnonzero(np.isfinite(landmarks).all(axis=(1, 2)))
     curves = landmarks[known].astype(np.float64).reshape(len(known), -1).T
     filled = [np.interp(np.arange(len(landmarks)), known, curve) for curve in curves]
@@ -37,6 +37,6 @@ def fill(landmarks: Float[np.ndarray, "n 68 2"]) -> Float32[np.ndarray, "n 68 2"
 
 
 def nearest(found: Bool[np.ndarray, " n"]) -> dict[int, int]:
-    """{frame without a face: the nearest frame with one, the earlier of two}."""
+    """{frame without a face: the nearest frame with one, the earlier of two equally near}."""
     known = np.flatnonzero(found)
     return {int(at): int(known[np.abs(known - at).argmin()]) for at in np.flatnonzero(~found)}

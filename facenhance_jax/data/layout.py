@@ -1,6 +1,6 @@
-"""Reads trees of face clips, MUG's and people's own: which clips, who is in them, their images.
+"""Reads trees of face clips, MUG's and people's own: which clips there are, who is in them, where their images are.
 
-A tree is never trusted: what cannot be used is left out and listed with the reason.
+What cannot be used is left out and listed with the reason.
 """
 
 import re
@@ -27,16 +27,17 @@ _SESSION = re.compile(r"session\d+")
 _EXPRESSION = re.compile("|".join((*EXPRESSIONS, NEUTRAL)))
 _TAKE = re.compile(r"take\d+.*")
 _ANY = re.compile(r"[^.].*")
-# MUG's broken clips have 10 to 20 frames where half of all have 70 or more, and the shortest whole one has 38.
+# MUG's broken clips have 10 to 20 frames, its shortest whole one has 38, and the median is about 70.
 _BROKEN = 1 / 3
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One take: one subject, performing one expression (or whatever the folders of people's own clips are called).
+    """One clip in a tree: a take of one subject performing one expression.
 
     Attributes:
-      subject, session, expression, take: words; together they are unique in a tree.
+      subject, session, expression, take: together unique in a tree. In people's own trees the session is "" and the
+        expression is the name of the folders between the subject and the clip.
       frames: the image files in order, or the one video.
     """
 
@@ -58,13 +59,15 @@ class Recording:
 
     @property
     def stem(self) -> Path:
-        """The folder of the images, or the video's name without its suffix: what files about the clip are named by."""
+        """The folder of the images, or the video's path without its suffix; files about the clip have this name."""
         return self.frames[0].with_suffix("") if self.is_video else self.frames[0].parent
 
     @property
     def landmarks(self) -> Path | None:
-        """The sidecar file of landmarks (float32 [frames, 68, 2]), or None: `landmarks.npy` in the folder of images,
-        `<video>.landmarks.npy` beside a video."""
+        """The file of landmarks (float32 [frames, 68, 2], pixels), or None if there is none.
+
+        It is `landmarks.npy` in the folder of images, or `<video>.landmarks.npy` next to a video.
+        """
         path = self.stem.with_name(f"{self.stem.name}.landmarks.npy") if self.is_video else self.stem / "landmarks.npy"
         return path if path.is_file() else None
 
@@ -77,7 +80,7 @@ class Tree:
     skipped: dict[str, str] = field(default_factory=dict)
 
     def add(self, recording: Recording, names: set[str]) -> None:
-        """Takes a recording in, unless there is one of its name in `names`."""
+        """Adds a recording and its name to `names`, or lists it as skipped if its name is there already."""
         if recording.name in names:
             self.skipped[str(recording.frames[0])] = f"a second {recording.name}; give it a name of its own"
         else:
@@ -85,7 +88,7 @@ class Tree:
             self.recordings.append(recording)
 
     def drop_short(self) -> None:
-        """Leaves out clips of a third of the usual length or less: recordings that broke off."""
+        """Skips recordings that broke off: those of a third of the median length or less; neutral ones do not count."""
         acted = [recording for recording in self.recordings if recording.expression != NEUTRAL]
         usual = statistics.median(len(recording.frames) for recording in acted) if acted else 0
         for recording in acted:
@@ -98,10 +101,10 @@ class Tree:
 def read_tree(root: Path | str) -> Tree:
     """Every clip under the MUG-shaped `root`, the neutral ones too.
 
-    Subjects without a session folder are in "session0". Frames are the .jpg, .jpeg and .png files of a take, in name
-    order whatever number they start with; other files are passed over. Left out and listed: takes without frames, clips
-    that broke off (a third of the median length or less), a second clip of one name, and folders that cannot be read.
-    Raises InputError when `root` is not a folder or holds no clip.
+    Subjects without a session folder are in "session0". Frames are the .jpg, .jpeg and .png files of a take in name
+    order; their numbers may start anywhere and have gaps, and other files are passed over. Skipped and listed are takes
+    without frames, clips that broke off (a third of the median length or less), a second clip of one name, and folders
+    that cannot be read. Raises InputError if `root` is not a folder or holds no clip.
     """
     root, tree, names = _root(root, LAYOUT), Tree(), set()
     for subject in _folders(root, _SUBJECT, tree):
@@ -123,9 +126,9 @@ def read_tree(root: Path | str) -> Tree:
 def read_own_tree(root: Path | str) -> Tree:
     """Every clip under `root`, which holds a folder for each person: videos, and folders of frames, at any depth.
 
-    The folders between the person and the clip become the clip's `expression`. Pictures that lie in the person's own
-    folder are no clip (`neutral.png` or `.jpg` there is the photo; see `own_identity`). Left out and listed as by
-    `read_tree`. Raises InputError when `root` is not a folder or holds no clip.
+    The folders between the person and the clip become the clip's `expression`. Pictures directly in the person's folder
+    are no clip (`neutral.png` or `.jpg` is the photo; see `own_identity`). A second clip of one name and folders that
+    cannot be read are skipped and listed. Raises InputError if `root` is not a folder or holds no clip.
     """
     root, tree, names = _root(root, OWN_LAYOUT), Tree(), set()
     for subject in _folders(root, _ANY, tree):
@@ -144,10 +147,9 @@ def read_own_tree(root: Path | str) -> Tree:
 
 
 def identity_frame(recording: Recording, others: Iterable[Recording]) -> Path:
-    """The photo that stands for a clip's person in MUG: the first frame of the first neutral clip of the same session.
+    """The photo of a clip's person in MUG: the first frame of the first neutral clip of the same session.
 
-    Without one it is the clip's own first frame. (A photo out of the clip itself makes copying the photo look better
-    than it is.)
+    Without one it is the clip's own first frame, which makes copying the photo look better than it is.
     """
     wanted = recording.subject, recording.session, NEUTRAL
     neutral = [other for other in others if (other.subject, other.session, other.expression) == wanted]
@@ -155,20 +157,21 @@ def identity_frame(recording: Recording, others: Iterable[Recording]) -> Path:
 
 
 def own_identity(recording: Recording, root: Path | str) -> Path:
-    """The photo in a tree of people's own clips: `neutral.png` or `.jpg` in the person's folder, else the first frame.
+    """The photo in a tree of people's own clips: `neutral.png` or `.jpg` in the person's folder.
 
-    The answer may be the clip's video, whose first frame is then meant.
+    Without one it is the clip's own first frame, as in `identity_frame`; for a video, the video's path is returned.
     """
     files = _files(Path(root) / recording.subject, _IMAGES, Tree())
     return next((file for file in files if file.stem.lower() == NEUTRAL), recording.frames[0])
 
 
 def positions(length: int, frames: int, part: str) -> list[list[int]]:
-    """Which of a clip's `length` frames are kept: `frames` positions for each record that the clip becomes.
+    """Which of a clip's `length` frames are kept: a list of `frames` positions for each record that it becomes.
 
-    "onset": spread evenly over the first half, neutral to apex (section 5.1 of the paper; a third of MUG's clips have
-    fewer than 64 frames, so that short ones repeat some); "full": spread over the whole; "windows": frame after frame,
-    a record for every `frames` of them, the rest at the end left out.
+    "onset": one record, spread evenly over the first half, from neutral to apex (section 5.1 of the paper; a third of
+    MUG's clips have fewer than 64 frames, so short ones repeat frames). "full": one record, spread over the whole clip.
+    "windows": a record for every `frames` frames in a row, without the rest at the end; a clip shorter than one record
+    is spread like "full".
     """
     if part == "windows" and length >= frames:
         return [list(range(start, start + frames)) for start in range(0, length - frames + 1, frames)]
@@ -177,7 +180,7 @@ def positions(length: int, frames: int, part: str) -> list[list[int]]:
 
 
 def is_drawn(root: Path) -> bool:
-    """Whether a program drew the tree's people (launch/prepare.py --draw)."""
+    """Whether the people in the tree were drawn by a program (launch/prepare.py --draw)."""
     return (root / DRAWN).is_file()
 
 
@@ -193,7 +196,7 @@ def _either() -> str:
 
 
 def _hint(root: Path) -> str:
-    """Where the root may be meant to be: a level or two below, or above when a subject's folder was given."""
+    """A likely right root: one or two levels below, or the parent if a subject's folder was given; else ""."""
     below = [path for pattern in ("*", "*/*") for path in sorted(root.glob(pattern)) if path.is_dir()]
     for path in below:
         if any(_SUBJECT.fullmatch(child.name) and child.is_dir() for child in _children(path)):
@@ -223,6 +226,6 @@ def _folders_below(folder: Path, tree: Tree) -> Iterator[Path]:
 
 
 def _files(folder: Path, suffixes: set[str], tree: Tree) -> tuple[Path, ...]:
-    # "._img_0000.jpg" and its like are left behind by some copying tools and are no images.
+    # Some copying tools leave files such as "._img_0000.jpg", which are no images.
     names = _children(folder, tree)
     return tuple(path for path in names if path.suffix.lower() in suffixes and path.name[0] != "." and path.is_file())

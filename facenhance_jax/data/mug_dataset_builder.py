@@ -1,4 +1,4 @@
-"""The MUG Facial Expression Database, or a tree laid out like it, as the TFDS data set `mug`."""
+"""The MUG Facial Expression Database, or a tree with its layout, as the TFDS data set `mug`."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Reads what OpenFace's FeatureExtraction wrote about a clip: its CSV, and the folder of aligned faces beside it.
+"""Reads what OpenFace's FeatureExtraction wrote about a clip: its CSV, and the folder of aligned faces next to it.
 
-The format is read from OpenFace's documentation and outputs; none of its code or models is used here.
+This follows OpenFace's documentation and outputs; none of its code or models is used.
 """
 
 import csv
@@ -23,13 +23,13 @@ _ALIGNED = re.compile(r"frame_det_(\d+_)?(\d+)\.(bmp|png)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Output:
-    """What OpenFace says about the frames 0 .. n-1 of a clip (its own numbers start at 1).
+    """What OpenFace found in the frames 0 .. n-1 of a clip (OpenFace itself counts from 1).
 
     Attributes:
       file: the CSV.
-      success: where it found the face. Frames that the CSV does not list are failures.
-      landmarks: pixels of the original frames, NaN at failures; None where the CSV has no points.
-      aligned: the image of each frame that has one; empty where there is no `_aligned` folder.
+      success: whether it found the face in a frame; not in those that the CSV does not list.
+      landmarks: in pixels of the original frames, NaN without success; None if the CSV has no points.
+      aligned: {frame: file of its aligned image}; empty if there is no `_aligned` folder.
     """
 
     file: Path
@@ -38,9 +38,9 @@ class Output:
     aligned: dict[int, Path]
 
     def low_frame(self, frame: int, size: int) -> UInt8[np.ndarray, "{size} {size} 3"] | None:
-        """The aligned face of a frame, size x size; None where OpenFace failed: no success, no image, or all black.
+        """The aligned face of a frame, size x size; None without success, without an image, or if that is all black.
 
-        Raises InputError where the image is unreadable or was made without the mask.
+        Raises InputError if the image cannot be read or was made without the mask.
         """
         path = self.aligned.get(frame)
         if path is None or not self.success[frame]:
@@ -54,10 +54,10 @@ class Output:
 
 
 def find(recording: layout.Recording, root: Path | str, output: Path | str) -> Path | None:
-    """The CSV about a clip in OpenFace's output folder, which mirrors the tree `root`; None where there is none.
+    """The CSV about a clip in OpenFace's output folder, which is laid out as the tree `root` is; None without one.
 
-    For the clip at <root>/a/b/clip it is <output>/a/b/clip.csv or <output>/a/b/clip/clip.csv (any name there, if it is
-    the only one).
+    For the clip <root>/a/b/clip it is <output>/a/b/clip.csv, or <output>/a/b/clip/clip.csv, or the only CSV in
+    <output>/a/b/clip.
     """
     folder = Path(output) / recording.stem.relative_to(root)
     inside = sorted(folder.glob("*.csv")) if folder.is_dir() else []
@@ -68,10 +68,10 @@ def find(recording: layout.Recording, root: Path | str, output: Path | str) -> P
 
 
 def read(file: Path, frames: int) -> Output:
-    """Reads a CSV about a clip of `frames` frames, in both dialects: with and without `face_id`, "," or ", " between.
+    """Reads a CSV about a clip of `frames` frames, with or without `face_id`, separated by "," or ", ".
 
-    Of several faces the one that was found in most frames is followed.
-    Raises InputError for a CSV that cannot be read, lacks `frame` or `success`, or tells of more frames than there are.
+    If it lists several faces, the one found in most frames is taken. Raises InputError if the CSV cannot be read, lacks
+    `frame` or `success`, or lists more frames than there are.
     """
     rows = _rows(file)
     counts = Counter(row["face_id"] for row in rows if row["success"])
@@ -119,7 +119,7 @@ def _row(values: list[str], column: dict[str, int], points: list[int] | None) ->
 
 
 def _aligned(file: Path, face: str) -> dict[int, Path]:
-    """The aligned images of the face, {frame from 0: file}."""
+    """{frame, from 0: file} of the aligned images of the face."""
     folder = file.with_name(f"{file.stem}_aligned")
     images = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:

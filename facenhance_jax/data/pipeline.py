@@ -1,7 +1,7 @@
-"""Training batches out of clip records, by grain: shuffled, endless, and the same after a stop at any step.
+"""Training batches of clip records, by grain: shuffled, endless, and resumable at any step.
 
-Which frames a step sees is a function of (seed, step) alone, so a run resumes by starting at its step: there is no
-iterator state to save.
+A batch is a function of (seed, step) alone, so a run resumes by starting at its step: there is no iterator state to
+save.
 """
 
 import contextlib
@@ -24,10 +24,9 @@ from facenhance_jax.media.pictures import decode_image
 
 Batch = dict[str, Shaped[np.ndarray, "b ..."]]
 
-# More than the cores only make the batches in the making fall out of their caches: 680 samples/s by 8 threads on two
-# cores, 980 by 2.
+# More threads than cores push the batches out of the caches: on two cores, 8 threads give 680 samples/s, 2 give 980.
 THREADS = min(os.cpu_count() or 1, 16)
-DROPPED = 0.1  # the chance, at `degrade` = 1, that the low-res frame is a neighbour's
+DROPPED = 0.1  # the probability, at `degrade` = 1, that the low-res frame is that of a neighbouring frame
 
 
 def batches(
@@ -45,19 +44,19 @@ def batches(
     threads: int = THREADS,
     workers: int = 0,
 ) -> Iterator[Batch]:
-    """Endless batches of uint8 images [batch_size, h, w, 3], `high`, `previous`, `identity`, `low`, and `place`.
+    """Endless batches: `high`, `previous`, `identity` and `low`, uint8 images [batch_size, h, w, 3], and `place`.
 
-    `place`, float32 [batch_size, 3], is where the low-res face belongs: left, top and side of a square of the frame in
-    pixels. It is there where the records have it.
+    `place`, float32 [batch_size, 3], is the square (left, top, side) of the photo on which the low-res face belongs,
+    in pixels; a batch has it if the records have it.
 
-    `source` gives records by index: a prepared data set, or a list of them. Each clip comes once an epoch, with one of
-    its frames drawn at random; `flip` mirrors half of the examples, all four images alike.
-    `any_previous` takes `previous` from anywhere in the clip; see `draw`. `jitter` and `degrade`, 0 to 1, are the
-    strengths of `augmentation`'s functions; see `draw` for dropped frames.
-    `batch_size` is for this process, which takes every `processes`-th example. `threads` decode, in all; with `workers`
-    they are in as many processes, which need absl's flags parsed, take seconds to start, and hand batches over through
-    /dev/shm. Neither changes a batch.
-    Raises InputError for an empty source and an option out of range; and, with a batch, for an image it cannot use.
+    `source` gives records by index: a prepared data set, or a list. Each record comes once an epoch, with one of its
+    frames drawn at random; `flip` mirrors half of the samples, all four images of each. `any_previous` takes `previous`
+    from anywhere in the record; see `draw`. `jitter` and `degrade`, 0 to 1, are the strengths of `augmentation`'s
+    functions; see `draw` for dropped frames.
+    `batch_size` is that of this process, which takes every `processes`-th sample, from `process` on. `threads` is the
+    number of decoding threads in all; `workers` splits them over that many processes, which need absl's flags parsed,
+    take seconds to start, and pass batches through /dev/shm. Neither changes a batch.
+    Raises InputError for an empty source or an option out of range, and later for an image that cannot be used.
     """
     if len(source) == 0:
         raise InputError("data: no clips; prepare a data set that has some")
@@ -66,13 +65,13 @@ def batches(
             raise InputError(f"data: {name} must be from 0 to 1, not {strength}")
     if workers < 0:
         raise InputError(f"data: workers must be 0 or more, not {workers}")
-    # Records wait as bytes, and a whole batch is decoded into one array: fresh memory costs more than its copying.
+    # Encoded images are queued, and a batch is decoded right into its arrays: new memory costs more than copying.
     choose = partial(
         draw, flip=flip, any_previous=any_previous, augmented=bool(jitter or degrade), drop=DROPPED * degrade
     )
     drawn = grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(choose)
     steps = drawn[process::processes].batch(batch_size, batch_fn=partial(render, jitter=jitter, degrade=degrade))
-    # The buffer counts whole batches here, and grain's default of 500 would fill the memory.
+    # The buffer counts whole batches here: grain's default of 500 would fill the memory.
     each = max(1, threads // max(1, workers))
     reading = grain.ReadOptions(num_threads=each, prefetch_buffer_size=2 * each)
     ready = steps[start_step:].to_iter_dataset(reading)
@@ -82,10 +81,10 @@ def batches(
 
 
 def _from_workers(steps: grain.IterDataset) -> Iterator[Batch]:
-    """Copies batches out of shared memory, which is scarce, and ends the processes when this is dropped or closed."""
+    """Copies batches out of shared memory, which is scarce; ends the processes when the iterator is closed."""
     with contextlib.closing(iter(steps)) as ready:
         for batch in ready:
-            copy = _room({name: (array.shape, array.dtype) for name, array in batch.items()})
+            copy = _empty({name: (array.shape, array.dtype) for name, array in batch.items()})
             for name, array in batch.items():
                 copy[name][...] = array
             yield copy
@@ -93,14 +92,14 @@ def _from_workers(steps: grain.IterDataset) -> Iterator[Batch]:
 
 @dataclass(frozen=True)
 class Draw:
-    """What chance decided of an example.
+    """The random choices of a sample.
 
     Attributes:
       name: of the record.
-      images: by their names in a batch, the record's field and the encoded image.
-      place: the record's (left, top, side), where it has one.
-      mirrored: all four, or none.
-      rng: for what is done to them; None for nothing.
+      images: {name in a batch: (field of the record, encoded image)}.
+      place: the record's (left, top, side), if it has one.
+      mirrored: whether all four images are mirrored.
+      rng: for the augmentation; None without any.
     """
 
     name: str
@@ -119,19 +118,19 @@ def draw(
     augmented: bool = False,
     drop: float = 0.0,
 ) -> Draw:
-    """One random frame n of a clip, with its conditions; nothing else of the clip is kept.
+    """Draws one frame n of a record, with its conditions.
 
-    `previous` is frame n - 1, and the photo when n = 0, as where Algorithm 3 starts. With `any_previous` it is any
-    frame of the clip, or the photo: it then tells who and where, not which expression, which the model has to read
-    from the low-res frame. The aim is less drift when it is fed its own output; that has not been shown yet.
-    With the probability `drop`, which asks for `augmented`, `low` is that of frame n - 1 or n + 1: a generator's
-    frame that came late or early.
+    `previous` is frame n - 1, and the photo if n = 0, as at the start of Algorithm 3. With `any_previous` it is any
+    frame of the record or the photo: it then shows who and where, not which expression, so the model has to take that
+    from the low-res frame. The aim is less drift when the model is fed its own output; that has not been shown yet.
+    With the probability `drop`, if `augmented`, `low` is that of frame n - 1 or n + 1, like a generator's frame that
+    comes late or early.
     """
     frames = len(record["high"])
     frame = int(rng.integers(frames))
     mirrored = flip and rng.random() < 0.5
     before = int(rng.integers(-1, frames)) if any_previous else frame - 1
-    # Runs that were begun without augmentation go on with the same frames: its numbers come last, and only if asked.
+    # These numbers are drawn last, and only if needed, so that older runs without augmentation see the same batches.
     later = np.random.default_rng(int(rng.integers(2**63))) if augmented else None
     shown = frame
     if later is not None and later.random() < drop:
@@ -147,7 +146,7 @@ def draw(
 
 
 def render(draws: Sequence[Draw], *, jitter: float = 0.0, degrade: float = 0.0) -> Batch:
-    """Decodes, augments and mirrors the images of a batch, and lays them in one array for each name."""
+    """Decodes, augments and mirrors the images of a batch: one array for each name."""
     batch: Batch = {}
     for row, drawn in enumerate(draws):
         images = {name: _decode(drawn.name, *image) for name, image in drawn.images.items()}
@@ -156,26 +155,26 @@ def render(draws: Sequence[Draw], *, jitter: float = 0.0, degrade: float = 0.0) 
         if drawn.rng is not None:
             images = augmentation.jitter(images, drawn.rng, jitter)
             images["low"] = augmentation.degrade(images["low"], drawn.rng, degrade)
-        batch = batch or _room({name: ((len(draws), *image.shape), image.dtype) for name, image in images.items()})
+        batch = batch or _empty({name: ((len(draws), *image.shape), image.dtype) for name, image in images.items()})
         for name, image in images.items():
-            room = batch[name][row]
-            if image.shape != room.shape:
-                sizes = [f"{shape[1]}x{shape[0]}" for shape in (image.shape, room.shape)]
-                raise InputError(f"record {drawn.name}, {name}: is {sizes[0]}, others {sizes[1]}; prepare them alike")
+            target = batch[name][row]
+            if image.shape != target.shape:
+                sizes = [f"{shape[1]}x{shape[0]}" for shape in (image.shape, target.shape)]
+                raise InputError(f"record {drawn.name}, {name}: is {sizes[0]}, others {sizes[1]}; give all one size")
             if not drawn.mirrored:
-                room[...] = image
+                target[...] = image
             elif name == "place":
                 left, top, side = image
-                room[...] = images["high"].shape[1] - left - side, top, side
+                target[...] = images["high"].shape[1] - left - side, top, side
             else:
-                cv2.flip(image, 1, dst=room)
+                cv2.flip(image, 1, dst=target)
     return batch
 
 
-def _room(kinds: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> Batch:
-    """Empty arrays of these shapes and types, all images in one block: NumPy asks for huge pages from 4 MiB on.
+def _empty(kinds: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> Batch:
+    """Uninitialized arrays of these shapes and types; the images share one block of memory.
 
-    Fresh memory in small pages costs a third as much as the decoding does.
+    From 4 MiB on NumPy asks for huge pages, and new memory in small pages costs a third of the decoding's time.
     """
     shapes = {name: shape for name, (shape, dtype) in kinds.items() if dtype == np.uint8}
     sizes = [math.prod(shape) for shape in shapes.values()]
@@ -185,9 +184,9 @@ def _room(kinds: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> Batch:
 
 
 def residual_scale(source: Sequence[Mapping[str, Any]], clips: int = 500) -> float:
-    """1 / rms(frame - photo) in signal units, over up to `clips` clips spread through `source`: the k of a config.
+    """1 / rms(frame - photo), in signal units, of up to `clips` records spread over `source`.
 
-    Diffused residuals then have unit size. Infinite where every frame is its photo.
+    As `config.model.residual_scale` it gives the diffused residuals unit size. Infinite if every frame is its photo.
     """
     squares = []
     for index in np.unique(np.linspace(0, len(source) - 1, min(clips, len(source))).round().astype(int)):

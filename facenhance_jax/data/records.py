@@ -1,8 +1,8 @@
 """Turns a clip into records: the frames that are kept, each with its low-res face, and the person's photo.
 
-A record holds `high` and `low` (encoded frames, as many of each), `identity` (one encoded photo), `place` (where the
-low-res face belongs in the photo: "left top side" of a square, in pixels), and the words `subject`, `session`,
-`expression`, `take`. Frames stay encoded: the pipeline decodes only those it needs.
+A record holds `high` and `low` (the encoded frames and their low-res faces), `identity` (the encoded photo), `place`
+(where the low-res face belongs in the photo: "left top side" of a square, in pixels), and the words `subject`,
+`session`, `expression` and `take`. Images stay encoded: the pipeline decodes only those it needs.
 """
 
 import hashlib
@@ -29,16 +29,17 @@ JPEG_QUALITY = 95
 LOW_SIZE = 64
 Record = dict[str, Any]
 LowFrame = Callable[[int, UInt8[np.ndarray, "h w 3"], int], UInt8[np.ndarray, "l l 3"]]
-"""(frame's number, the frame, how many times smaller than it is on disk) -> its low-res face."""
+"""(number of a frame, the frame, how many times smaller it was decoded) -> its low-res face."""
 
 
 class Faces(NamedTuple):
-    """What is known of the face in a clip of `length` frames.
+    """What is known about the face in a clip.
 
     Attributes:
-      low_frame: gives its low-res frames.
-      filled: {frame without a face: the frame to keep instead}.
-      landmarks: of every frame, not finite where unknown; None where there are none at all.
+      length: of the clip, frames.
+      low_frame: makes the low-res face of a frame.
+      filled: {frame in which no face was found: the frame that is kept instead, itself if its landmarks are known}.
+      landmarks: of every frame, pixels, not finite where unknown; None if no frame has any.
     """
 
     length: int
@@ -48,7 +49,7 @@ class Faces(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A clip to be made into records, and the file of its person's photo."""
+    """A clip that becomes records, and the file of its photo."""
 
     recording: layout.Recording
     identity: Path
@@ -59,13 +60,13 @@ class Recipe:
     """How clips become records.
 
     Attributes:
-      root: of the tree that the clips are in.
-      frames: kept for each record; see `layout.positions`.
+      root: folder of the tree of clips.
+      frames: number of frames in a record; see `layout.positions`.
       resolution: side of the kept frames, pixels.
       part: "onset", "full" or "windows" of a clip; see `layout.positions`.
-      openface: the folder of OpenFace's output, laid out as the tree is; "" where there is none.
-      tracks: the folder in which found landmarks are kept, so that no clip is searched twice; "" for none.
-      around_face: whether a square around the face is kept where the middle one does not frame it; see `framing`.
+      openface: folder of OpenFace's output, laid out as the tree is; "" for none.
+      tracks: folder in which the landmarks that our search found are kept, to be used the next time; "" for none.
+      around_face: whether to keep a square around the face where the middle one does not frame it; see `framing`.
     """
 
     root: str
@@ -85,7 +86,7 @@ class Recipe:
 
 
 def attempt(job: Job, recipe: Recipe) -> tuple[list[Record], Counter] | str:
-    """`clip_records` of the job, or why there are none."""
+    """`clip_records` of the job, or the reason why it failed."""
     try:
         return clip_records(job.recording, job.identity, recipe)
     except InputError as error:
@@ -95,18 +96,19 @@ def attempt(job: Job, recipe: Recipe) -> tuple[list[Record], Counter] | str:
 
 
 def clip_records(recording: layout.Recording, identity: Path, recipe: Recipe) -> tuple[list[Record], Counter]:
-    """The records of a clip, and counts: 1 of "clips", its "frames", and of those the "repeated" and the "filled".
+    """The records of a clip whose photo is in the file `identity`, and counts.
 
-    1 of "own_photo" too where the photo is the clip's own first frame, and 1 of "unframed" where a square around the
-    face was wanted, and none was found in the person's photo.
+    Counted are "clips" (1), "frames" (of all its records), "repeated" (frames that a record has once more) and "filled"
+    (frames in which no face was found); "own_photo" (1) if the photo is the clip's own first frame; "unframed" (1) if
+    the photo should be cut around its face and none was found.
 
     The low-res faces come from the landmarks next to the clip, else from OpenFace's output, else from our own search.
-    Where no face was found in a frame, landmarks between found ones are interpolated; with OpenFace's aligned images,
-    which cannot be, the nearest frame with a face is kept instead. Both count as filled; at most five in a row are.
+    In frames without a face, at most five in a row, landmarks are interpolated. OpenFace's aligned images cannot be
+    interpolated; there the nearest frame with a face is kept instead.
 
-    Frames that already have the right size keep their bytes; others become JPEG at quality 95.
-    Raises InputError, which names the file, for what cannot be used. What is not needed is not read: a broken image
-    that is neither kept nor searched for a face goes unnoticed.
+    Images that already have the right size keep their bytes; others become JPEG of quality 95. Files that are not
+    needed are not read, so a broken one among them is not noticed. Raises InputError, which names the file, for what
+    cannot be used.
     """
     known = _faces_of(recording, recipe)
     positions = layout.positions(known.length, recipe.frames, recipe.part)
@@ -136,7 +138,7 @@ def _record(recording: layout.Recording, frames: Sequence[tuple[bytes, bytes]], 
 
 
 def _faces_of(recording: layout.Recording, recipe: Recipe) -> Faces:
-    """By the landmarks beside the clip, else by OpenFace's output, else by our own search."""
+    """By the landmarks next to the clip, else by OpenFace's output, else by our own search."""
     if recording.landmarks is not None:
         landmarks = read_landmarks(recording.landmarks, _length(recording))
         return Faces(len(landmarks), _cut_by(landmarks), {}, landmarks)
@@ -152,7 +154,7 @@ def _faces_of(recording: layout.Recording, recipe: Recipe) -> Faces:
         gaps.check(np.flatnonzero(~found).tolist(), length, report)
         return Faces(length, lambda at, *_: low_frames[at], gaps.nearest(found), output.landmarks)
     if output.landmarks is None:
-        raise InputError(f"{report}: has neither the points x_0 ... y_67 nor a folder of aligned faces beside it")
+        raise InputError(f"{report}: has neither the points x_0 ... y_67 nor a folder of aligned faces next to it")
     missing = np.flatnonzero(~output.success).tolist()
     gaps.check(missing, length, report)
     landmarks = gaps.fill(output.landmarks)
@@ -160,7 +162,7 @@ def _faces_of(recording: layout.Recording, recipe: Recipe) -> Faces:
 
 
 def _cut_by(landmarks: Shaped[np.ndarray, "n 68 2"]) -> LowFrame:
-    # Whole numbers are pixel centres.
+    # Whole numbers are pixel centres, so 0.5 is added to scale from the frame's corner.
     return lambda at, frame, reduction: faces.low_frame(frame, (landmarks[at] + 0.5) / reduction - 0.5, LOW_SIZE)
 
 
@@ -178,7 +180,10 @@ def read_landmarks(file: Path, frames: int) -> Float[np.ndarray, "n 68 2"]:
 
 
 def _tracked(recording: layout.Recording, tracks: str) -> tuple[Float[np.ndarray, "n 68 2"], tuple[int, ...]]:
-    """Landmarks found by our own search, kept for the next time under the clip's name and what its files look like."""
+    """(landmarks, frames without a face) by our own search.
+
+    The result is kept in `tracks` under the clip's name and a hash of its files' names, sizes and dates, and reused.
+    """
     stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in recording.frames]
     kept = tracks and Path(tracks) / f"{recording.name}.{hashlib.sha256(repr(stamps).encode()).hexdigest()[:8]}.npz"
     if kept and kept.is_file():
@@ -205,7 +210,7 @@ def _frames(recording: layout.Recording) -> Iterator[UInt8[np.ndarray, "h w 3"]]
 
 
 def _clip_square(recording: layout.Recording, known: Faces, recipe: Recipe) -> framing.Square | None:
-    """The square of a clip's frames that is kept; None for the middle one."""
+    """The square of its frames that is kept; None for the middle one."""
     if not recipe.around_face or known.landmarks is None:
         return None
     first = media.open_clip(recording.frames[0])
@@ -215,7 +220,7 @@ def _clip_square(recording: layout.Recording, known: Faces, recipe: Recipe) -> f
 def _encoded_frames(
     recording: layout.Recording, wanted: set[int], known: Faces, square: framing.Square | None, recipe: Recipe
 ) -> dict[int, tuple[bytes, bytes]]:
-    """{number: (encoded frame, encoded low-res face)} of the wanted frames, or of those that are kept instead."""
+    """{wanted frame: (encoded frame, encoded low-res face)}, those of another frame where that is kept instead."""
     instead = {at: known.filled.get(at, at) for at in wanted}
     kept = set(instead.values())
     landmarks = None if known.landmarks is None else known.landmarks[sorted(kept)]
@@ -233,7 +238,7 @@ def _encoded_frames(
 def _read(
     recording: layout.Recording, kept: set[int], reduction: int
 ) -> Iterator[tuple[int, bytes, UInt8[np.ndarray, "h w 3"]]]:
-    """(number, bytes of the file, decoded frame) of the frames `kept`, one at a time; a video's frames have no bytes.
+    """(number, bytes of its file, decoded image) of each frame of `kept`; a video's frames have no bytes.
 
     Image files are decoded `reduction` times smaller.
     """
@@ -246,10 +251,10 @@ def _read(
 
 
 def _reduction(recording: layout.Recording, landmarks: Shaped[np.ndarray, "n 68 2"] | None, resolution: int) -> int:
-    """2 where a clip's photographs may be decoded in half their size, else 1.
+    """2 if the clip's photographs may be decoded in half their size, else 1.
 
-    JPEG halves on the way, as an area mean does to a third of a level, and is decoded in two thirds of the time. Done
-    where both the frame and, by these landmarks, the face are to become four times smaller or more.
+    A JPEG is decoded in half its size in two thirds of the time, and differs from the area mean by a third of a grey
+    level. That is good enough where the frame, and the face with these landmarks, shrink by four or more.
     """
     if recording.is_video or recording.frames[0].suffix.lower() not in (".jpg", ".jpeg"):
         return 1
@@ -259,7 +264,7 @@ def _reduction(recording: layout.Recording, landmarks: Shaped[np.ndarray, "n 68 
             width, height = header.size
         shrinks = [min(width, height) / resolution, *(faces.shrinking(points, LOW_SIZE) for points in known)]
     except (OSError, InputError):
-        return 1  # what is wrong is said, with the frame's name, by what decodes and cuts it
+        return 1  # the decoding or cutting that follows raises, and names the frame
     same_middle = not (width | height) % 2 and not (width - height) % 4
     return 2 if same_middle and min(shrinks) >= 4 else 1
 
@@ -267,9 +272,9 @@ def _reduction(recording: layout.Recording, landmarks: Shaped[np.ndarray, "n 68 
 def _encoded_photo(
     recording: layout.Recording, identity: Path, clip_square: framing.Square | None, recipe: Recipe
 ) -> tuple[bytes, bool]:
-    """The person's photo, and whether no face was found in it though a square around one was wanted.
+    """The encoded photo, and whether it should be cut around its face and none was found.
 
-    The clip's own first frame is cut as the clip is, another photo by its own face.
+    The clip's own first frame is cut as the clip's frames are, any other photo by its own face.
     """
     if identity.suffix.lower() in layout.VIDEO_SUFFIXES:
         data, photo = b"", next(iter(media.open_clip(identity)))
@@ -283,7 +288,7 @@ def _encoded_photo(
 
 
 def _photo_square(photo: UInt8[np.ndarray, "h w 3"], name: Path) -> framing.Square | None:
-    """The square around a photo's face; None, the middle, where none is found or dlib is not here."""
+    """The square around a photo's face; None, for the middle one, if none is found or dlib is not installed."""
     try:
         found = tracking.track([photo], name)
     except InputError:
@@ -292,7 +297,7 @@ def _photo_square(photo: UInt8[np.ndarray, "h w 3"], name: Path) -> framing.Squa
 
 
 def _place(low: bytes, photo: bytes) -> str:
-    """Found as `Enhancer` finds it: by the first low-res frame."""
+    """The square of the photo on which the low-res face belongs, found as `Enhancer` finds it."""
     left, top, side = find_face(decode_image(low, "low"), decode_image(photo, "photo"))
     return f"{left:.3f} {top:.3f} {side:.3f}"
 
@@ -300,6 +305,7 @@ def _place(low: bytes, photo: bytes) -> str:
 def _encode_high(
     data: bytes, frame: UInt8[np.ndarray, "h w 3"], resolution: int, square: framing.Square | None
 ) -> bytes:
+    """The square of a frame, resized and encoded; `data`, its file's bytes, if that already is the whole of it."""
     height, width, _ = frame.shape
     square = square or framing.middle(height, width)
     if data and (height, width, square.side) == (resolution, resolution, resolution):

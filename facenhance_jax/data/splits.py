@@ -1,4 +1,4 @@
-"""Who trains and who tests: partings of subjects, our own and those of published systems on MUG."""
+"""Splits of subjects into those for training and those for testing: our own, and those of published systems on MUG."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from facenhance_jax.errors import InputError
 SPLITS = ("quarter", "lfdm", "imaginator")
 _TEST_EVERY = 4
 
-# MUG's 52 subjects, from the lists of both projects below, which agree.
+# MUG's 52 subjects, as both projects below list them.
 MUG_SUBJECTS = tuple(
     "001 002 006 007 008 010 013 014 017 020 021 027 028 030 031 032 033 034 036 037 038 039 040 042 043 044 045 046 "
     "048 049 052 055 060 061 062 063 064 065 066 070 071 072 073 074 075 076 077 078 079 082 083 084".split()
@@ -24,28 +24,29 @@ _PUBLISHED_TEST = {
 
 
 def split_subjects(subjects: Iterable[str], split: str = "quarter") -> dict[str, list[str]]:
-    """Parts subjects into "train" and "test", so that nobody is in both.
+    """Splits subjects into "train" and "test"; nobody is in both.
 
-    "quarter": test subjects are those at positions 1, 5, 9, ... of the sorted ids, 13 of MUG's 52 (the paper says 75
-    and 25 % and names nobody). "lfdm" (26 / 26) and "imaginator" (42 / 10) are the published lists of MUG subjects.
+    "quarter": the test subjects are those at positions 1, 5, 9, ... of the sorted ids, counted from 0: 13 of MUG's 52
+    (the paper says 75 and 25 %, but not who). "lfdm" (26 / 26) and "imaginator" (42 / 10) are published lists of MUG's
+    subjects.
 
-    Raises InputError for fewer than two subjects, an unknown split, or a published one with subjects that are not MUG's
-    or all on one side.
+    Raises InputError for fewer than two subjects or an unknown split, and for a published split if a subject is not
+    MUG's or all subjects are on one side.
     """
     ids = sorted(set(subjects))
     if split not in SPLITS:
         raise InputError(f"split: {split!r} is none of {', '.join(SPLITS)}")
     if len(ids) < 2:
         raise InputError(f"subjects: {len(ids)} found, and a split by subject needs 2 or more; add subjects")
-    strangers = [subject for subject in ids if subject not in MUG_SUBJECTS]
-    if split != "quarter" and strangers:
-        raise InputError(f"split {split}: knows MUG's subjects only, not {' '.join(strangers[:8])}; use quarter")
+    others = [subject for subject in ids if subject not in MUG_SUBJECTS]
+    if split != "quarter" and others:
+        raise InputError(f"split {split}: knows MUG's subjects only, not {' '.join(others[:8])}; use quarter")
     chosen = set(ids[1::_TEST_EVERY]) if split == "quarter" else set(_PUBLISHED_TEST[split])
-    parted = {
+    sides = {
         "train": [subject for subject in ids if subject not in chosen],
         "test": [subject for subject in ids if subject in chosen],
     }
-    for name, side in parted.items():
+    for name, side in sides.items():
         if not side:
             raise InputError(f"split {split}: leaves nobody to {name} of {' '.join(ids[:8])}; use quarter")
-    return parted
+    return sides

@@ -1,7 +1,8 @@
-"""Clip records as they lie on disk: an entry for each frame, so that a training sample reads no more than it needs.
+"""Clip records as they are stored: one entry a frame, so that a training sample reads only the frames it needs.
 
-The entries of a clip follow one another, as many for every clip of a data set. Each holds one frame of `high` and of
-`low`, the words and `place`; `identity`, which is one for all, is in the first only and empty in the others.
+All records of a data set have the same number of frames, and the entries of a record follow one another. An entry holds
+one frame of `high` and of `low`, the words and `place`. The photo, `identity`, is stored once: in the record's first
+entry; in the others it is empty.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from facenhance_jax.errors import InputError
 
 WORDS = ("subject", "session", "expression", "take")
 PER_FRAME = ("high", "low")
-Entry = Mapping[str, Any]  # of a field to a tf.train.Feature; taking the bytes out waits until they are asked for
+Entry = Mapping[str, Any]  # field -> tf.train.Feature; its bytes are copied out only when a field is asked for
 
 
 @runtime_checkable
@@ -27,23 +28,25 @@ class Serialized(Protocol):
 
 
 def entries(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A clip record as entries, in the order of its frames."""
-    for at, (high, low) in enumerate(zip(record["high"], record["low"], strict=True)):
-        yield {**record, "high": high, "low": low, "identity": b"" if at else record["identity"]}
+    """A record's entries, in the order of its frames."""
+    for index, (high, low) in enumerate(zip(record["high"], record["low"], strict=True)):
+        yield {**record, "high": high, "low": low, "identity": b"" if index else record["identity"]}
 
 
 def words(record: Mapping[str, Any], *fields: str) -> str:
-    """Words of a record, or all, such as "001/session0/anger/take000". They are text as made, bytes as stored."""
+    """The named words of a record, by default all, joined: "001/session0/anger/take000".
+
+    Words are text in a record that was just made, and bytes in one that is read from disk.
+    """
     found = (record[field] for field in fields or WORDS)
     return "/".join(word.decode() if isinstance(word, bytes) else word for word in found if word)
 
 
 class Records(Sequence[Mapping[str, Any]]):
-    """The clip records of a data set, by index; a record reads an entry when something of it is asked for.
+    """The records of a data set, by index. A record reads an entry from disk only when it is asked for a part of it.
 
-    `data` are the entries as bytes, `frames` of them for each clip, `folder` is where they are, for messages, and
-    `drawn` tells whether a program drew the people.
-    Reading raises InputError where a file is gone or damaged.
+    `data` are the serialized entries, `frames` of them for each record. `folder` is named in messages. `drawn` tells
+    whether a program drew the people. Reading raises InputError where a file is missing or damaged.
     """
 
     def __init__(self, data: Serialized, frames: int, folder: object, drawn: bool = False) -> None:
@@ -61,13 +64,13 @@ class Records(Sequence[Mapping[str, Any]]):
             data = self.data[record * self.frames + frame]
         except (RuntimeError, OSError) as error:  # what array_record raises where a file is cut short or gone
             why = str(error).split(":")[0]
-            raise InputError(f"{self.folder}: record {record} cannot be read ({why}); prepare it anew") from error
-        # TFDS's own way from bytes to words takes five times as long, and holds up the threads that decode.
+            raise InputError(f"{self.folder}: record {record} cannot be read ({why}); prepare it again") from error
+        # TFDS's own decoding takes five times as long and blocks the threads that decode images.
         return tf_example_pb2.Example.FromString(data).features.feature
 
 
 class _Record(Mapping[str, Any]):
-    """One record. `read` gives its entries and keeps them, so one that is held on to grows to the whole clip."""
+    """One record. `read` reads an entry and caches it, so a record that is kept in memory may grow to a whole clip."""
 
     def __init__(self, read: Callable[[int], Entry], frames: int) -> None:
         self._read, self._frames = read, frames
@@ -96,6 +99,6 @@ class _Frames(Sequence[bytes]):
 
 
 def _value(entry: Entry, field: str) -> bytes:
-    if field not in entry:  # a protocol buffer's map would make one up
+    if field not in entry:  # a protocol buffer's map would add an empty one
         raise KeyError(field)
     return entry[field].bytes_list.value[0]

@@ -1,7 +1,7 @@
-"""Landmarks of an ordinary face video: one face followed from frame to frame with dlib's detector and predictor.
+"""Landmarks of an ordinary face video: one face is followed from frame to frame by dlib's detector and predictor.
 
-The detector is dlib's HOG one (Dalal & Triggs, 2005), the predictor its 68 iBUG points (Kazemi & Sullivan, 2014). Both
-come with the extra [faces]; dlib is imported only when a clip is tracked.
+The detector uses HOG features (Dalal & Triggs, 2005), the predictor gives the 68 iBUG points (Kazemi & Sullivan, 2014).
+Both come with the extra [faces]; dlib is imported only when a clip is tracked.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,13 +19,13 @@ from facenhance_jax.data import faces, gaps
 
 NEAR_FACE = 100  # pixels: how wide the last face is made for the search around it; the detector's window is 80
 NEAR_REACH = 2.2  # side of that search, in widths of the last face
-JUMP = 1.0  # widths of the last face: a face farther from there is somebody else's
-SEARCHED = (640, 1280)  # pixels: the longer side at which a whole frame is searched, and searched again if in vain
+JUMP = 1.0  # widths of the last face: a face farther from that is another person's
+SEARCHED = (640, 1280)  # pixels: longer side of a whole frame that is searched, and again if nothing was found
 SMALL_FRAME = 160  # pixels, the shorter side; smaller frames are enlarged to twice that before they are searched
 LARGEST_ZOOM = 4  # more adds no detail
-PREDICTED_FACE = 320  # pixels: how wide a face is made before its points are predicted, which come as whole pixels
-# The detector's boxes jump on a coarse grid, and points predicted in them with it. So a first guess of the points says
-# where the box should be, and the points are the mean over that box and four beside it: a third of the tremble.
+PREDICTED_FACE = 320  # pixels: how wide a face is made before its points are predicted, as whole pixels
+# The detector's boxes lie on a coarse grid, so the points predicted in them jump from frame to frame. Therefore a first
+# prediction places the box, and the points are the mean over that box and four shifted ones: a third of the jitter.
 BOX_CENTRE, BOX_SIDE = np.array([31.5, 33.0]), 60.0  # the detector's usual box in the coordinates of faces.mean_shape()
 CENTRED = np.zeros((1, 2))
 NUDGES = 0.03 * np.array([(0, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)])  # face widths
@@ -42,12 +42,12 @@ class Track:
 
 
 def track(frames: Iterable[UInt8[np.ndarray, "h w 3"]], name: str | Path) -> Track:
-    """Follows one face through a clip: the largest of the first frame with a face, then the one nearest to that.
+    """Follows one face through a clip: the largest in the first frame with a face, then always the nearest to the last.
 
-    Takes RGB frames one at a time and keeps none. A face is searched for around the last one, and in the whole frame
-    only where that fails; it has to be about 1/16 of the frame's longer side wide. A face more than its own width from
-    the last one is another person's, and the frame has none. Up to 5 frames in a row without a
-    face are interpolated, linearly in time; before the first and after the last known one, that one is repeated.
+    Takes RGB frames one at a time and keeps none. A face is searched for around the last one, then in the whole frame,
+    where it has to be about 1/16 of the longer side wide. One that is more than its own width away is another
+    person's and does not count. Up to 5 frames in a row without a face are interpolated, linearly in time; before the
+    first and after the last face, its landmarks are repeated.
 
     `name` is the clip's, for messages. Raises InputError without dlib or its models, without frames, if no frame shows
     a face, or if more than 5 frames in a row show none.
@@ -88,7 +88,7 @@ class _Follower:
         self.faces = 0
 
     def find(self, frame: UInt8[np.ndarray, "h w 3"]) -> Float64[np.ndarray, "68 2"] | None:
-        """The points of the face that is followed, or None where no face is seen."""
+        """The points of the followed face, or None if it is not found."""
         last = self._last
         boxes = (last and self._search_near(frame, last)) or self._search_whole(frame)
         if last:
@@ -125,7 +125,7 @@ class _Follower:
     def _points(
         self, frame: UInt8[np.ndarray, "h w 3"], box: _Box, nudges: Float64[np.ndarray, "n 2"]
     ) -> Float64[np.ndarray, "68 2"]:
-        """The mean of the points that are predicted in the box when it is nudged (in widths of it)."""
+        """The mean of the points predicted in the box, shifted by each of `nudges` (in widths of the box)."""
         import dlib
 
         view = _View.around(frame, box, 2.0, PREDICTED_FACE / box.side)
@@ -139,7 +139,7 @@ class _Follower:
 
 
 class _View:
-    """A part of a frame in grey at another scale, and the way between its coordinates and the frame's."""
+    """A part of a frame, in grey and at another scale; maps points between its coordinates and the frame's."""
 
     def __init__(self, part: UInt8[np.ndarray, "h w 3"], left: int, top: int, scale: float):
         height, width, _ = part.shape
@@ -151,7 +151,7 @@ class _View:
 
     @classmethod
     def around(cls, frame: UInt8[np.ndarray, "h w 3"], box: _Box, reach: float, scale: float) -> "_View":
-        """The square `reach` times as wide as the box, as far as it lies in the frame."""
+        """The part of the frame in a square around the box, `reach` times as wide."""
         height, width, _ = frame.shape
         half = box.side * reach / 2
         left, top = int(np.clip(box.x - half, 0, width - 1)), int(np.clip(box.y - half, 0, height - 1))
