@@ -4,7 +4,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from facenhance_jax import hardware, terminal
 from facenhance_jax.media.writing import replacing
+from facenhance_jax.runs import METRICS, read_lines
 
 MAX_SKIPPED = 100  # steps in a row that were not finite: nothing is learned any more
 
@@ -44,7 +45,7 @@ class RunLog:
     ):
         """`step_flops` is what one update takes, where the share of the devices' peak is to be told."""
         self._every, self._last, self._rate, self._flops = every, steps, learning_rate, step_flops
-        self._file = workdir / "metrics.jsonl"
+        self._file = workdir / METRICS
         self._pending: tuple[int, dict] | None = None
         self._since: list[dict[str, np.ndarray]] = []
         self._in_a_row = 0
@@ -162,14 +163,6 @@ class Board:
             self._writer.flush()
         except OSError as error:
             terminal.note(f"TensorBoard's file: step {step} not written ({error.strerror}); the training goes on")
-
-
-def read_lines(workdir: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of `metrics.jsonl`; none where there is no such file."""
-    file = workdir / "metrics.jsonl"
-    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
-        if line.endswith("}"):  # one that was cut short does not
-            yield json.loads(line)
 
 
 def _summary(steps: list[dict[str, np.ndarray]]) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from facenhance_jax import checkpoints, runlog, terminal
+from facenhance_jax import checkpoints, terminal
 from facenhance_jax.errors import InputError
 from facenhance_jax.media.writing import replacing
 from facenhance_jax.settings import Settings, read_model, upgraded
@@ -18,6 +18,7 @@ from facenhance_jax.settings import Settings, read_model, upgraded
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.json"
 ENVIRONMENT = "environment.json"
+METRICS = "metrics.jsonl"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets", "numpy")
 
 # What may change in a run that goes on: the network, its optimizer's state and its randomness stay what they are.
@@ -109,12 +110,20 @@ def chosen_step(workdir: Path, which: str) -> int:
         raise InputError(f"{workdir}: no checkpoint yet; train until run.save_every first")
     if which == "newest":
         return max(steps)
-    lines = [line for line in runlog.read_lines(workdir) if "validation_loss" in line]
+    lines = [line for line in read_lines(workdir) if "validation_loss" in line]
     loss = {line["step"]: line["validation_loss"] for line in lines}
     scored = [step for step in steps if loss.get(step) is not None]
     if not scored:
         raise InputError(f"{workdir}: no checkpoint with a validation (run.validate_every); take the newest")
     return min(scored, key=loss.__getitem__)
+
+
+def read_lines(workdir: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of `metrics.jsonl`; none where there is no such file."""
+    file = workdir / METRICS
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
+        if line.endswith("}"):  # one that was cut short does not
+            yield json.loads(line)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

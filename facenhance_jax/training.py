@@ -1,4 +1,4 @@
-"""The training loop: from an experiment to a run's folder, and from a run's folder to a released model."""
+"""The training loop: from an experiment to a run's folder."""
 
 import itertools
 import math
@@ -11,7 +11,6 @@ import jax
 from jax.experimental import multihost_utils
 
 from facenhance_jax import checkpoints, hardware, parallel, runs, terminal
-from facenhance_jax.card import model_card
 from facenhance_jax.errors import InputError
 from facenhance_jax.experiment import Experiment
 from facenhance_jax.media.writing import write_png
@@ -136,23 +135,6 @@ class _Loop:
             self.log.flush()  # until the step is done
             jax.profiler.stop_trace()
             self.tracing = False
-
-
-def export_model(
-    workdir: Path, output: Path, card: str | None = None, dtype: str = "float32", which: str = "newest"
-) -> int:
-    """Writes the EMA of a checkpoint in `workdir`, the "newest" or the "best", as a released model; returns its step.
-
-    Without a `card` (Markdown) the model gets one made of the run's own records.
-
-    Raises:
-      InputError: `workdir` holds no run or no such checkpoint, the checkpoint is damaged, or `output` holds something.
-    """
-    config, step, ema = runs.read_ema(workdir, which)
-    card = card or model_card(workdir, config, step, ema)
-    del config["data"], config["train"]["start_from"]  # paths on the machine that trained are nobody's business
-    checkpoints.save_model(output, ema, config, card, dtype)
-    return step
 
 
 class Interruption:

@@ -8,8 +8,9 @@ from pathlib import Path
 import checkout  # noqa: F401  (puts the checkout on sys.path)
 from absl import app, flags, logging
 
-from facenhance_jax import terminal, training
+from facenhance_jax import terminal
 from facenhance_jax.errors import InputError
+from facenhance_jax.export import export_model
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the training run", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "folder to write, new or empty", required=True)
@@ -27,7 +28,7 @@ def export() -> str:
             card = Path(_CARD.value).read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             raise InputError(f"{_CARD.value}: not readable ({error}); give a Markdown file as --card") from error
-    step = training.export_model(Path(_WORKDIR.value).absolute(), output, card, _DTYPE.value, _CHECKPOINT.value)
+    step = export_model(Path(_WORKDIR.value).absolute(), output, card, _DTYPE.value, _CHECKPOINT.value)
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     return f"{output}: step {step}, {size / 1e6:.1f} MB"
 

@@ -14,7 +14,7 @@ import pytest
 from absl import flags
 from kill_and_resume import SIZE, command, environment, final_state, logged, prepared, smallest, start
 
-from facenhance_jax import checkpoints, cli, distributed, experiment, settings, training
+from facenhance_jax import checkpoints, cli, distributed, experiment, export, settings, training
 from facenhance_jax.errors import InputError
 from facenhance_jax.media.writing import write_png
 
@@ -120,7 +120,7 @@ def test_killed_and_stopped_on_two_it_goes_on_alone_and_enhances(data, tmp_path,
     for left, right in zip(*(jax.tree.leaves(state.params) for state in states), strict=True):
         np.testing.assert_allclose(left, right, rtol=0, atol=1e-4)  # sums in other orders add up
 
-    training.export_model(workdir, tmp_path / "model")
+    export.export_model(workdir, tmp_path / "model")
     rng = np.random.default_rng(0)
     np.save(tmp_path / "low.npy", rng.integers(0, 256, (2, 64, 64, 3), np.uint8))
     write_png(tmp_path / "photo.png", rng.integers(0, 256, (64, 64, 3), np.uint8))

@@ -9,7 +9,7 @@ from kill_and_resume import SMALLEST
 from small_run import assert_same, make_config
 
 from configs import smoke
-from facenhance_jax import card, checkpoints, experiment, runs, settings, training
+from facenhance_jax import checkpoints, experiment, export, runs, settings
 from facenhance_jax.enhancer import Enhancer
 from facenhance_jax.errors import InputError
 
@@ -30,7 +30,7 @@ def run(tmp_path_factory):
 
 def test_a_release_is_the_average_of_the_newest_checkpoint_with_its_config(run, tmp_path):
     workdir, chosen, ema = run
-    assert training.export_model(workdir, tmp_path / "model", "# A card") == 3
+    assert export.export_model(workdir, tmp_path / "model", "# A card") == 3
     expected = {name: section for name, section in chosen.to_dict().items() if name != "data"}
     del expected["train"]["start_from"]  # a path on the machine that trained, as those of `data` are
     assert checkpoints.load_config(tmp_path / "model") == expected
@@ -41,10 +41,10 @@ def test_a_release_is_the_average_of_the_newest_checkpoint_with_its_config(run, 
 
 def test_what_cannot_be_released_is_one_line(tmp_path):
     with pytest.raises(InputError, match="not a training run .it has no config.json.; give the --workdir"):
-        training.export_model(tmp_path, tmp_path / "model")
+        export.export_model(tmp_path, tmp_path / "model")
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match="no checkpoint yet; train until run.save_every first"):
-        training.export_model(tmp_path, tmp_path / "model")
+        export.export_model(tmp_path, tmp_path / "model")
 
 
 def test_the_card_is_made_of_the_runs_own_records(tmp_path):
@@ -59,7 +59,7 @@ def test_the_card_is_made_of_the_runs_own_records(tmp_path):
         {"step": 900, "loss": 0.4, "steps_per_second": 0.001},  # after the checkpoint
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    found = card.model_card(tmp_path, config, 700, {"kernel": np.zeros((1000, 2600))})
+    found = export.model_card(tmp_path, config, 700, {"kernel": np.zeros((1000, 2600))})
     for text in (
         "step 700",
         "| network | 2.6 M parameters, 64x64 frames, patch 2, outputs velocity, diffuses the residual",
@@ -71,7 +71,7 @@ def test_the_card_is_made_of_the_runs_own_records(tmp_path):
         assert text in found, found
     assert "hardware" not in found and "/somewhere" not in found
     (tmp_path / "environment.json").write_text(json.dumps(runs.environment()))
-    assert "| hardware | 4 x cpu |" in card.model_card(tmp_path, config, 700, {})
+    assert "| hardware | 4 x cpu |" in export.model_card(tmp_path, config, 700, {})
 
 
 def test_an_enhancer_takes_a_run_for_a_model(run):

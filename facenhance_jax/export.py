@@ -1,4 +1,4 @@
-"""The card of a model, out of the records of the run that trained it."""
+"""A run's average as a released model, with a card made of the run's own records."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -6,12 +6,29 @@ from typing import Any
 
 import jax
 
-from facenhance_jax import checkpoints, runlog, runs
+from facenhance_jax import checkpoints, runs
+
+
+def export_model(
+    workdir: Path, output: Path, card: str | None = None, dtype: str = "float32", which: str = "newest"
+) -> int:
+    """Writes the EMA of a checkpoint in `workdir`, the "newest" or the "best", as a released model; returns its step.
+
+    Without a `card` (Markdown) the model gets one made of the run's own records.
+
+    Raises:
+      InputError: `workdir` holds no run or no such checkpoint, the checkpoint is damaged, or `output` holds something.
+    """
+    config, step, ema = runs.read_ema(workdir, which)
+    card = card or model_card(workdir, config, step, ema)
+    del config["data"], config["train"]["start_from"]  # paths on the machine that trained are nobody's business
+    checkpoints.save_model(output, ema, config, card, dtype)
+    return step
 
 
 def model_card(workdir: Path, config: dict[str, Any], step: int, params: Any) -> str:
     """Markdown: what was trained, on what, how long, and how near it came. What a run did not record is left out."""
-    lines = [line for line in runlog.read_lines(workdir) if line["step"] <= step]
+    lines = [line for line in runs.read_lines(workdir) if line["step"] <= step]
     data, train, model = config["data"], config["train"], config["model"]
     rows = {
         "network": f"{sum(leaf.size for leaf in jax.tree.leaves(params)) / 1e6:.1f} M parameters, "
