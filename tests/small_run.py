@@ -32,7 +32,7 @@ def make_experiment(config: ml_collections.ConfigDict) -> Experiment:
         settings=settings.read(config),
         initial_state=partial(initial_state, config),
         warm_start=lambda fresh: fresh,
-        step=train_step(config),
+        step=small_step(config),
         loss=loss,
         sample=lambda params, batch: batch["low"],
         batches=lambda start: (make_batch(step, train.batch_size) for step in itertools.count(start)),
@@ -64,7 +64,7 @@ def initial_state(config) -> state.TrainState:
     return state.initial_state({"kernel": kernel}, OPTIMIZER, config.train.seed)
 
 
-def train_step(config):
+def small_step(config):
     parts = config.train.accumulate
     return partial(state.train_step, loss_fn=loss, optimizer=OPTIMIZER, ema_decay=0.9, accumulate=parts)
 

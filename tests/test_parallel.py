@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
-from small_run import initial_state, make_batch, make_config, train_step
+from small_run import initial_state, make_batch, make_config, small_step
 
 from facenhance_jax import parallel
 from facenhance_jax.errors import InputError
@@ -15,7 +15,7 @@ ABSTRACT = jax.eval_shape(lambda: initial_state(CONFIG))
 
 def over(strategy, count=4, config=CONFIG):
     parts = config.train.accumulate
-    return parallel.over_devices(train_step(config), strategy, ABSTRACT, parts, jax.devices()[:count])
+    return parallel.over_devices(small_step(config), strategy, ABSTRACT, parts, jax.devices()[:count])
 
 
 def after_five_steps(strategy, count, config=CONFIG):

@@ -23,8 +23,8 @@ from small_run import (
     make_config,
     numbered,
     raising,
+    small_step,
     train,
-    train_step,
 )
 from tensorboardX.proto import event_pb2
 
@@ -46,7 +46,7 @@ def test_six_steps_are_the_plain_step_six_times(tmp_path, parallel, capfd):
     expected = initial_state(config)
     losses = []
     for step in range(6):
-        expected, metrics = jax.jit(train_step(config))(expected, numbered(make_batch(step, 8)))
+        expected, metrics = jax.jit(small_step(config))(expected, numbered(make_batch(step, 8)))
         losses.append(float(metrics["loss"]))
     actual = final_state(tmp_path / "run", config)
     assert int(actual.step) == 6
@@ -162,7 +162,7 @@ def test_only_the_steps_asked_for_are_logged_and_what_is_not_finite_is_null(tmp_
     config = make_config(log_every=4)
 
     def broken(run, batch, axis=None):
-        run, metrics = train_step(config)(run, batch, axis=axis)
+        run, metrics = small_step(config)(run, batch, axis=axis)
         return run, metrics | {"loss": jnp.where(run.step <= 4, jnp.nan, metrics["loss"])}
 
     train(config, tmp_path, step=broken)
@@ -220,7 +220,7 @@ def test_what_is_never_finite_stops_the_run_and_loses_nothing(tmp_path, monkeypa
 
     def broken(run, batch, axis=None):
         spoilt = batch["high"] * jnp.where(run.step < 4, 1.0, jnp.nan)
-        return train_step(config)(run, batch | {"high": spoilt}, axis=axis)
+        return small_step(config)(run, batch | {"high": spoilt}, axis=axis)
 
     with pytest.raises(InputError, match="not finite for 3 steps in a row, up to step 7: nothing was learned"):
         train(config, tmp_path, step=broken)
