@@ -1,3 +1,16 @@
-"""FacEnhance: a 192x192 video of a person from a 64x64 clip of an expression and one neutral photo."""
+"""FacEnhance: a 192x192 video of a person from a 64x64 clip of an expression and one neutral photo.
+
+from facenhance_jax import Enhancer
+"""
 
 __version__ = "0.1.0"
+__all__ = ["Enhancer"]
+
+
+def __getattr__(name: str) -> object:
+    """`Enhancer`, imported when it is asked for: `facenhance --help` need not wait for JAX to load."""
+    if name == "Enhancer":
+        from facenhance_jax.inference.enhancer import Enhancer
+
+        return Enhancer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

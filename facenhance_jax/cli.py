@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from facenhance_jax import __version__
-from facenhance_jax.errors import InputError
+from facenhance_jax.messages import InputError
 
 STRIP_COLUMNS = 8  # frames shown in a strip
 KEPT_FRAMES = 16  # frames held for the strip while a clip of unknown length goes by
@@ -105,20 +105,20 @@ def _whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def _demo(args: argparse.Namespace) -> None:
-    from facenhance_jax import demonstration
+    from facenhance_jax.evaluation import demonstration
 
     demonstration.run(Path(args.output))
 
 
 def _report(args: argparse.Namespace) -> None:
-    from facenhance_jax import report
+    from facenhance_jax.evaluation import report
 
     page, pictures, count = report.write(args.folder, args.output)
     print(f"wrote {page}, and its pictures: {count} in {pictures}")
 
 
 def _extract(args: argparse.Namespace) -> None:
-    from facenhance_jax import extraction
+    from facenhance_jax.inference import extraction
 
     preview = args.preview or str(extraction.preview_path(args.output))
     _check_outputs([args.video], args.output, (preview, ".png"), (args.landmarks, ".npy"))
@@ -126,13 +126,13 @@ def _extract(args: argparse.Namespace) -> None:
 
 
 def _enhance(args: argparse.Namespace) -> None:
-    from facenhance_jax import media, terminal
+    from facenhance_jax import media, messages
 
     _check_outputs([args.low, args.identity], args.output, (args.strip, ".png"))
     clip, photo = media.open_clip(args.low), media.read_photo(args.identity)
 
-    from facenhance_jax import pixels
-    from facenhance_jax.enhancer import Enhancer
+    from facenhance_jax.inference.enhancer import Enhancer
+    from facenhance_jax.network import pixels
 
     enhancer = Enhancer.load(args.model)
     _note_shape(args.identity, *photo.shape[:2])
@@ -150,14 +150,14 @@ def _enhance(args: argparse.Namespace) -> None:
     options = dict(steps=args.steps, seed=args.seed, shared_noise=False if args.fresh_noise else None)
     enhanced = enhancer.stream(taken(), identity, **options)  # refuses bad steps at once
     lows = _low_frames(args, clip, enhancer.low_size)  # so only now, for it may search a whole video for its face
-    with media.open_writer(args.output, clip.fps) as writer, terminal.progress("enhancing", clip.count) as bar:
+    with media.open_writer(args.output, clip.fps) as writer, messages.progress("enhancing", clip.count) as bar:
         for frame in enhanced:
             writer.write(frame)
             kept.add((waiting.popleft(), frame))
             bar.update()
     seconds = time.perf_counter() - started
     for note in clip.notes:
-        terminal.note(note)
+        messages.note(note)
     if args.strip:
         _write_strip(args.strip, identity, kept.spread(STRIP_COLUMNS))
     speed = f"{writer.count} frames in {seconds:.1f} s, {writer.count / seconds:.1f} frames/s"
@@ -165,7 +165,8 @@ def _enhance(args: argparse.Namespace) -> None:
 
 
 def _low_frames(args: argparse.Namespace, clip: Iterable, size: int) -> Iterator:
-    from facenhance_jax import extraction, pixels
+    from facenhance_jax.inference import extraction
+    from facenhance_jax.network import pixels
 
     if args.extract:
         return extraction.low_frames(clip, size)
@@ -191,11 +192,11 @@ def _check_outputs(inputs: Sequence[str], output: str, *others: tuple[str | None
 
 
 def _note_shape(name: str, height: int, width: int) -> None:
-    from facenhance_jax import terminal
+    from facenhance_jax import messages
 
     if height != width:
         side = min(height, width)
-        terminal.note(f"{name}: {width}x{height} is not square, its middle {side}x{side} is used")
+        messages.note(f"{name}: {width}x{height} is not square, its middle {side}x{side} is used")
 
 
 class _KeptFrames:

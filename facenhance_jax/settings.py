@@ -11,9 +11,9 @@ from typing import Any
 
 import ml_collections
 
-from facenhance_jax.denoiser import Denoiser, DenoiserConfig
-from facenhance_jax.diffusion import linear_schedule
-from facenhance_jax.errors import InputError
+from facenhance_jax.diffusion.formulas import linear_schedule
+from facenhance_jax.messages import InputError
+from facenhance_jax.network.denoiser import Denoiser, DenoiserConfig
 
 STRATEGIES = ("jit", "fsdp", "pmap")
 SPLITS = ("train", "test", "all")

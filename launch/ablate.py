@@ -22,24 +22,15 @@ import ml_collections
 from absl import app, flags, logging
 
 from configs import mug
-from facenhance_jax import (
-    checkpoints,
-    clip_sets,
-    evaluation,
-    experiment,
-    methods,
-    runs,
-    scores,
-    settings,
-    tables,
-    terminal,
-    training,
-)
-from facenhance_jax.compile_cache import keep_compiled_programs
+from facenhance_jax import messages, settings
 from facenhance_jax.data import clip_dataset, pipeline
-from facenhance_jax.enhancer import Enhancer
-from facenhance_jax.errors import InputError
+from facenhance_jax.evaluation import clip_sets, evaluation, methods, scores, tables
+from facenhance_jax.inference.compile_cache import keep_compiled_programs
+from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.media.writing import replacing
+from facenhance_jax.messages import InputError
+from facenhance_jax.runs import checkpoints, run_folder
+from facenhance_jax.training import experiment, loop
 
 TIMESTEPS, FEW = 50, 8  # T, and the steps of those that need not take all
 EVALUATED = 12  # frames of a clip
@@ -106,13 +97,13 @@ def train(folder: Path) -> None:
     scale = round(pipeline.residual_scale(clip_dataset.source(_DATA.value, "train")), 1)
     for variant in _VARIANTS.value:
         print(f"{variant}:", flush=True)
-        training.train(experiment.make(settings.read(config_of(variant, scale))), folder / variant)
+        loop.train(experiment.make(settings.read(config_of(variant, scale))), folder / variant)
         check_finished(folder / variant)
 
 
 def check_finished(run: Path) -> None:
     """Raises InputError where a variant is not trained to the end."""
-    if max(checkpoints.steps(run / runs.CHECKPOINTS), default=0) != _STEPS.value:
+    if max(checkpoints.steps(run / run_folder.CHECKPOINTS), default=0) != _STEPS.value:
         raise InputError(f"{run}: not trained for {_STEPS.value} updates; run this again without --only to go on")
 
 
@@ -140,7 +131,7 @@ def evaluate(output: Path) -> None:
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # Orbax reports every file it touches
     keep_compiled_programs()
-    with terminal.refusing():
+    with messages.refusing():
         unknown = sorted(set(_VARIANTS.value) - VARIANTS.keys())
         if unknown:
             raise InputError(f"--variants {','.join(unknown)}: not one of {', '.join(VARIANTS)}")

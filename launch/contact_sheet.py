@@ -14,7 +14,7 @@ import checkout  # noqa: F401  (puts the checkout on sys.path)
 import numpy as np
 from absl import app, flags, logging
 
-from facenhance_jax import terminal
+from facenhance_jax import messages
 from facenhance_jax.data import clip_dataset
 from facenhance_jax.data.stored import words
 from facenhance_jax.media import check_output, strip, write_png
@@ -82,7 +82,7 @@ def sheet() -> None:
 
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # TFDS warns of every size that is not the default
-    with terminal.refusing():
+    with messages.refusing():
         sheet()
 
 

@@ -7,7 +7,8 @@
 `--fvd=lfdm` computes FVD on 40 frames at 128 px, as LFDM's published FVD is. The clips need at least 40 frames: draw
 them with `--frames=40`, or prepare the data set with `launch/prepare.py --frames=40`.
 `--generated=DIR --layout=NAME` takes a generator's clips as the low-res frames, and scores them before and after.
-The output folder gets results.json, clips.csv, tables.md and the frames of a few clips (see `facenhance_jax.results`).
+The output folder gets results.json, clips.csv, tables.md and the frames of a few clips
+(see `facenhance_jax.evaluation.results`).
 An evaluation that was stopped goes on when it is run again.
 """
 
@@ -16,11 +17,12 @@ from pathlib import Path
 import checkout  # noqa: F401  (puts the checkout on sys.path)
 from absl import app, flags, logging
 
-from facenhance_jax import clip_sets, evaluation, methods, scores, tables, terminal
-from facenhance_jax.enhancer import Enhancer
-from facenhance_jax.errors import InputError
+from facenhance_jax import messages
+from facenhance_jax.evaluation import clip_sets, evaluation, methods, scores, tables
+from facenhance_jax.evaluation.metrics import fvd
+from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.media.writing import replacing
-from facenhance_jax.metrics import fvd
+from facenhance_jax.messages import InputError
 
 HELD_OUT = f"{clip_sets.HELD_OUT[0]}-{clip_sets.HELD_OUT[-1]}"
 _MODEL = flags.DEFINE_string("model", "package", "a released model, a training run, or package for the packaged one")
@@ -107,7 +109,7 @@ def evaluate() -> None:
 
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # TFDS warns about other packages
-    with terminal.refusing():
+    with messages.refusing():
         evaluate()
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import checkout  # noqa: F401  (puts the checkout on sys.path)
 from absl import app, flags, logging
 
-from facenhance_jax import terminal
-from facenhance_jax.errors import InputError
-from facenhance_jax.export import export_model
+from facenhance_jax import messages
+from facenhance_jax.messages import InputError
+from facenhance_jax.runs.export import export_model
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the training run", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "folder to write, new or empty", required=True)
@@ -35,7 +35,7 @@ def export() -> str:
 
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # Orbax reports every file it touches
-    with terminal.refusing():
+    with messages.refusing():
         print(export())
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import checkout  # noqa: F401  (puts the checkout on sys.path)
 from absl import app, flags, logging
 
-from facenhance_jax import terminal
+from facenhance_jax import messages
 from facenhance_jax.data import clip_dataset, folder_dataset_builder, layout, mug_dataset_builder, splits
-from facenhance_jax.errors import InputError
+from facenhance_jax.messages import InputError
 
 BUILDERS = {"mug": mug_dataset_builder.Mug, "folder": folder_dataset_builder.Folder}
 
@@ -50,7 +50,7 @@ def prepare() -> clip_dataset.Report:
 
 def draw(root: Path, people: int) -> None:
     """Draws a tree of people at `root`: a new or empty folder, or one in which the same drawing was interrupted."""
-    from facenhance_jax.data import synthetic  # only here: most trees are not drawn
+    from facenhance_jax.data.synthetic import population
     from facenhance_jax.media.writing import replacing
 
     drawing = {"seed": _SEED.value, "frames": 2 * _FRAMES.value, "size": _RESOLUTION.value}
@@ -63,12 +63,12 @@ def draw(root: Path, people: int) -> None:
         root.mkdir(parents=True, exist_ok=True)
         with replacing(mark) as part:
             part.write_text(json.dumps(drawing), encoding="utf-8")
-    synthetic.write_tree(root, range(people), **drawing)
+    population.write_tree(root, range(people), **drawing)
 
 
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # TFDS warns of every size that is not the default
-    with terminal.refusing():
+    with messages.refusing():
         report = prepare()
         print(report.text())
     if 100 * report.skipped_share > _MAX_SKIPPED.value:

@@ -49,19 +49,15 @@ def stop(message: str) -> None:
 
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)  # Orbax reports every file it touches, and every error that it also raises
-    from facenhance_jax import (
-        distributed,
-        experiment,
-        settings,
-        training,
-    )  # not before: a bad flag should not wait for JAX
-    from facenhance_jax.compile_cache import keep_compiled_programs
-    from facenhance_jax.errors import InputError
+    from facenhance_jax import settings  # not before: a bad flag should not wait for JAX
+    from facenhance_jax.inference.compile_cache import keep_compiled_programs
+    from facenhance_jax.messages import InputError
+    from facenhance_jax.training import distributed, experiment, loop
 
     keep_compiled_programs()
     try:
         distributed.join(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _TIMEOUT.value)
-        training.train(experiment.make(settings.read(_CONFIG.value)), Path(_WORKDIR.value).absolute(), _ALLOW.value)
+        loop.train(experiment.make(settings.read(_CONFIG.value)), Path(_WORKDIR.value).absolute(), _ALLOW.value)
     except InputError as error:
         stop(str(error))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from facenhance_jax import media
-from facenhance_jax.errors import InputError
+from facenhance_jax.messages import InputError
 
 
 def levels(count: int, height: int = 64, width: int = 96) -> np.ndarray:

@@ -23,9 +23,11 @@ import numpy as np  # noqa: E402
 from test_records import write_clip  # noqa: E402
 
 from configs import smoke  # noqa: E402
-from facenhance_jax import checkpoints, experiment, settings  # noqa: E402
+from facenhance_jax import settings  # noqa: E402
 from facenhance_jax.data import clip_dataset  # noqa: E402
 from facenhance_jax.data.mug_dataset_builder import Mug  # noqa: E402
+from facenhance_jax.runs import checkpoints  # noqa: E402
+from facenhance_jax.training import experiment  # noqa: E402
 
 SIZE = 32  # pixels
 SAVE_EVERY = 5  # steps

@@ -5,8 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from facenhance_jax.data import faces
-from facenhance_jax.data.synthetic import draw_clip, draw_subject
+from facenhance_jax.data.synthetic.population import draw_clip, draw_subject
+from facenhance_jax.faces import alignment
 
 SIZE, LENGTH = 96, 9
 BROKEN = 3  # frames of a clip that broke off
@@ -97,7 +97,7 @@ def openface(
             values += [f"{value:.4f}" for value in shape.T.ravel() * good] if points else []
             lines.append(",".join(map(str, values)))
             if aligned and (good or number % 2):
-                low = faces.low_frame(cv2.imread(str(image))[..., ::-1], shape) * good
+                low = alignment.low_frame(cv2.imread(str(image))[..., ::-1], shape) * good
                 cv2.imwrite(str(folder / f"frame_det_00_{number + 1:06d}.bmp"), low[..., ::-1])
         base.with_name(f"{base.name}.csv").write_text("\n".join(lines) + "\n")
     return output

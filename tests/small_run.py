@@ -12,8 +12,10 @@ import numpy as np
 import optax
 
 from configs import mug
-from facenhance_jax import checkpoints, settings, state, training
-from facenhance_jax.experiment import Experiment
+from facenhance_jax import settings
+from facenhance_jax.runs import checkpoints
+from facenhance_jax.training import loop, train_step
+from facenhance_jax.training.experiment import Experiment
 
 OPTIMIZER = optax.adam(1e-2)
 
@@ -43,7 +45,7 @@ def make_experiment(config: ml_collections.ConfigDict) -> Experiment:
 
 def train(config: ml_collections.ConfigDict, workdir: Path, allow_config_change: bool = False, **parts) -> None:
     """Trains the matrix; `parts` are fields of the experiment to put in place of its own."""
-    training.train(make_experiment(config)._replace(**parts), workdir, allow_config_change)
+    loop.train(make_experiment(config)._replace(**parts), workdir, allow_config_change)
 
 
 def loss(params, batch, key):
@@ -59,14 +61,14 @@ def loss(params, batch, key):
     }
 
 
-def initial_state(config) -> state.TrainState:
+def initial_state(config) -> train_step.TrainState:
     kernel = jax.random.normal(jax.random.key(config.train.seed), (12, 12))
-    return state.initial_state({"kernel": kernel}, OPTIMIZER, config.train.seed)
+    return train_step.initial_state({"kernel": kernel}, OPTIMIZER, config.train.seed)
 
 
 def small_step(config):
     parts = config.train.accumulate
-    return partial(state.train_step, loss_fn=loss, optimizer=OPTIMIZER, ema_decay=0.9, accumulate=parts)
+    return partial(train_step.train_step, loss_fn=loss, optimizer=OPTIMIZER, ema_decay=0.9, accumulate=parts)
 
 
 def make_batch(step: int, size: int) -> dict[str, np.ndarray]:
@@ -80,7 +82,7 @@ def numbered(batch):
     return batch | {"index": np.arange(len(batch["high"]), dtype=np.int32)}
 
 
-def final_state(workdir: Path, config) -> state.TrainState:
+def final_state(workdir: Path, config) -> train_step.TrainState:
     folder = workdir / "checkpoints"
     abstract = jax.eval_shape(lambda: initial_state(config))
     return checkpoints.restore(folder, checkpoints.steps(folder)[-1], abstract)

@@ -15,7 +15,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from facenhance_jax.data import augmentation, faces, generated, layout, synthetic
+from facenhance_jax.data import augmentation, generated, layout
+from facenhance_jax.data.synthetic import population
+from facenhance_jax.faces import alignment
 from facenhance_jax.media import open_writer, write_png
 
 SYSTEMS = ("videogan", "imaginator", "motiongan", "fevgan")
@@ -80,9 +82,9 @@ def _stand_ins(system: str, subjects: Sequence[int], frames: int, seed: int, siz
 
 
 def _draw(subject: int, expression: str, frames: int, size: int) -> _Frames:
-    drawn, landmarks = synthetic.draw_clip(synthetic.draw_subject(0, subject), expression, 0, 2 * frames, size)
+    drawn, landmarks = population.draw_clip(population.draw_subject(0, subject), expression, 0, 2 * frames, size)
     pairs = zip(drawn[:frames], landmarks[:frames], strict=True)
-    return np.stack([faces.low_frame(frame, points, generated.SIDE) for frame, points in pairs])
+    return np.stack([alignment.low_frame(frame, points, generated.SIDE) for frame, points in pairs])
 
 
 # Faults: (the clip, another person's, a generator for the clip, one for each frame) -> the clip
@@ -123,7 +125,7 @@ def _pulls(rng: np.random.Generator, pixels: float) -> Float[np.ndarray, "5 2"]:
 
 
 def _pulled(frame: UInt8[np.ndarray, "s s 3"], pulls: Float[np.ndarray, "5 2"]) -> UInt8[np.ndarray, "s s 3"]:
-    shape = faces.mean_shape(generated.SIDE)
+    shape = alignment.mean_shape(generated.SIDE)
     centres = [shape[48], shape[list(_MOUTH)].mean(0), shape[54], *(shape[list(eye)].mean(0) for eye in _EYES)]
     rows, columns = np.indices(frame.shape[:2]).astype(np.float32)
     moves = np.zeros((2, *frame.shape[:2]), np.float32)

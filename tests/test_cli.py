@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import facenhance_jax.enhancer
+import facenhance_jax.inference.enhancer
 from facenhance_jax import cli, media
-from facenhance_jax.data import faces, synthetic, tracking
-from facenhance_jax.errors import InputError
+from facenhance_jax.data.synthetic import population
+from facenhance_jax.faces import alignment, tracking
+from facenhance_jax.messages import InputError
 
 
 class Enlarger:
@@ -43,7 +44,7 @@ class Enlarger:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder with a photo and a clip of 20 frames, n-th of value 8 n, and the stand-in for every model."""
-    monkeypatch.setattr(facenhance_jax.enhancer.Enhancer, "load", lambda path=None: Enlarger())
+    monkeypatch.setattr(facenhance_jax.inference.enhancer.Enhancer, "load", lambda path=None: Enlarger())
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (64, 64), (100, 100, 100)).save("photo.png")
     np.save("clip.npy", np.arange(20, dtype=np.uint8)[:, None, None] * np.full((8, 8), 8, np.uint8))
@@ -156,7 +157,9 @@ def test_a_damaged_clip_is_told(folder, capfd):
 )
 def test_bad_input(folder, capfd, monkeypatch, option, value, reason):
     loads = []
-    monkeypatch.setattr(facenhance_jax.enhancer.Enhancer, "load", lambda path=None: loads.append(path) or Enlarger())
+    monkeypatch.setattr(
+        facenhance_jax.inference.enhancer.Enhancer, "load", lambda path=None: loads.append(path) or Enlarger()
+    )
     Image.new("RGB", (63, 63)).save("small.png")
     np.save("nan.npy", np.full((1, 8, 8), np.nan))
     Path("text.mp4").write_text("ffconcat version 1.0\nfile clip.npy\n")
@@ -170,7 +173,7 @@ def test_bad_input(folder, capfd, monkeypatch, option, value, reason):
 
 
 def test_extract_cuts_the_face_out_of_the_clip_first(folder, capfd):
-    frames, _ = synthetic.draw_clip(synthetic.draw_subject(7, 5), "happiness", 0, 3, 208)
+    frames, _ = population.draw_clip(population.draw_subject(7, 5), "happiness", 0, 3, 208)
     frames[1] = 0
     np.save("video.npy", frames)
     assert enhance("--extract", low="video.npy") == 0
@@ -179,7 +182,7 @@ def test_extract_cuts_the_face_out_of_the_clip_first(folder, capfd):
     assert "note: video.npy: no face in 1 of the frames; interpolated there" in err
     points = tracking.track(frames, "video").landmarks
     for frame, landmarks, enhanced in zip(frames, points, media.open_clip("out"), strict=True):
-        np.testing.assert_array_equal(enhanced[1::3, 1::3], faces.low_frame(frame, landmarks, 8) // 2 + 50)
+        np.testing.assert_array_equal(enhanced[1::3, 1::3], alignment.low_frame(frame, landmarks, 8) // 2 + 50)
 
 
 def test_extract_comes_after_the_steps_are_known_to_be_good(folder, capfd, monkeypatch):
@@ -209,7 +212,7 @@ def test_a_bad_model_comes_before_any_output(folder, capfd, monkeypatch):
     def load(path=None):
         raise InputError(f"{path}: no such model")
 
-    monkeypatch.setattr(facenhance_jax.enhancer.Enhancer, "load", load)
+    monkeypatch.setattr(facenhance_jax.inference.enhancer.Enhancer, "load", load)
     assert refusal(capfd, enhance("--model", "nowhere")) == "nowhere: no such model"
     assert not Path("out").exists()
 
@@ -229,14 +232,14 @@ def test_a_failure_halfway_leaves_nothing(folder, capfd, monkeypatch, raised, st
 
 
 def test_our_own_faults_keep_their_traceback(folder, monkeypatch):
-    monkeypatch.setattr(facenhance_jax.enhancer.Enhancer, "load", lambda path=None: None)
+    monkeypatch.setattr(facenhance_jax.inference.enhancer.Enhancer, "load", lambda path=None: None)
     with pytest.raises(AttributeError):
         enhance()
 
 
 def test_demo_runs_the_demonstration(tmp_path, monkeypatch):
     asked = []
-    demonstration = types.ModuleType("facenhance_jax.demonstration")
+    demonstration = types.ModuleType("facenhance_jax.evaluation.demonstration")
     demonstration.run = asked.append
     monkeypatch.setitem(sys.modules, demonstration.__name__, demonstration)
     monkeypatch.setattr(facenhance_jax, "demonstration", demonstration, raising=False)

@@ -8,7 +8,8 @@ import jax
 import pytest
 
 from configs import mug
-from facenhance_jax import experiment, settings
+from facenhance_jax import settings
+from facenhance_jax.training import experiment
 
 # The paper's UNet, as tests/test_unet.py has it, and what is added to it.
 UNET = 195_309_955

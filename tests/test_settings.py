@@ -6,8 +6,8 @@ import pytest
 
 from configs import demo, mug, smoke
 from facenhance_jax import settings
-from facenhance_jax.enhancer import PACKAGED_MODEL
-from facenhance_jax.errors import InputError
+from facenhance_jax.inference.enhancer import PACKAGED_MODEL
+from facenhance_jax.messages import InputError
 
 # config.json of the first released model, but for the sections that its network does not depend on.
 LANDED = {

@@ -18,12 +18,12 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from facenhance_jax import terminal
+from facenhance_jax import messages
 from facenhance_jax.data import layout
 from facenhance_jax.data.records import Job, Recipe, attempt
 from facenhance_jax.data.splits import split_subjects
 from facenhance_jax.data.stored import WORDS, Records, entries
-from facenhance_jax.errors import InputError
+from facenhance_jax.messages import InputError
 
 TRACKS = "tracks"  # folder in the output for the landmarks that our own search found
 VERSION = tfds.core.Version("2.0.0")
@@ -69,7 +69,7 @@ class Report:
 
     def text(self) -> str:
         """The report for a person, in lines. It measures the residual scale on the training clips, in seconds."""
-        from facenhance_jax.data import pipeline  # only here: grain takes a second to load
+        from facenhance_jax.data import pipeline
 
         counts, (train, test) = self.counts, (self.subjects[split] for split in ("train", "test"))
         clips = ", ".join(f"{count} {name or 'in no folder'}" for name, count in sorted(self.expressions.items()))
@@ -230,7 +230,7 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _records(self, jobs: Sequence[Job], recipe: Recipe, name: str) -> Iterator[dict[str, Any]]:
         """The records of the jobs, in order, made by a pool of threads; what failed goes into the report."""
         workers = os.cpu_count() or 1
-        with terminal.progress(name, len(jobs), unit="clip") as progress, ThreadPoolExecutor(workers) as pool:
+        with messages.progress(name, len(jobs), unit="clip") as progress, ThreadPoolExecutor(workers) as pool:
             waiting, rest = deque(), iter(jobs)
             while True:
                 for job in rest:

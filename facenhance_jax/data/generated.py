@@ -42,10 +42,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from facenhance_jax.data.layout import EXPRESSIONS, NEUTRAL, VIDEO_SUFFIXES
-from facenhance_jax.errors import InputError
 from facenhance_jax.media import ClipFile, open_clip
 from facenhance_jax.media.reading import FRAME_SUFFIXES
-from facenhance_jax.pixels import resize
+from facenhance_jax.messages import InputError
+from facenhance_jax.network.pixels import resize
 
 SIDE = 64  # pixels, of a frame of v_low and of a grid's tile
 PAIRS = "pairs.csv"

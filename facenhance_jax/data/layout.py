@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facenhance_jax.errors import InputError
+from facenhance_jax.messages import InputError
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 NEUTRAL = "neutral"

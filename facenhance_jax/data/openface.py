@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from facenhance_jax import pixels
 from facenhance_jax.data import layout
-from facenhance_jax.errors import InputError
 from facenhance_jax.media.pictures import decode_image
+from facenhance_jax.messages import InputError
+from facenhance_jax.network import pixels
 
 POINTS = [f"{axis}_{point}" for axis in "xy" for point in range(68)]
 _ALIGNED = re.compile(r"frame_det_(\d+_)?(\d+)\.(bmp|png)", re.IGNORECASE)

@@ -19,8 +19,8 @@ from jaxtyping import Float32, Shaped, UInt8
 
 from facenhance_jax.data import augmentation
 from facenhance_jax.data.stored import words
-from facenhance_jax.errors import InputError
 from facenhance_jax.media.pictures import decode_image
+from facenhance_jax.messages import InputError
 
 Batch = dict[str, Shaped[np.ndarray, "b ..."]]
 

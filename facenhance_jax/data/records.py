@@ -17,13 +17,15 @@ import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 from PIL import Image
 
-from facenhance_jax import media, pixels
-from facenhance_jax.data import faces, framing, gaps, layout, openface, tracking
+from facenhance_jax import media
+from facenhance_jax.data import layout, openface
 from facenhance_jax.data.stored import WORDS
-from facenhance_jax.errors import InputError
+from facenhance_jax.faces import alignment, framing, gaps, tracking
+from facenhance_jax.faces.registration import find_face
 from facenhance_jax.media.pictures import decode_image
 from facenhance_jax.media.writing import replacing
-from facenhance_jax.registration import find_face
+from facenhance_jax.messages import InputError
+from facenhance_jax.network import pixels
 
 JPEG_QUALITY = 95
 LOW_SIZE = 64
@@ -163,7 +165,7 @@ def _faces_of(recording: layout.Recording, recipe: Recipe) -> Faces:
 
 def _cut_by(landmarks: Shaped[np.ndarray, "n 68 2"]) -> LowFrame:
     # Whole numbers are pixel centres, so 0.5 is added to scale from the frame's corner.
-    return lambda at, frame, reduction: faces.low_frame(frame, (landmarks[at] + 0.5) / reduction - 0.5, LOW_SIZE)
+    return lambda at, frame, reduction: alignment.low_frame(frame, (landmarks[at] + 0.5) / reduction - 0.5, LOW_SIZE)
 
 
 def read_landmarks(file: Path, frames: int) -> Float[np.ndarray, "n 68 2"]:
@@ -262,7 +264,7 @@ def _reduction(recording: layout.Recording, landmarks: Shaped[np.ndarray, "n 68 
     try:
         with Image.open(recording.frames[0]) as header:
             width, height = header.size
-        shrinks = [min(width, height) / resolution, *(faces.shrinking(points, LOW_SIZE) for points in known)]
+        shrinks = [min(width, height) / resolution, *(alignment.shrinking(points, LOW_SIZE) for points in known)]
     except (OSError, InputError):
         return 1  # the decoding or cutting that follows raises, and names the frame
     same_middle = not (width | height) % 2 and not (width - height) % 4

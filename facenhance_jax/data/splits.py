@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from facenhance_jax.errors import InputError
+from facenhance_jax.messages import InputError
 
 SPLITS = ("quarter", "lfdm", "imaginator")
 _TEST_EVERY = 4

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from tensorflow_datasets.proto import tf_example_pb2
 
-from facenhance_jax.errors import InputError
+from facenhance_jax.messages import InputError
 
 WORDS = ("subject", "session", "expression", "take")
 PER_FRAME = ("high", "low")

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from facenhance_jax.errors import InputError
+from facenhance_jax.messages import InputError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 SMALLEST_PHOTO = 64  # pixels, the shorter side

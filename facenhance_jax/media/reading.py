@@ -11,17 +11,9 @@ import numpy as np
 from jaxtyping import Num, UInt8
 from PIL import Image
 
-from facenhance_jax.errors import InputError
 from facenhance_jax.media import video
-from facenhance_jax.media.pictures import (
-    FORMATS,
-    NotAPicture,
-    check_file,
-    check_pixels,
-    decoding,
-    read_picture,
-    to_rgb,
-)
+from facenhance_jax.media.pictures import FORMATS, NotAPicture, check_file, check_pixels, decoding, read_picture, to_rgb
+from facenhance_jax.messages import InputError
 
 MOST_PIXELS = 36_000_000  # a frame; 8K video has 33 million
 MOST_FRAMES = 100_000  # 66 minutes at 25 frames/s

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from facenhance_jax.errors import InputError
 from facenhance_jax.media.pictures import check_pixels
+from facenhance_jax.messages import InputError
 
 try:
     import av

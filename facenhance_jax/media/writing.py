@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import GifImagePlugin, Image
 
-from facenhance_jax.errors import InputError
 from facenhance_jax.media import video
+from facenhance_jax.messages import InputError
 
 FOLDER = ""  # stands for "a folder of PNG frames" among suffixes
 CLIP_SUFFIXES = (".mp4", ".gif", FOLDER)

@@ -32,7 +32,7 @@ def measured(module: str, config: ml_collections.ConfigDict, *arguments: object,
 
 def answer(measure: Callable[..., dict]) -> None:
     """In that process: prints what `measure(config, *arguments)` finds out."""
-    from facenhance_jax import checkpoints
+    from facenhance_jax.runs import checkpoints
 
     config = ml_collections.ConfigDict(checkpoints.read_config(Path(sys.argv[1]), "run the benchmark again"))
     try:
@@ -48,7 +48,7 @@ def memory() -> float:
     """The most memory in use so far, MiB: on the first device, or where that does not say, by this process."""
     import jax
 
-    from facenhance_jax import hardware
+    from facenhance_jax.training import hardware
 
     used = hardware.peak_memory(jax.devices()[0])
     return used / MIB if used else peak_memory()
@@ -74,7 +74,7 @@ def main() -> None:
     """In a process of its own: describes the first device."""
     import jax
 
-    from facenhance_jax import hardware
+    from facenhance_jax.training import hardware
 
     first = jax.devices()[0]
     print(json.dumps({"platform": first.platform, "kind": first.device_kind, "peak": hardware.peak_flops(first)}))

@@ -18,7 +18,7 @@ def draw() -> None:
     """Prints the table of `--what=draw`: CPU time, on one core, of three people's clips, the portraits included."""
     import cv2
 
-    from facenhance_jax.data.synthetic import draw_clip, draw_subject
+    from facenhance_jax.data.synthetic.population import draw_clip, draw_subject
 
     cv2.setNumThreads(1)
     began = time.process_time()

@@ -26,9 +26,9 @@ def seconds_per_call(enhancer) -> float:
     import jax
     import jax.numpy as jnp
 
-    from facenhance_jax.denoiser import Conditions
-    from facenhance_jax.pixels import to_signal
-    from facenhance_jax.registration import find_face
+    from facenhance_jax.faces.registration import find_face
+    from facenhance_jax.network.denoiser import Conditions
+    from facenhance_jax.network.pixels import to_signal
 
     denoiser, (frames, photo) = enhancer.denoiser, clip(enhancer, 1)
     low, identity = next(frames)[None], to_signal(photo[None])
@@ -50,7 +50,7 @@ def enhance() -> None:
     """Prints the table of `--what=enhance`."""
     import jax
 
-    from facenhance_jax.enhancer import Enhancer
+    from facenhance_jax.inference.enhancer import Enhancer
 
     enhancer = Enhancer.load()
     call = seconds_per_call(enhancer)
@@ -91,7 +91,7 @@ def memory() -> None:
 
 def main() -> None:
     """In a process of its own: streams a clip at one step, and prints the peak memory."""
-    from facenhance_jax.enhancer import Enhancer
+    from facenhance_jax.inference.enhancer import Enhancer
 
     enhancer = Enhancer.load()
     for _ in enhancer.stream(*clip(enhancer, int(sys.argv[1])), steps=1):

@@ -40,7 +40,7 @@ def networks() -> dict:
     import jax
     import numpy as np
 
-    from facenhance_jax.metrics import i3d
+    from facenhance_jax.evaluation.metrics import i3d
 
     clip = np.random.default_rng(0).uniform(-1, 1, (1, FRAMES, i3d.SIZE, i3d.SIZE, 3)).astype(np.float32)
     units, on_device = jax.device_put((i3d.load(), clip), jax.devices("cpu")[0])
@@ -62,7 +62,7 @@ def main() -> None:
     """In a process of its own: FVD of two sets of random clips, made one at a time; prints the peak memory."""
     import numpy as np
 
-    from facenhance_jax.metrics import fvd, i3d
+    from facenhance_jax.evaluation.metrics import fvd, i3d
 
     def clips(seed: int, count: int):
         rng = np.random.default_rng(seed)

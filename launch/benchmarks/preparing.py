@@ -25,7 +25,7 @@ def mug_sized(root: Path) -> None:
     import cv2
     import numpy as np
 
-    from facenhance_jax.data.synthetic import draw_clip, draw_subject
+    from facenhance_jax.data.synthetic.population import draw_clip, draw_subject
 
     rng = np.random.default_rng(0)
     for subject, expression in itertools.product(range(2), ("neutral", "happiness", "surprise")):
@@ -81,7 +81,7 @@ def prepare() -> None:
 def extract() -> None:
     """Prints the table of `--what=extract`: CPU time of finding a face, following it and cutting it out."""
     from facenhance_jax import media
-    from facenhance_jax.data.synthetic import draw_clip, draw_subject
+    from facenhance_jax.data.synthetic.population import draw_clip, draw_subject
 
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "clip.mp4"
@@ -108,7 +108,7 @@ def in_child_extract(video: str) -> None:
     import numpy as np
 
     from facenhance_jax import media
-    from facenhance_jax.data import faces, tracking
+    from facenhance_jax.faces import alignment, tracking
 
     cv2.setNumThreads(1)
     clip, taken = media.open_clip(video), []
@@ -121,7 +121,7 @@ def in_child_extract(video: str) -> None:
 
     track = tracking.track(noting(), video)
     for frame, points in zip(clip, track.landmarks, strict=True):
-        faces.low_frame(frame, points)
+        alignment.low_frame(frame, points)
     print(taken[1] - taken[0], (len(taken) - 1) / (time.process_time() - taken[1]))
 
 

@@ -51,7 +51,7 @@ def table(networks: dict[str, ml_collections.ConfigDict], clips: tuple[int, ...]
 def measure(config: ml_collections.ConfigDict, clips: str, *plan: str) -> dict:
     """In a process of its own: seconds for each "steps:frames" and memory; without a plan the FLOPs of a call."""
 
-    from facenhance_jax.enhancer import Enhancer
+    from facenhance_jax.inference.enhancer import Enhancer
     from facenhance_jax.settings import read_model
 
     chosen, abreast, rng = read_model(config), int(clips), np.random.default_rng(0)
@@ -73,7 +73,7 @@ def flops_of_call(denoiser, images: int) -> dict:
     import jax
     import jax.numpy as jnp
 
-    from facenhance_jax.denoiser import Conditions
+    from facenhance_jax.network.denoiser import Conditions
 
     config, params = denoiser.config, denoiser.abstract_params()
     frame = jax.ShapeDtypeStruct((images, config.resolution, config.resolution, 3), jnp.float32)

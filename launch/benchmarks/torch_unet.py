@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from facenhance_jax.denoiser import SHARE_UNIT, DenoiserConfig
+from facenhance_jax.network.denoiser import SHARE_UNIT, DenoiserConfig
+from facenhance_jax.network.unet import GROUPS, HEAD_CHANNELS, UNetConfig
 from facenhance_jax.settings import Settings
-from facenhance_jax.unet import GROUPS, HEAD_CHANNELS, UNetConfig
 
 
 def norm(channels: int) -> nn.GroupNorm:

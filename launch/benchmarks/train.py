@@ -70,7 +70,8 @@ def flops_of_step(config: ml_collections.ConfigDict, batch: int) -> dict:
     """The FLOPs of our step."""
     import jax
 
-    from facenhance_jax import experiment, settings
+    from facenhance_jax import settings
+    from facenhance_jax.training import experiment
 
     ours = experiment.make(settings.read(config))
     return apart.counted(ours.step, jax.eval_shape(ours.initial_state), random_batch(config, batch))
@@ -80,7 +81,8 @@ def ours(config: ml_collections.ConfigDict, batch: int, steps: int) -> dict:
     """Seconds a step, and memory."""
     import jax
 
-    from facenhance_jax import experiment, settings
+    from facenhance_jax import settings
+    from facenhance_jax.training import experiment
 
     made = experiment.make(settings.read(config))
     state, placed = made.initial_state(), jax.device_put(random_batch(config, batch))
@@ -124,7 +126,7 @@ def agreement(config: ml_collections.ConfigDict) -> dict:
 
     from benchmarks import torch_unet
     from facenhance_jax import settings
-    from facenhance_jax.denoiser import Conditions
+    from facenhance_jax.network.denoiser import Conditions
 
     config.model.dtype = "float32"
     denoiser, batch, rng = settings.read_model(config).denoiser(), random_batch(config, 1), np.random.default_rng(1)

@@ -1,0 +1,103 @@
+"""Draws people who perform expressions: clips with exact landmarks, and MUG-shaped trees of them.
+
+Everything is a function of (seed, subject, expression, take); there are as many subjects as integers.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+from tqdm import tqdm
+
+from facenhance_jax.data.synthetic.acting import ACTS, Performance, perform
+from facenhance_jax.data.synthetic.appearance import Appearance, draw_appearance
+from facenhance_jax.data.synthetic.face_shape import FaceShape, draw_shape
+from facenhance_jax.data.synthetic.renderer import Renderer
+from facenhance_jax.messages import InputError
+
+NEUTRAL_FRAMES = 8
+JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One drawn person: who they are (seed, subject) and what follows from it."""
+
+    seed: int
+    subject: int
+    shape: FaceShape
+    appearance: Appearance
+
+
+def draw_subject(seed: int, subject: int) -> Subject:
+    """The person number `subject` (>= 0) of the population `seed` (>= 0)."""
+    rng = np.random.default_rng([seed, subject, 1])
+    return Subject(seed, subject, draw_shape(rng), draw_appearance(rng))
+
+
+@lru_cache(maxsize=2)
+def _renderer(subject: Subject, size: int) -> Renderer:
+    return Renderer(subject.shape, subject.appearance, size)
+
+
+def draw_clip(
+    subject: Subject, expression: str, take: int, frames: int, size: int = 192
+) -> tuple[UInt8[np.ndarray, "n s s 3"], Float32[np.ndarray, "n 68 2"]]:
+    """A clip, neutral -> apex -> neutral, with the 68 iBUG points of every frame: (x, y) in pixels.
+
+    expression: one of the six, or "neutral" (a blink and tiny motion; its first frame is the face at rest).
+    Raises InputError for an unknown expression, no frames, or a size outside 64..1024.
+    """
+    if expression not in ACTS:
+        raise InputError(f"expression {expression!r}: not one of {', '.join(ACTS)}")
+    if frames < 1:
+        raise InputError(f"frames: {frames} is not a positive number")
+    if not 64 <= size <= 1024:
+        raise InputError(f"size: {size} pixels is not between 64 and 1024")
+    code = list(ACTS).index(expression)
+    rng = np.random.default_rng([subject.seed, subject.subject, 2, code, take])
+    renderer, habits = _renderer(subject, size), np.random.default_rng([subject.seed, subject.subject, 3, code])
+    performance: Performance = perform(expression, frames, rng, habits)
+    drawn = [renderer.draw(performance, n) for n in range(frames)]
+    return np.stack([frame for frame, _ in drawn]), np.stack([points for _, points in drawn])
+
+
+def write_tree(
+    root: Path | str, subjects: Sequence[int], *, seed: int = 0, frames: int = 40, takes: int = 1, size: int = 192
+) -> None:
+    """Writes <root>/<SSS>/<expression>/take%03d/img_%04d.jpg and landmarks.npy (float32 [N, 68, 2]) beside them.
+
+    The six expressions, `takes` each, and one neutral take of at most 8 frames. Takes that are there already are kept;
+    a take appears only when it is complete. Raises InputError for a subject that is negative.
+    """
+    if any(subject < 0 for subject in subjects):
+        raise InputError("subjects: a subject is a number from 0 upwards")
+    for subject in tqdm(subjects, desc="drawing people", unit="person"):
+        person = draw_subject(seed, subject)
+        for expression in ACTS:
+            count = 1 if expression == "neutral" else takes
+            length = min(frames, NEUTRAL_FRAMES) if expression == "neutral" else frames
+            for take in range(count):
+                folder = Path(root) / f"{subject:03d}" / expression / f"take{take:03d}"
+                if not folder.exists():
+                    _write_take(folder, *draw_clip(person, expression, take, length, size))
+
+
+def _write_take(folder: Path, frames: UInt8[np.ndarray, "n s s 3"], landmarks: Float32[np.ndarray, "n 68 2"]) -> None:
+    """Writes a take beside its place, then moves it there. A dot in front keeps readers of the tree away."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for n, frame in enumerate(frames):
+        done, encoded = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        if not done:
+            raise RuntimeError(f"could not encode frame {n} of {folder}")
+        (partial / f"img_{n:04d}.jpg").write_bytes(encoded.tobytes())
+    np.save(partial / "landmarks.npy", landmarks, allow_pickle=False)
+    os.replace(partial, folder)

@@ -1,0 +1,135 @@
+"""Methods that make a clip's frames: the model, the two baselines that belong in every table, and the real frames.
+
+A method takes a batch of clips of one length and size, and returns the frames of each.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import numpy as np
+from jaxtyping import UInt8
+
+from facenhance_jax.evaluation.clip_sets import EvaluationClip
+from facenhance_jax.inference.enhancer import Enhancer
+from facenhance_jax.messages import InputError
+from facenhance_jax.network.denoiser import Denoiser
+from facenhance_jax.network.pixels import resize
+
+Made = UInt8[np.ndarray, "b n h w 3"]
+
+
+@runtime_checkable
+class Method(Protocol):
+    """Attributes: `name` in tables, `key` in file names, `steps` of the sampler (None for all but models)."""
+
+    name: str
+    key: str
+    steps: int | None
+
+    def describe(self) -> dict[str, Any]:
+        """What the frames depend on, apart from the clip; it goes into method.json and the row of results.json."""
+        ...
+
+    def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
+        """The frames of a batch, and the seconds that it took to make them."""
+        ...
+
+
+class PhotoCopied:
+    """The identity photo as every frame."""
+
+    name, key, steps = "photo copied", "photo", None
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+    def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
+        return np.stack([np.broadcast_to(clip.identity, clip.real.shape) for clip in clips]), 0.0
+
+
+class Upsampled:
+    """The low-res frames, enlarged to the size of the real ones (bicubic)."""
+
+    name, key, steps = "low-res upsampled", "upsampled", None
+
+    def describe(self) -> dict[str, Any]:
+        return {"resize": "bicubic"}
+
+    def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
+        return np.stack([np.stack([resize(frame, clip.real.shape[1]) for frame in clip.low]) for clip in clips]), 0.0
+
+
+class RealFrames:
+    """The real frames themselves, for the row "real" of the tables."""
+
+    name, key, steps = "real", "real", None
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+    def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
+        return np.stack([clip.real for clip in clips]), 0.0
+
+
+class Enhanced:
+    """A model's frames, for all clips of a batch at once.
+
+    The frames are those of `Enhancer.enhance`, except that a batch adds up sums in another order, so that single pixels
+    differ by one grey level.
+    """
+
+    def __init__(
+        self,
+        enhancer: Enhancer,
+        *,
+        batch: int,
+        seed: int = 0,
+        name: str = "enhanced",
+        key: str = "",
+        **sampling: Any,
+    ):
+        """`batch`: clips that are enhanced at once; `sampling`: as of `Enhancer`.
+
+        Raises InputError for sampling that the model cannot do.
+        """
+        self.enhancer, self.batch, self.seed = enhancer, batch, seed
+        self.sampling = enhancer.sampling_with(**sampling)
+        self.steps, self.name = self.sampling.steps, name
+        self.key = key or f"enhanced-{self.steps}"
+
+    def describe(self) -> dict[str, Any]:
+        model = fingerprint(self.enhancer.denoiser, self.enhancer.params)
+        return {"model": model, "seed": self.seed, **asdict(self.sampling)}
+
+    def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
+        filled = [*clips, *[clips[-1]] * (self.batch - len(clips))]  # one shape, so one program
+        lows, photos = np.stack([clip.low for clip in filled]), np.stack([clip.identity for clip in filled])
+        self._check(lows, photos)
+        self.enhancer.compile(self.batch, **asdict(self.sampling))
+        start = time.perf_counter()
+        made = self.enhancer.enhance_batch(lows, photos, seed=self.seed, **asdict(self.sampling))
+        return made[: len(clips)], (time.perf_counter() - start) * len(clips) / self.batch
+
+    def _check(self, lows: np.ndarray, photos: np.ndarray) -> None:
+        sides = {
+            "photos": (photos.shape[1], self.enhancer.size),
+            "low-res frames": (lows.shape[-2], self.enhancer.low_size),
+        }
+        for what, (side, wanted) in sides.items():
+            if side != wanted:
+                raise InputError(f"the {what} are {side} pixels wide, but the model takes {wanted}; give its own size")
+
+
+def fingerprint(denoiser: Denoiser, params: dict) -> str:
+    """The SHA-256 of a model's config, schedule and parameters."""
+    digest = hashlib.sha256(json.dumps(asdict(denoiser.config), sort_keys=True).encode())
+    digest.update(np.asarray(denoiser.schedule.phi, np.float64).tobytes())
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        digest.update(jax.tree_util.keystr(path).encode())
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()

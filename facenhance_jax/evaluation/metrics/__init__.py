@@ -1,0 +1,1 @@
+"""The metrics, each a plain function of frames."""

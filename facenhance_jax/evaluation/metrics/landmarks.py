@@ -1,0 +1,49 @@
+"""Expression fidelity: how far the enhanced face's landmarks are from the real one's.
+
+Landmarks are 68 (x, y) pixel coordinates in iBUG order, found in both clips by the same predictor, whose own error then
+cancels in part. (dlib's, with which data.tracking finds them, was trained on data that exclude commercial use.)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from facenhance_jax.messages import InputError
+
+OUTER_CORNERS = 36, 45  # of the eyes
+BROWS, MOUTH = slice(17, 27), slice(48, 68)
+
+
+@dataclass(frozen=True)
+class ExpressionError:
+    """Mean landmark errors of a clip, in percent of the distance between the real face's outer eye corners."""
+
+    face: float  # all 68 points
+    mouth: float  # points 48 to 67
+    brows: float  # points 17 to 26
+    frames: int  # of the clip
+    missing: int  # of these, without landmarks on either side: not in the means
+
+
+def expression_error(enhanced: Float[np.ndarray, "n 68 2"], real: Float[np.ndarray, "m 68 2"]) -> ExpressionError:
+    """Mean over frames of 100 * mean_i |e_i - r_i| / |r_36 - r_45|, over all points i, the mouth's, and the brows'.
+
+    A frame in which no face was found is a row of NaN; in whichever clip it is, it is counted as missing. Raises
+    InputError for clips of unlike lengths, if no frame has landmarks in both, or for a face whose eyes are one point.
+    """
+    if len(enhanced) != len(real):
+        raise InputError(f"landmarks: {len(enhanced)} enhanced frames and {len(real)} real ones; give as many of each")
+    enhanced, real = enhanced.astype(np.float64), real.astype(np.float64)
+    known = np.flatnonzero(np.isfinite(enhanced).all(axis=(1, 2)) & np.isfinite(real).all(axis=(1, 2)))
+    if not len(known):
+        raise InputError(
+            f"landmarks: none of {len(real)} frames has them in both clips; give clips that show a face from the front"
+        )
+    left, right = OUTER_CORNERS
+    apart = np.linalg.norm(real[known, left] - real[known, right], axis=-1)
+    if not apart.all():
+        raise InputError(f"landmarks: the eyes of real frame {known[apart.argmin()]} are one point; find the face anew")
+    errors = 100 * np.linalg.norm(enhanced[known] - real[known], axis=-1) / apart[:, None]
+    face, mouth, brows = (float(errors[:, points].mean()) for points in (slice(None), MOUTH, BROWS))
+    return ExpressionError(face, mouth, brows, len(real), len(real) - len(known))

@@ -1,0 +1,1 @@
+"""From a low-res clip and a photo to the enhanced clip."""

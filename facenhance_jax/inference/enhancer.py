@@ -1,0 +1,184 @@
+"""The public API: a model that is ready to enhance clips."""
+
+import dataclasses
+import functools
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import UInt8
+
+from facenhance_jax.faces.registration import find_face
+from facenhance_jax.inference import recurrence
+from facenhance_jax.inference.compile_cache import keep_compiled_programs, traced
+from facenhance_jax.messages import InputError
+from facenhance_jax.network.denoiser import Denoiser
+from facenhance_jax.network.pixels import to_signal
+from facenhance_jax.runs import checkpoints
+from facenhance_jax.settings import SamplingSettings, read_model
+
+PACKAGED_MODEL = Path(__file__).parents[1] / "model"
+CHUNK = 8  # frames that one compiled program takes; a clip's last chunk is padded, at no cost
+
+
+class Enhancer:
+    """Makes 192x192 clips of a person from 64x64 clips of an expression and one photo.
+
+    Each method takes `seed` (of the noise) and, where they should differ from what the model's config says, the fields
+    of `SamplingSettings`: `steps`, `solver`, `temperature`, `shared_noise`. The pixels are a function of the arguments
+    alone: the same whether a clip is streamed, done at once or done with others (there but for the rounding of sums).
+
+    Attributes:
+      denoiser, params: the network.
+      sampling: how it is sampled unless asked otherwise.
+      size: side of the photo and of the frames that come out, pixels.
+      low_size: side of the low-res frames that go in, pixels.
+    """
+
+    def __init__(self, denoiser: Denoiser, params: dict, sampling: SamplingSettings, *, keep_programs: bool = False):
+        """With `keep_programs` what was traced is kept on disk, beside JAX's own cache of compiled programs."""
+        self.denoiser, self.params, self.sampling = denoiser, params, sampling
+        self.size, self.low_size = denoiser.config.resolution, denoiser.config.low_size
+        self._keeps = keep_programs
+        self._programs: dict[Any, Callable] = {}
+
+    @classmethod
+    def load(cls, path: Path | str | None = None) -> "Enhancer":
+        """Loads a released model's folder, a training run's (its newest checkpoint), or the model in the package.
+
+        Compiled programs are kept in the user's cache folder, so that the next process starts at once.
+
+        Raises:
+          InputError: where the folder is no released model, or its weights do not fit its config.
+        """
+        keep_compiled_programs()
+        path = PACKAGED_MODEL if path is None else Path(path)
+        if (path / "checkpoints").is_dir():
+            from facenhance_jax.runs import run_folder
+
+            config, _, params = run_folder.read_ema(path)
+            settings = read_model(config)
+            return cls(settings.denoiser(), params, settings.sampling, keep_programs=True)
+        settings = read_model(checkpoints.load_config(path))
+        denoiser = settings.denoiser()
+        params = checkpoints.load_params(path, denoiser.abstract_params())
+        return cls(denoiser, params, settings.sampling, keep_programs=True)
+
+    def enhance(
+        self, low: np.ndarray, identity: np.ndarray, *, seed: int = 0, **sampling: Any
+    ) -> UInt8[np.ndarray, "n h w 3"]:
+        """A whole clip: uint8 [n, low_size, low_size, 3] and [size, size, 3] to [n, size, size, 3].
+
+        Raises InputError as `stream` does, and for a clip without frames.
+        """
+        if len(low) == 0:
+            raise InputError("the clip has no frames")
+        return np.stack(list(self.stream(low, identity, seed=seed, **sampling)))
+
+    def enhance_batch(
+        self, lows: np.ndarray, identities: np.ndarray, *, seed: int = 0, **sampling: Any
+    ) -> UInt8[np.ndarray, "b n h w 3"]:
+        """Several clips of one length at once: [b, n, low_size, low_size, 3] and [b, size, size, 3]; see `enhance`."""
+        if not lows.shape[1]:
+            raise InputError("the clips have no frames")
+        for index, photo in enumerate(identities):
+            self._check(f"photo {index}", photo, self.size)
+        frames = self._frames(np.moveaxis(lows, 1, 0), identities, seed, self.sampling_with(**sampling))
+        return np.stack(list(frames), axis=1)
+
+    def stream(
+        self, frames: Iterable[np.ndarray], identity: np.ndarray, *, seed: int = 0, **sampling: Any
+    ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        """Yields enhanced frames as they are made, in memory that does not grow with the clip.
+
+        Args:
+          frames: low-res frames, uint8 [low_size, low_size, 3]; any iterable, read as needed.
+          identity: the neutral photo, uint8 [size, size, 3].
+          seed: of the noise.
+          **sampling: fields of `SamplingSettings`.
+
+        Raises:
+          InputError: at once, for sampling that the model cannot do or a photo of another size; while iterating, for a
+            frame of another size.
+        """
+        asked = self.sampling_with(**sampling)
+        self._check("the photo", identity, self.size)
+        made = self._frames((np.asarray(frame)[None] for frame in frames), np.asarray(identity)[None], seed, asked)
+        return (clips[0] for clips in made)
+
+    def sampling_with(self, **changes: Any) -> SamplingSettings:
+        """The model's own sampling with these fields changed; None leaves a field as it is.
+
+        Raises InputError for what the model cannot do.
+        """
+        changes = {field: value for field, value in changes.items() if value is not None}
+        asked = dataclasses.replace(self.sampling, **changes)
+        self.denoiser.plan(asked.steps, asked.solver)
+        return asked
+
+    def compile(self, clips: int = 1, **sampling: Any) -> None:
+        """Compiles what enhancing so many clips at once needs, so that the first call takes no longer than others."""
+        low = np.zeros((CHUNK, clips, self.low_size, self.low_size, 3), np.uint8)
+        photos = np.zeros((clips, self.size, self.size, 3), np.uint8)
+        self._program(self.sampling_with(**sampling), self._first_chunk(low, photos, seed=0))
+
+    def _frames(
+        self, lows: Iterable[np.ndarray], identities: np.ndarray, seed: int, sampling: SamplingSettings
+    ) -> Iterator[UInt8[np.ndarray, "b h w 3"]]:
+        """Each frame of b clips, from their low-res frames [b, low_size, low_size, 3]."""
+        lows, first, chunk = iter(lows), 0, None
+        while rows := list(itertools.islice(lows, CHUNK)):
+            for index, row in enumerate(rows):
+                for frame in row:
+                    self._check(f"frame {first + index} of the clip", frame, self.low_size)
+            chunk = chunk or self._first_chunk(np.stack(rows), identities, seed)
+            low = np.zeros((CHUNK, *rows[0].shape), np.uint8)
+            low[: len(rows)] = rows
+            chunk = chunk._replace(low=low, first=np.int32(first), count=np.int32(len(rows)))
+            previous, enhanced = self._program(sampling, chunk)(self.params, chunk)
+            yield from np.asarray(enhanced)[: len(rows)]
+            first, chunk = first + len(rows), chunk._replace(previous=previous)
+
+    def _first_chunk(self, low: np.ndarray, identities: np.ndarray, seed: int) -> recurrence.Chunk:
+        """The first frames of clips, [n, b, low_size, low_size, 3]; no more than a chunk of them.
+
+        Where the faces are in the photos is found by each clip's first frame: where an expression begins, it is most
+        like the photo.
+        """
+        photos = jax.device_put(identities)
+        return recurrence.Chunk(
+            low=low,
+            identity=photos,
+            previous=jax.jit(to_signal)(photos),  # op by op it would compile three programs
+            first=np.int32(0),
+            count=np.int32(len(low)),
+            key=jax.random.key(seed),
+            place=np.stack([find_face(frame, photo) for frame, photo in zip(low[0], identities, strict=True)]),
+        )
+
+    def _program(self, sampling: SamplingSettings, chunk: recurrence.Chunk) -> Callable:
+        """The compiled recurrence: one for each sampling and number of clips, whatever their length."""
+        name = sampling, len(chunk.identity)
+        if name not in self._programs:
+            run = functools.partial(
+                recurrence.enhance_chunk,
+                denoiser=self.denoiser,
+                plan=self.denoiser.plan(sampling.steps, sampling.solver),
+                temperature=sampling.temperature,
+                shared_noise=sampling.shared_noise,
+            )
+            arguments = (self.params, chunk)
+            about = f"{self.denoiser.config} {hashlib.sha256(self.denoiser.schedule.phi).hexdigest()} {sampling}"
+            program = traced(run, arguments, about) if self._keeps else jax.jit(run)
+            self._programs[name] = program.lower(*arguments).compile()
+        return self._programs[name]
+
+    @staticmethod
+    def _check(what: str, pixels: np.ndarray, size: int) -> None:
+        shape, dtype = np.shape(pixels), getattr(pixels, "dtype", type(pixels))
+        if shape != (size, size, 3) or dtype != np.uint8:
+            raise InputError(f"{what} must be uint8 of shape ({size}, {size}, 3), not {dtype} of shape {shape}")

@@ -1,0 +1,87 @@
+"""Algorithm 3 of the paper: frame after frame, each guided by the one before, as `lax.scan`s over chunks of a clip."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+
+from facenhance_jax.diffusion.sampler import Plan, sample
+from facenhance_jax.network.denoiser import Conditions, Denoiser
+from facenhance_jax.network.pixels import to_pixels, to_signal
+
+
+class Chunk(NamedTuple):
+    """Some frames of b clips, one after the other, and all that enhancing them needs beside the parameters.
+
+    Attributes:
+      low: the low-res frames, uint8, time first.
+      identity: the photos, uint8.
+      previous: the output frames before `first` in [-1, 1]; the photos themselves when first = 0.
+      first: index of the first frame in its clip.
+      count: how many of the n rows are frames; the others are padding and cost nothing.
+      key: of the noise.
+      place: (left, top, side) of the square of each photo on which the low-res face belongs, pixels; None where the
+        denoiser does not ask for it.
+    """
+
+    low: UInt8[Array, "n b l l 3"]
+    identity: UInt8[Array, "b h w 3"]
+    previous: Float[Array, "b h w 3"]
+    first: Int[Array, ""]
+    count: Int[Array, ""]
+    key: PRNGKeyArray
+    place: Float[Array, "b 3"] | None
+
+
+def enhance_chunk(
+    params: dict,
+    chunk: Chunk,
+    *,
+    denoiser: Denoiser,
+    plan: Plan,
+    temperature: float = 1.0,
+    shared_noise: bool = False,
+) -> tuple[Float[Array, "b h w 3"], UInt8[Array, "n b h w 3"]]:
+    """Enhances the frames first .. first + count - 1 of b clips.
+
+    The noise of frame n is a function of (key, n) alone, the same for each of the b clips, and only the frame before is
+    carried on. So a clip gives the same pixels in one chunk, in many, streamed, or together with other clips. With
+    `shared_noise` every frame starts from the same noise, so that what the noise decides stays as it is from frame to
+    frame; Algorithm 3 draws other noise for each.
+
+    Args:
+      params: the denoiser's.
+      chunk: the frames.
+      denoiser: gives the velocity.
+      plan: the timesteps and their coefficients.
+      temperature: scale of the noise that sampling starts from.
+      shared_noise: whether the noise is a function of the key alone.
+
+    Returns:
+      The last frame in [-1, 1], for the next chunk, and all n frames as uint8.
+    """
+    photo = to_signal(chunk.identity)
+
+    def normal(key):
+        return jnp.broadcast_to(jax.random.normal(key, (1, *photo.shape[1:])), photo.shape)
+
+    def enhance(previous, low_frame, index):
+        noise_key, z_key = jax.random.split(jax.random.fold_in(chunk.key, 0 if shared_noise else index))
+        expression = denoiser.encode(params, to_signal(low_frame), chunk.place)
+
+        def velocity(noisy, timestep):
+            z = normal(jax.random.fold_in(z_key, timestep))
+            conditions = Conditions(photo, denoiser.noised_previous(previous, z), expression)
+            return denoiser.velocity(params, noisy, jnp.broadcast_to(timestep, noisy.shape[:1]), conditions)
+
+        clean = sample(velocity, temperature * normal(noise_key), plan)
+        return jnp.clip(denoiser.to_frame(clean, photo), -1.0, 1.0)
+
+    def advance(previous, row):
+        low_frame, offset = row
+        index = chunk.first + offset
+        frame = jax.lax.cond(offset < chunk.count, lambda: enhance(previous, low_frame, index), lambda: previous)
+        return frame, to_pixels(frame)
+
+    return jax.lax.scan(advance, chunk.previous, (chunk.low, jnp.arange(chunk.low.shape[0])))

@@ -1,0 +1,271 @@
+"""The UNet, the expression encoder and the three conditions, behind one question: what is the velocity?"""
+
+import functools
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from facenhance_jax.diffusion.formulas import Schedule, gaussian_gain, velocity_of_step
+from facenhance_jax.diffusion.sampler import SOLVERS, Plan, make_plan, spaced_timesteps
+from facenhance_jax.messages import InputError
+from facenhance_jax.network import pixels
+from facenhance_jax.network.expression import ExpressionEncoder
+from facenhance_jax.network.unet import UNet, UNetConfig
+
+SHARE_UNIT = 0.1  # of the share's output: at 1, a training's first steps would swing it from nothing to all
+
+CHOICES = {
+    "expression": ("encoder", "concat", "both"),
+    "previous": ("noisy", "clean", "none"),
+    "prediction": ("velocity", "x_prev"),
+    "target": ("residual", "frame"),
+    "dtype": ("float32", "bfloat16"),
+}
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """What the denoiser is made of; the defaults are the paper's.
+
+    Attributes:
+      resolution, low_size: sides of the frame and of the low-res frame, pixels.
+      unet: the UNet's shape.
+      expression: "encoder" (E_exp's tokens in the attention), "concat" (the low-res frame, enlarged, as three more
+        input channels: the first ablation of the paper's Table 3) or "both".
+      place_low: whether concat, both and warp_low lay the low-res frame on the square where the photo's face is
+        (`registration.find_face`; black around it), rather than over the whole frame.
+      expression_channels: widths of E_exp's levels; each halves the grid.
+      previous: "noisy" (previous frame + z), "clean" or "none" (the other ablations of Table 3).
+      prediction: what the network outputs, "x_prev" (x_{t-1}) or "velocity".
+      target: what is diffused, "frame" (x_0) or "residual" (residual_scale (x_0 - identity)).
+      residual_scale: k, near 1 / rms(x_0 - identity) over the training set.
+      gate_std: where > 0, the network also outputs a gate for each pixel. The gate lets through the best guess at the
+        velocity that a pixel of this standard deviation allows from itself alone (`gaussian_gain`), in units of the
+        target. The noise of pixels that hardly change then need not pass the channels, of which `patch` leaves few.
+      warp_low: the network also outputs, for each pixel, where in the low-res frame it is found and how much of it to
+        take (see `Denoiser.velocity`). The warped low-res frame then need not pass the channels either.
+      dtype: of the computation, "float32" or "bfloat16". Parameters, norms' statistics, softmax and loss stay float32.
+    """
+
+    resolution: int = 192
+    low_size: int = 64
+    unet: UNetConfig = UNetConfig()
+    expression: str = "encoder"
+    place_low: bool = False
+    expression_channels: tuple[int, ...] = (64, 128, 256, 512)
+    previous: str = "noisy"
+    prediction: str = "x_prev"
+    target: str = "frame"
+    residual_scale: float = 1.0
+    gate_std: float = 0.0
+    warp_low: bool = False
+    dtype: str = "float32"
+
+    def __post_init__(self):
+        for field, choices in CHOICES.items():
+            if getattr(self, field) not in choices:
+                raise ValueError(f"{field} must be one of {', '.join(choices)}, not {getattr(self, field)!r}")
+        if self.resolution % self.unet.reduction:
+            raise ValueError(
+                f"resolution {self.resolution} must be a multiple of patch x 2^(levels - 1) = {self.unet.reduction}"
+            )
+        if self.expression != "concat" and (
+            self.low_size % 2 ** len(self.expression_channels)
+            or any(c % 32 or c < 32 for c in self.expression_channels)
+        ):
+            raise ValueError(
+                f"expression_channels {self.expression_channels} must be multiples of 32, and low_size {self.low_size} "
+                f"a multiple of {2 ** len(self.expression_channels)}"
+            )
+        if not self.residual_scale > 0:
+            raise ValueError(f"residual_scale must be positive, not {self.residual_scale}")
+        if self.gate_std < 0 or (self.gate_std and self.prediction != "velocity"):
+            raise ValueError(f"gate_std must be 0, or positive with prediction=velocity, not {self.gate_std}")
+        if self.warp_low and (self.prediction, self.target) != ("velocity", "residual"):
+            raise ValueError("warp_low needs prediction=velocity and target=residual")
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the UNet's input: x_t, the photo and, where they enter as images, previous and low-res frame."""
+        return 3 * (2 + (self.previous != "none") + (self.expression != "encoder"))
+
+    @property
+    def token_width(self) -> int:
+        """Channels of an expression token; 0 where the expression is not encoded."""
+        return self.expression_channels[-1] if self.expression != "concat" else 0
+
+
+class Expression(NamedTuple):
+    """A low-res frame as the UNet takes it: E_exp's tokens, the frame laid out, or both; and what that is made of."""
+
+    tokens: Float[Array, "b n t"] | None
+    image: Float[Array, "b h w 3"] | None
+    low: Float[Array, "b l l 3"]
+    place: Float[Array, "b 3"]
+
+
+class Conditions(NamedTuple):
+    """What guides one frame. `previous` already carries its noise z; `expression` comes from `Denoiser.encode`."""
+
+    identity: Float[Array, "b h w 3"]
+    previous: Float[Array, "b h w 3"]
+    expression: Expression
+
+
+class Network(nnx.Module):
+    """The parameters: the UNet and, where the expression is encoded, E_exp."""
+
+    def __init__(self, config: DenoiserConfig, *, rngs: nnx.Rngs):
+        dtype = jnp.dtype(config.dtype)
+        self.unet = UNet(
+            config.unet,
+            config.in_channels,
+            4 if config.gate_std else 3,
+            extra_channels=3 if config.warp_low else 0,
+            token_width=config.token_width,
+            dtype=dtype,
+            rngs=rngs,
+        )
+        self.expression = (
+            ExpressionEncoder(config.low_size, config.expression_channels, dtype=dtype, rngs=rngs)
+            if config.token_width
+            else None
+        )
+
+
+@dataclass(frozen=True)
+class Denoiser:
+    """A network's structure as pure functions of its parameters (a nested dict of float32 arrays)."""
+
+    config: DenoiserConfig
+    schedule: Schedule
+
+    def init(self, seed: int) -> dict:
+        """Fresh parameters."""
+        return nnx.to_pure_dict(nnx.state(Network(self.config, rngs=nnx.Rngs(seed)), nnx.Param))
+
+    def abstract_params(self) -> dict:
+        """The parameters' shapes and dtypes, without computing them."""
+        return _blueprint(self.config)[1]
+
+    def encode(
+        self, params: dict, low: Float[Array, "b l l 3"], place: Float[Array, "b 3"] | None = None
+    ) -> Expression:
+        """The expression of low-res frames in [-1, 1]; computed once a frame.
+
+        `place` is the square (left, top, side), in pixels of the frame, on which each belongs; without it, or without
+        `place_low`, that is the whole frame.
+        """
+        config = self.config
+        whole = jnp.broadcast_to(jnp.array([0.0, 0.0, config.resolution]), (low.shape[0], 3))
+        place = whole if place is None or not config.place_low else place
+        tokens = image = None
+        if config.expression != "concat":
+            tokens = self._network(params).expression(low.astype(config.dtype))
+        if config.expression != "encoder":
+            places = self._places(place)
+            inside = jnp.all((places > -0.5) & (places < config.low_size - 0.5), axis=-1, keepdims=True)
+            image = jnp.where(inside, pixels.sample_bilinear(low, places), -1.0)
+        return Expression(tokens, image, low, place)
+
+    def velocity(
+        self, params: dict, noisy: Float[Array, "b h w 3"], timestep: Int[Array, " b"], conditions: Conditions
+    ) -> Float[Array, "b h w 3"]:
+        """v_t of `noisy` = x_t at `timestep` in 1..T. In "x_prev" form it is the velocity whose step is the output.
+
+        v = -sin(phi) x_0 at the start, so a guess m of x_0 enters as -sin(phi) m. With `warp_low` that guess is the
+        low-res frame, warped by the shift that the network outputs, less the photo, times the share that it outputs.
+        """
+        images = [noisy, conditions.identity]
+        if self.config.previous != "none":
+            images.append(conditions.previous)
+        if conditions.expression.image is not None:
+            images.append(conditions.expression.image)
+        tokens = conditions.expression.tokens
+        output = self._network(params).unet(jnp.concatenate(images, axis=-1), timestep, tokens)
+        if self.config.prediction == "x_prev":
+            return velocity_of_step(noisy, output, self.delta(timestep))
+        phi, velocity = self.phi(timestep)[:, None, None, None], output[..., :3]
+        if self.config.gate_std:
+            velocity += output[..., 3:4] * gaussian_gain(phi, self.config.gate_std) * noisy
+        if self.config.warp_low:
+            share, shift = SHARE_UNIT * output[..., -3:-2], output[..., -2:]
+            warped = self._warped(conditions.expression, shift)
+            velocity -= jnp.sin(phi) * share * self.to_target(warped, conditions.identity)
+        return velocity
+
+    def _places(self, place: Float[Array, "b 3"]) -> Float[Array, "b h w 2"]:
+        """Where each pixel of the frame lies in the low-res frame, (x, y) in its pixels."""
+        config = self.config
+        centres = jnp.arange(config.resolution) + 0.5
+        scale = config.low_size / place[:, 2:, None]
+        columns, rows = ((centres[None] - place[:, axis, None]) * scale[:, 0] - 0.5 for axis in (0, 1))
+        shape = (place.shape[0], config.resolution, config.resolution)
+        return jnp.stack([jnp.broadcast_to(columns[:, None], shape), jnp.broadcast_to(rows[..., None], shape)], axis=-1)
+
+    def _warped(self, expression: Expression, shift: Float[Array, "b h w 2"]) -> Float[Array, "b h w 3"]:
+        """The low-res frame as seen from each pixel of the frame: where it is laid, plus `shift` (x, y) in low-res
+        pixels, which is smoothed over the patch."""
+        batch, size, patch = shift.shape[0], self.config.resolution, self.config.unet.patch
+        coarse = shift.reshape(batch, size // patch, patch, size // patch, patch, 2).mean(axis=(2, 4))
+        smooth = jax.image.resize(coarse, shift.shape, "linear")
+        return pixels.sample_bilinear(expression.low, self._places(expression.place) + smooth)
+
+    def plan(self, steps: int, solver: str = "ddim") -> Plan:
+        """The walk of a sampler with that many steps.
+
+        Raises InputError where steps is not in 1..T, where a network that outputs x_{t-1} is asked for fewer than its
+        own T, or where there is no such solver.
+        """
+        total = self.schedule.timesteps
+        if not 1 <= steps <= total:
+            raise InputError(f"steps must be from 1 to {total}, not {steps}")
+        if self.config.prediction == "x_prev" and steps != total:
+            raise InputError(f"steps={steps}: this model predicts x_(t-1) and samples only with its own {total} steps")
+        if solver not in SOLVERS:
+            raise InputError(f"solver must be one of {', '.join(SOLVERS)}, not {solver!r}")
+        return make_plan(self.schedule, spaced_timesteps(total, steps), solver)
+
+    def delta(self, timestep: Int[Array, "*b"]) -> Float[Array, "*b"]:
+        """phi_t - phi_{t-1}, subtracted in float64: in float32 four digits of it would be lost."""
+        return jnp.asarray(self.schedule.delta, jnp.float32)[timestep]
+
+    def phi(self, timestep: Int[Array, "*b"]) -> Float[Array, "*b"]:
+        """phi_t."""
+        return jnp.asarray(self.schedule.phi, jnp.float32)[timestep]
+
+    def to_target(self, frame: Float[Array, "b h w 3"], identity: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
+        """What is diffused: the frame, or its scaled residual to the photo (SRDiff, the paper's [23])."""
+        return self.config.residual_scale * (frame - identity) if self.config.target == "residual" else frame
+
+    def to_frame(self, clean: Float[Array, "b h w 3"], identity: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
+        """The inverse of `to_target`."""
+        return identity + clean / self.config.residual_scale if self.config.target == "residual" else clean
+
+    def noised_previous(self, previous: Float[Array, "b h w 3"], z: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
+        """The previous frame as the network sees it: with unit noise z, so that only its silhouette survives."""
+        return previous + z if self.config.previous == "noisy" else previous
+
+    def _network(self, params: dict) -> Network:
+        return nnx.merge(_blueprint(self.config)[0], params)
+
+
+class _NoRngs(nnx.Rngs):
+    """For parameters of which only the shapes are wanted: an `nnx.Rngs` counts keys in the trace, in quadratic time."""
+
+    def __init__(self):
+        pass
+
+    def params(self) -> Array:
+        return jax.random.key(0)
+
+
+@functools.cache
+def _blueprint(config: DenoiserConfig) -> tuple[nnx.GraphDef, dict]:
+    """The network's structure and its parameters' shapes, traced once a process."""
+    graphdef, shapes = nnx.split(nnx.eval_shape(lambda: Network(config, rngs=_NoRngs())), nnx.Param)
+    return graphdef, nnx.to_pure_dict(shapes)

@@ -1,0 +1,230 @@
+"""The conditional UNet (section 4.1.2 of the paper): guided-diffusion's blocks, as Palette configures them."""
+
+import math
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from facenhance_jax.network.pixels import depth_to_space, space_to_depth
+
+GROUPS = 32
+HEAD_CHANNELS = 32
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """The shape of a UNet; the defaults are the paper's (section 5.2).
+
+    Attributes:
+      patch: side of the squares folded into channels at the entrance and unfolded at the exit; 1 is the paper.
+      base: channels at the first level, a multiple of 32.
+      multipliers: channels of each level, in units of `base`; each level halves the grid of the one before.
+      res_blocks: residual blocks a level on the way down; one more on the way up.
+      attention_levels: the levels (from 0) whose blocks attend to the image and the expression.
+      remat: whether the gradient computes each block again rather than keep its activations.
+    """
+
+    patch: int = 1
+    base: int = 128
+    multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 8)
+    res_blocks: int = 1
+    attention_levels: tuple[int, ...] = (4,)
+    remat: bool = False
+
+    def __post_init__(self):
+        if self.base < GROUPS or self.base % GROUPS:
+            raise ValueError(f"base must be a positive multiple of {GROUPS}, not {self.base}")
+        if not self.multipliers or min(self.multipliers) < 1:
+            raise ValueError(f"multipliers must be one or more whole numbers from 1 on, not {self.multipliers}")
+        if self.patch < 1:
+            raise ValueError(f"patch must be at least 1, not {self.patch}")
+        if any(not 0 <= level < len(self.multipliers) for level in self.attention_levels):
+            raise ValueError(f"attention_levels {self.attention_levels} must lie in 0..{len(self.multipliers) - 1}")
+
+    @property
+    def reduction(self) -> int:
+        """How many times smaller than the image the coarsest grid is: image sides have to be multiples of it."""
+        return self.patch * 2 ** (len(self.multipliers) - 1)
+
+
+def timestep_embedding(timestep: Int[Array, " b"], width: int) -> Float[Array, "b width"]:
+    """Sinusoids of the integer timestep, periods 2 pi to 20000 pi; cosines first, as guided-diffusion has it."""
+    frequencies = jnp.exp(-math.log(10000.0) * jnp.arange(width // 2) / (width // 2))
+    angles = timestep.astype(jnp.float32)[:, None] * frequencies[None]
+    return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
+
+
+class ResBlock(nnx.Module):
+    """GroupNorm-SiLU-Conv3, GroupNorm scaled and shifted by the timestep, SiLU-Conv3 (zero at first), and the skip.
+
+    `resample` is "" or "down" (mean of 2x2) or "up" (nearest x2), applied after the first SiLU and on the skip.
+    """
+
+    def __init__(self, inputs: int, outputs: int, embedding: int, *, resample: str = "", dtype, rngs: nnx.Rngs):
+        self.resample = resample
+        self.norm_in = nnx.GroupNorm(inputs, num_groups=GROUPS, dtype=dtype, rngs=rngs)
+        self.conv_in = nnx.Conv(inputs, outputs, (3, 3), dtype=dtype, rngs=rngs)
+        self.modulation = nnx.Linear(embedding, 2 * outputs, dtype=dtype, rngs=rngs)
+        self.norm_out = nnx.GroupNorm(outputs, num_groups=GROUPS, dtype=dtype, rngs=rngs)
+        self.conv_out = nnx.Conv(outputs, outputs, (3, 3), dtype=dtype, kernel_init=nnx.initializers.zeros, rngs=rngs)
+        self.skip = None if inputs == outputs else nnx.Conv(inputs, outputs, (1, 1), dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b h w c"], embedding: Float[Array, "b e"]) -> Float[Array, "b h2 w2 c2"]:
+        h = _resample(nnx.silu(self.norm_in(x)), self.resample)
+        x = _resample(x, self.resample)
+        h = self.conv_in(h)
+        scale, shift = jnp.split(self.modulation(nnx.silu(embedding))[:, None, None, :], 2, axis=-1)
+        h = self.norm_out(h) * (1 + scale) + shift
+        h = self.conv_out(nnx.silu(h))
+        return h + (x if self.skip is None else self.skip(x))
+
+
+def _resample(x: Float[Array, "b h w c"], how: str) -> Float[Array, "b h2 w2 c"]:
+    batch, height, width, channels = x.shape
+    if how == "down":
+        return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))
+    if how == "up":
+        return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+    return x
+
+
+class Attention(nnx.Module):
+    """Self-attention over the image's positions; keys and values also come from the expression tokens, if any."""
+
+    def __init__(self, channels: int, token_width: int, *, dtype, rngs: nnx.Rngs):
+        self.norm = nnx.GroupNorm(channels, num_groups=GROUPS, dtype=dtype, rngs=rngs)
+        self.qkv = nnx.Linear(channels, 3 * channels, dtype=dtype, rngs=rngs)
+        self.token_kv = nnx.Linear(token_width, 2 * channels, dtype=dtype, rngs=rngs) if token_width else None
+        # Guided-diffusion starts the projection at zero. With tokens it does not, so that the expression reaches the
+        # output after a single training step; the UNet's own last convolution keeps the output zero until then.
+        start = nnx.initializers.lecun_normal() if token_width else nnx.initializers.zeros
+        self.out = nnx.Linear(channels, channels, dtype=dtype, kernel_init=start, rngs=rngs)
+
+    def __call__(
+        self, x: Float[Array, "b h w c"], tokens: Float[Array, "b n t"] | None = None
+    ) -> Float[Array, "b h w c"]:
+        batch, height, width, channels = x.shape
+        query, key, value = jnp.split(self.qkv(self.norm(x).reshape(batch, height * width, channels)), 3, axis=-1)
+        if self.token_kv is not None:
+            token_key, token_value = jnp.split(self.token_kv(tokens), 2, axis=-1)
+            key = jnp.concatenate([key, token_key], axis=1)
+            value = jnp.concatenate([value, token_value], axis=1)
+        heads = (batch, -1, channels // HEAD_CHANNELS, HEAD_CHANNELS)
+        # The softmax runs in float32 whatever the inputs are.
+        attended = jax.nn.dot_product_attention(query.reshape(heads), key.reshape(heads), value.reshape(heads))
+        return x + self.out(attended.reshape(batch, height, width, channels))
+
+
+class Stage(nnx.Module):
+    """One residual block and, at the attending levels, the attention after it."""
+
+    def __init__(self, block: ResBlock, attention: Attention | None = None, *, remat: bool = False):
+        self.block = block
+        self.attention = attention
+        self.remat = remat
+
+    def __call__(self, x, embedding, tokens):
+        return (jax.checkpoint(self._apply) if self.remat else self._apply)(x, embedding, tokens)
+
+    def _apply(self, x, embedding, tokens):
+        x = self.block(x, embedding)
+        return x if self.attention is None else self.attention(x, tokens)
+
+
+class UNet(nnx.Module):
+    """(images with their conditions, timestep, expression tokens) -> an image; all zero at initialisation."""
+
+    def __init__(
+        self,
+        config: UNetConfig,
+        in_channels: int,
+        out_channels: int,
+        *,
+        extra_channels: int = 0,
+        token_width: int = 0,
+        dtype=jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        """Builds the network with fresh parameters.
+
+        Args:
+          config: its shape.
+          in_channels: channels of the input images, all conditions included.
+          out_channels: channels of the output image.
+          extra_channels: further output channels, from a last convolution of their own.
+          token_width: channels of an expression token; 0 where there are none.
+          dtype: of the computation.
+          rngs: for the parameters.
+        """
+        self.config = config
+        self.dtype = dtype
+        base, width = config.base, 4 * config.base
+        self.time_in = nnx.Linear(base, width, dtype=dtype, rngs=rngs)
+        self.time_out = nnx.Linear(width, width, dtype=dtype, rngs=rngs)
+        self.entrance = nnx.Conv(in_channels * config.patch**2, base, (3, 3), dtype=dtype, rngs=rngs)
+
+        def stage(inputs, outputs, level=None, resample=""):
+            attends = level in config.attention_levels
+            attention = Attention(outputs, token_width, dtype=dtype, rngs=rngs) if attends else None
+            block = ResBlock(inputs, outputs, width, resample=resample, dtype=dtype, rngs=rngs)
+            return Stage(block, attention, remat=config.remat)
+
+        channels, skips = base, [base]
+        last_level = len(config.multipliers) - 1
+        downs, ups = [], []
+        for level, multiplier in enumerate(config.multipliers):
+            for _ in range(config.res_blocks):
+                downs.append(stage(channels, base * multiplier, level))
+                channels = base * multiplier
+                skips.append(channels)
+            if level != last_level:
+                downs.append(stage(channels, channels, resample="down"))
+                skips.append(channels)
+        self.downs = nnx.List(downs)
+
+        self.middle_in = stage(channels, channels)
+        self.middle_attention = Attention(channels, 0, dtype=dtype, rngs=rngs)
+        self.middle_out = stage(channels, channels)
+
+        for level, multiplier in reversed(list(enumerate(config.multipliers))):
+            for _ in range(config.res_blocks + 1):
+                ups.append(stage(channels + skips.pop(), base * multiplier, level))
+                channels = base * multiplier
+            if level:
+                ups.append(stage(channels, channels, resample="up"))
+        self.ups = nnx.List(ups)
+
+        self.norm = nnx.GroupNorm(base, num_groups=GROUPS, dtype=dtype, rngs=rngs)
+        zeros = nnx.initializers.zeros
+        outputs = out_channels * config.patch**2
+        self.exit = nnx.Conv(base, outputs, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs)
+        extra = extra_channels * config.patch**2
+        self.extra = nnx.Conv(base, extra, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs) if extra else None
+
+    def __call__(
+        self,
+        images: Float[Array, "b h w c"],
+        timestep: Int[Array, " b"],
+        tokens: Float[Array, "b n t"] | None = None,
+    ) -> Float[Array, "b h w out"]:
+        """Images [b, side, side, in_channels] to float32 [b, side, side, out_channels + extra_channels]."""
+        embedding = timestep_embedding(timestep, self.config.base).astype(self.dtype)
+        embedding = self.time_out(nnx.silu(self.time_in(embedding)))
+        x = self.entrance(space_to_depth(images.astype(self.dtype), self.config.patch))
+        skips = [x]
+        for stage in self.downs:
+            x = stage(x, embedding, tokens)
+            skips.append(x)
+        x = self.middle_in(x, embedding, tokens)
+        x = self.middle_attention(x)
+        x = self.middle_out(x, embedding, tokens)
+        for stage in self.ups:
+            x = x if stage.block.resample else jnp.concatenate([x, skips.pop()], axis=-1)
+            x = stage(x, embedding, tokens)
+        x = nnx.silu(self.norm(x))
+        exits = [self.exit, self.extra] if self.extra else [self.exit]
+        images = [depth_to_space(out(x).astype(jnp.float32), self.config.patch) for out in exits]
+        return jnp.concatenate(images, axis=-1)

@@ -1,0 +1,1 @@
+"""What is kept on disk: checkpoints, a run's folder, released models."""

@@ -1,0 +1,345 @@
+"""What is kept on disk: the checkpoints of a training run, and the folder of a released model.
+
+Both are Orbax pytrees. Before Orbax reads one, every array in it is read once with TensorStore and compared with
+what the caller expects: a file cut short is then one error of ours, where Orbax would print thousands of lines.
+"""
+
+import collections
+import contextlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tensorstore
+
+from facenhance_jax import messages
+from facenhance_jax.messages import InputError
+
+KEPT = 2  # checkpoints of a run: the newest and the one before
+READ_AHEAD = 8  # arrays that are read and unpacked at once
+STATE = "state"  # the folder that Orbax makes for the one pytree of a checkpoint
+
+
+def _orbax() -> ModuleType:
+    """Orbax, imported where it is first used: enhancing does without it."""
+    from orbax.checkpoint import v1
+
+    return v1
+
+
+class Damaged(InputError):
+    """A checkpoint that is incomplete or cannot be read."""
+
+
+class RunCheckpoints:
+    """Writes the checkpoints of a training run, in the background, as `folder/<step>/`.
+
+    The latest two are kept, and the one of the lowest validation loss. A checkpoint takes its final name only when it
+    is whole, so a process killed while saving leaves those before intact. The first save clears away what such a
+    process left behind: one writer at a time.
+    """
+
+    def __init__(self, folder: Path | str):
+        self._folder = Path(folder).absolute()
+        self._pending: tuple[int, Any] | None = None
+        self._open()
+
+    def _open(self) -> None:
+        policies = _orbax().training.preservation_policies
+        context = _orbax().Context()
+        # Else each device saves a slice of every replicated array, and slicing compiles a program for each shape.
+        context.array.saving.use_replica_parallel = False
+        best = policies.BestN(
+            get_metric_fn=lambda metrics: metrics["validation_loss"],
+            reverse=True,  # the last of the sorted is kept
+            n=1,
+            keep_checkpoints_without_metrics=False,
+        )
+        self._checkpointer = _orbax().training.Checkpointer(
+            self._folder,
+            context=context,
+            preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(KEPT), best]),
+            cleanup_tmp_directories=True,
+        )
+
+    def __enter__(self) -> "RunCheckpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._checkpointer:
+            self._checkpointer.close()
+        else:
+            self._make_room()
+
+    def save(self, step: int, state: Any, validation_loss: float | None = None) -> None:
+        """Copies `state` (a pytree of arrays) off the devices, then writes it while the caller goes on.
+
+        Waits for the save before it. `state` may be donated as soon as this returns. A disk that is full, or fails, is
+        reported, and the next save tries again.
+        """
+        self.wait()
+        if not self._checkpointer:
+            self._make_room()
+            self._open()
+        metrics = None if validation_loss is None else {"validation_loss": validation_loss}
+        try:
+            # Forced: the default policy silently skips a save while another runs.
+            self._pending = step, self._checkpointer.save_async(step, state, force=True, metrics=metrics)
+        except (OSError, ValueError) as error:
+            self._failed(step, error)
+
+    def wait(self) -> bool:
+        """Waits for the save under way; returns whether the last one succeeded."""
+        if self._pending is None:
+            return False
+        step, saving = self._pending
+        try:
+            saving.result()
+        except (OSError, ValueError) as error:
+            self._failed(step, error)
+            return False
+        return True
+
+    def _make_room(self) -> None:
+        """Removes what failed saves left, before Orbax looks: the two would be in each other's way."""
+        for unfinished in self._folder.glob("*.orbax-checkpoint-tmp"):
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _failed(self, step: int, error: Exception) -> None:
+        if not isinstance(error, OSError) and "os_error_code" not in str(error):
+            raise error  # no fault of the disk
+        messages.note(f"{self._folder}: step {step} not saved ({_reason(error)}); the training goes on")
+        self._pending = None
+        with contextlib.suppress(OSError, ValueError):
+            self._checkpointer.close()
+        self._checkpointer = None  # it would raise the same error again; the next save opens another
+
+
+def _reason(error: Exception) -> str:
+    """What the system said, out of the many words of TensorStore."""
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    return os.strerror(int(code[1])) if code else getattr(error, "strerror", None) or str(error).splitlines()[0]
+
+
+def steps(folder: Path | str) -> list[int]:
+    """The steps of the whole checkpoints in `folder`, in order."""
+    # Orbax gives a checkpoint its plain name last: anything else here is unfinished.
+    folder = Path(folder)
+    return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()) if folder.is_dir() else []
+
+
+def newest_whole(folder: Path | str, abstract: Any) -> int:
+    """The step of the newest checkpoint that can be read; 0 where there is none.
+
+    Those that cannot are reported, and set aside in `damaged/` beside `folder`.
+
+    Raises:
+      InputError: none can be read though there are some, or the newest holds another tree than `abstract`.
+    """
+    folder = Path(folder).absolute()
+    found = steps(folder)
+    for step in reversed(found):
+        try:
+            check(folder, step, abstract)
+            return step
+        except Damaged as error:
+            aside = folder.parent / "damaged" / f"{step}-{uuid.uuid4().hex[:8]}"
+            aside.parent.mkdir(exist_ok=True)
+            (folder / str(step)).rename(aside)
+            messages.note(f"{error}; it was moved to {aside}")
+    if found:
+        raise InputError(
+            f"{folder}: none of the checkpoints of steps {found} can be read; run it again to begin from step 0"
+        )
+    return 0
+
+
+def check(folder: Path | str, step: int, abstract: Any) -> None:
+    """Reads the whole checkpoint of `step`.
+
+    Raises:
+      Damaged: it cannot be read.
+      InputError: it holds another tree than `abstract`.
+    """
+    _read(Path(folder).absolute() / str(step), abstract, "", kept=False)
+
+
+def restore(folder: Path | str, step: int, abstract: Any) -> Any:
+    """Reads the checkpoint of `step`, which `check` found whole, bit for bit.
+
+    `abstract` is the pytree to fill: arrays or `jax.ShapeDtypeStruct`s. A leaf goes to its sharding, or to the first
+    local device where it has none, whatever devices wrote it.
+    """
+    return _orbax().load(Path(folder).absolute() / str(step), jax.tree.map(_target, abstract))
+
+
+def restore_ema(folder: Path | str, step: int, abstract: Any) -> Any:
+    """Reads the EMA alone of the checkpoint of `step`; `abstract` is that of the parameters.
+
+    Raises:
+      InputError: it is damaged, or holds other leaves or shapes.
+    """
+    return _read(Path(folder).absolute() / str(step), abstract, "take another checkpoint", within="ema.")
+
+
+def save_model(folder: Path | str, params: Any, config: dict[str, Any], card: str, dtype: str = "float32") -> None:
+    """Writes a released model: `params/`, `config.json` and `card.md`, whole or not at all.
+
+    Args:
+      folder: new or empty; its parents are made.
+      params: a pytree of floating-point arrays.
+      config: everything needed to build the network again; JSON values only.
+      card: the model card, Markdown.
+      dtype: of the arrays on disk; "float16" halves the folder. `load_params` gives back what its caller asks for.
+
+    Raises:
+      InputError: the folder holds something, or a parameter is not finite in `dtype`.
+    """
+    folder = Path(folder).absolute()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: exists already; remove it or choose another folder")
+    stored = jax.tree.map_with_path(lambda path, leaf: _cast(path, leaf, dtype), params)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+        model = Path(scratch) / "model"
+        model.mkdir()
+        (model / "config.json").write_text(json.dumps(config, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        (model / "card.md").write_text(card, encoding="utf-8")
+        context = _orbax().Context()
+        context.array.saving.enable_write_sharding_file = False  # the devices that wrote it are nobody's business
+        with context:
+            _orbax().save(model / "params", stored)
+        (model / "params" / "commit_success.txt").unlink()  # names the scratch folder; nothing on a local disk reads it
+        os.replace(model, folder)
+
+
+def load_config(folder: Path | str) -> dict[str, Any]:
+    """Reads the config of a released model.
+
+    Raises:
+      InputError: no such folder, not a model, or a broken `config.json`.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give the folder of a released model")
+    for part in ("config.json", "params"):
+        if not (folder / part).exists():
+            raise InputError(f"{folder}: not a released model (it has no {part}); give one that launch.export wrote")
+    return read_config(folder / "config.json", "copy the model again")
+
+
+def load_params(folder: Path | str, abstract: Any) -> Any:
+    """Reads the parameters of a released model onto the local device.
+
+    Args:
+      folder: of the model.
+      abstract: the pytree that the model's config makes: arrays or `jax.ShapeDtypeStruct`s. What is stored in half
+          precision comes back in the dtype asked for here.
+
+    Raises:
+      InputError: the files are damaged, or hold other leaves or shapes than the config makes.
+    """
+    # Read without Orbax, whose import and own look at the files would double the time to a first frame.
+    return _read(Path(folder).absolute() / "params", abstract, "copy the model again")
+
+
+def read_config(file: Path, remedy: str) -> dict[str, Any]:
+    """Reads a config from a JSON file. JSON has no tuples and our configs no lists, so its lists come back as tuples.
+
+    Raises:
+      InputError: it cannot be read or is no JSON object; the message ends with `remedy`, what to do about it.
+    """
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: not readable as JSON ({str(error).splitlines()[0]}); {remedy}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{file}: not a JSON object; {remedy}")
+    return _with_tuples(values)
+
+
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_tuples(item) for name, item in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+
+
+def _cast(path: tuple[Any, ...], leaf: Any, dtype: str) -> jax.Array:
+    with np.errstate(over="ignore"):
+        cast = np.asarray(leaf).astype(dtype)
+    if not np.isfinite(cast).all():
+        raise InputError(f"{_name(path)}: not finite as {dtype}; use float32, or an earlier checkpoint")
+    return jnp.asarray(cast)
+
+
+def _read(checkpoint: Path, abstract: Any, remedy: str, within: str = "", kept: bool = True) -> Any:
+    """Reads every array whose name begins with `within`, compares, and returns them as `abstract` has them, if kept."""
+    try:
+        for file in (checkpoint / "_CHECKPOINT_METADATA", checkpoint / STATE / "_METADATA"):
+            json.loads(file.read_text(encoding="utf-8"))
+        shapes, arrays = {}, {}
+        for name, array in _arrays(checkpoint / STATE, within):
+            shapes[name] = array.shape
+            if kept:
+                arrays[name] = array
+    except (OSError, ValueError) as error:
+        raise Damaged(f"{checkpoint}: incomplete or damaged" + (f"; {remedy}" if remedy else "")) from error
+    expected = {_name(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(abstract)}
+    if misfit := _misfit(shapes, expected):
+        raise InputError(f"{checkpoint}: does not fit the config, {misfit}; use it with the config it was written with")
+    if kept:
+        # Cast on the host: on the device each shape would have its own program.
+        return jax.tree.map_with_path(lambda path, leaf: jnp.asarray(arrays[_name(path)].astype(leaf.dtype)), abstract)
+
+
+def _arrays(folder: Path, within: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Every array with its name, less `within`. Damage is a ValueError, as all of TensorStore's errors are."""
+    store = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder}/"}}
+    context = tensorstore.Context()  # shared, so that the table of contents is read once
+    keys = tensorstore.KvStore.open(store, context=context).result().list().result()
+    names = [key.decode().removesuffix("/zarr.json") for key in keys if key.endswith(b"/zarr.json")]
+    names = [name for name in names if name.startswith(within)]
+    if not names:
+        raise ValueError("no arrays")
+    specs = [{"driver": "zarr3", "kvstore": {**store, "path": name}} for name in names]
+    opening = [tensorstore.open(spec, context=context, open=True) for spec in specs]
+    reading = collections.deque()
+    for name, opened in zip(names, opening, strict=True):
+        reading.append((name.removeprefix(within), opened.result().read()))
+        if len(reading) > READ_AHEAD:
+            name, array = reading.popleft()
+            yield name, array.result()
+    for name, array in reading:
+        yield name, array.result()
+
+
+def _misfit(stored: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]) -> str | None:
+    """Says in which leaf the two trees first differ; None where they do not."""
+    for name in sorted(stored.keys() | expected.keys()):
+        if name not in stored:
+            return f"{name} is not stored"
+        if name not in expected:
+            return f"which has no {name}"
+        if stored[name] != expected[name]:
+            return f"{name} is {stored[name]} and not {expected[name]}"
+    return None
+
+
+def _target(leaf: Any) -> jax.ShapeDtypeStruct:
+    sharding = getattr(leaf, "sharding", None) or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    """As Orbax names the array of a leaf: opt_state.1.0.count."""
+    return jax.tree_util.keystr(path, simple=True, separator=".")

@@ -1,0 +1,78 @@
+"""A run's average as a released model, with a card made of the run's own records."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from facenhance_jax.runs import checkpoints, run_folder
+
+
+def export_model(
+    workdir: Path, output: Path, card: str | None = None, dtype: str = "float32", which: str = "newest"
+) -> int:
+    """Writes the EMA of a checkpoint in `workdir`, the "newest" or the "best", as a released model; returns its step.
+
+    Without a `card` (Markdown) the model gets one made of the run's own records.
+
+    Raises:
+      InputError: `workdir` holds no run or no such checkpoint, the checkpoint is damaged, or `output` holds something.
+    """
+    config, step, ema = run_folder.read_ema(workdir, which)
+    card = card or model_card(workdir, config, step, ema)
+    del config["data"], config["train"]["start_from"]  # paths on the machine that trained are nobody's business
+    checkpoints.save_model(output, ema, config, card, dtype)
+    return step
+
+
+def model_card(workdir: Path, config: dict[str, Any], step: int, params: Any) -> str:
+    """Markdown: what was trained, on what, how long, and how near it came. What a run did not record is left out."""
+    lines = [line for line in run_folder.read_lines(workdir) if line["step"] <= step]
+    data, train, model = config["data"], config["train"], config["model"]
+    rows = {
+        "network": f"{sum(leaf.size for leaf in jax.tree.leaves(params)) / 1e6:.1f} M parameters, "
+        f"{model['resolution']}x{model['resolution']} frames, patch {model['unet']['patch']}, "
+        f"outputs {model['prediction']}, diffuses the {model['target']}, computes in {model['dtype']}",
+        "data": f"the set `{Path(data['directory']).name}`, split `{data['split']}`",
+        "steps": f"{step:,} of {train['batch_size']} samples",
+        "time": _time(lines),
+        **_environment(workdir),
+        **_scores(lines),
+    }
+    table = "\n".join(f"| {name} | {text} |" for name, text in rows.items() if text)
+    return (
+        f"# A model of facenhance_jax, step {step:,}\n\n| | |\n|---|---|\n{table}\n\n"
+        "It knows what was in its data and nothing else: faces, light, cameras and expressions unlike those come out "
+        "worse, in ways that were not measured. Make videos only of people who agree to it.\n"
+    )
+
+
+def _time(lines: list[dict]) -> str | None:
+    """The steps by their logged rates: stops between are not in it, compilation is."""
+    logged = [line for line in lines if line.get("steps_per_second")]
+    steps = [0, *(line["step"] for line in logged)]
+    seconds = [(b - a) / line["steps_per_second"] for (a, b), line in zip(pairwise(steps), logged, strict=True)]
+    return f"{sum(seconds) / 60:,.0f} minutes of training" if seconds else None
+
+
+def _environment(workdir: Path) -> dict[str, str]:
+    file = workdir / run_folder.ENVIRONMENT
+    if not file.exists():
+        return {}
+    found = checkpoints.read_config(file, "remove it")
+    packages = ", ".join(f"{name} {found['packages'][name]}" for name in ("jax", "flax", "optax"))
+    return {"hardware": found["devices"], "software": f"Python {found['python']}, {packages}"}
+
+
+def _scores(lines: list[dict]) -> dict[str, str]:
+    scored = [line for line in lines if line.get("validation_psnr") is not None]
+    if not scored:
+        return {}
+    last = scored[-1]
+    ways = {"sampled": "", "photo copied": "_copied"}
+    text = "; ".join(
+        f"{name} {last[f'validation_psnr{way}']:.2f} dB PSNR, {last[f'validation_ssim{way}']:.4f} SSIM"
+        for name, way in ways.items()
+    )
+    return {f"held-out subjects, single frames, step {last['step']:,}": text}

@@ -1,0 +1,136 @@
+"""The folder of a training run: what lies where in it, and what may change when it goes on."""
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from facenhance_jax import messages
+from facenhance_jax.media.writing import replacing
+from facenhance_jax.messages import InputError
+from facenhance_jax.runs import checkpoints
+from facenhance_jax.settings import Settings, read_model, upgraded
+
+CHECKPOINTS = "checkpoints"
+CONFIG = "config.json"
+ENVIRONMENT = "environment.json"
+METRICS = "metrics.jsonl"
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets", "numpy")
+
+# What may change in a run that goes on: the network, its optimizer's state and its randomness stay what they are.
+_CHANGEABLE = (
+    "run.",
+    "data.",
+    "sampling.",
+    "model.unet.remat",
+    "model.dtype",
+    "train.accumulate",
+    "train.batch_size",
+    "train.decay",
+    "train.ema_decay",
+    "train.learning_rate",
+    "train.start_from",
+    "train.warmup_steps",
+)
+
+
+def check_config(workdir: Path, settings: Settings, allow_change: bool) -> None:
+    """Raises InputError where the run in `workdir` was begun with other values; the message names the fields.
+
+    With `allow_change` only where one of them may not change in a run that goes on.
+    """
+    file = workdir / CONFIG
+    if workdir.exists() and not workdir.is_dir():
+        raise InputError(f"{workdir}: is a file; give a folder as --workdir")
+    if not file.exists():
+        return
+    old = dict(_flat(upgraded(checkpoints.read_config(file, "choose another --workdir"))))
+    new = dict(_flat(settings.to_dict()))
+    fields = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+    fixed = [name for name in fields if not name.startswith(_CHANGEABLE)]
+    if allow_change and not fixed:
+        if fields:
+            messages.note(f"{file}: going on with other values of {', '.join(fields)}")
+        return
+    if fields:
+        remedy = "give those or another --workdir" + ("" if fixed else ", or --allow_config_change")
+        named = fixed if allow_change else fields
+        raise InputError(f"{file}: begun with other values of {', '.join(named)}; {remedy}")
+
+
+def write_config(workdir: Path, settings: Settings) -> None:
+    """Writes the resolved config, and what it is run with."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        for name, values in ((CONFIG, settings.to_dict()), (ENVIRONMENT, environment())):
+            with replacing(workdir / name) as part:
+                part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{workdir}: cannot be written to ({error.strerror}); choose another --workdir") from error
+
+
+def environment() -> dict[str, Any]:
+    """The versions of Python, of the packages and of this code, and the devices."""
+    git = ["git", "-C", str(Path(__file__).parents[1]), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        revision = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        revision = None  # installed, or no git
+    return {
+        "python": sys.version.split()[0],
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "revision": revision,
+        "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "processes": jax.process_count(),
+    }
+
+
+def read_ema(workdir: Path, which: str = "newest") -> tuple[dict[str, Any], int, Any]:
+    """The config of a run, and the step and the EMA of its newest checkpoint, or of the best by validation loss.
+
+    Raises:
+      InputError: `workdir` holds no run or no such checkpoint, or the checkpoint is damaged.
+    """
+    if not (workdir / CONFIG).is_file():
+        raise InputError(f"{workdir}: not a training run (it has no {CONFIG}); give the --workdir of launch/train.py")
+    config = upgraded(checkpoints.read_config(workdir / CONFIG, "write it again from the run's config"))
+    step = chosen_step(workdir, which)
+    params = read_model(config).denoiser().abstract_params()
+    return config, step, checkpoints.restore_ema(workdir / CHECKPOINTS, step, params)
+
+
+def chosen_step(workdir: Path, which: str) -> int:
+    """The step of a run's "newest" checkpoint, or of the "best" by validation loss. Raises InputError without one."""
+    steps = checkpoints.steps(workdir / CHECKPOINTS)
+    if not steps:
+        raise InputError(f"{workdir}: no checkpoint yet; train until run.save_every first")
+    if which == "newest":
+        return max(steps)
+    lines = [line for line in read_lines(workdir) if "validation_loss" in line]
+    loss = {line["step"]: line["validation_loss"] for line in lines}
+    scored = [step for step in steps if loss.get(step) is not None]
+    if not scored:
+        raise InputError(f"{workdir}: no checkpoint with a validation (run.validate_every); take the newest")
+    return min(scored, key=loss.__getitem__)
+
+
+def read_lines(workdir: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of `metrics.jsonl`; none where there is no such file."""
+    file = workdir / METRICS
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
+        if line.endswith("}"):  # one that was cut short does not
+            yield json.loads(line)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """("train.seed", "0"), ...: each value as JSON, in which a tuple and a list are one."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, json.dumps(value)

@@ -1,0 +1,211 @@
+"""An experiment: everything that a training is made of, made once from its settings and handed on."""
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import UInt8
+
+from facenhance_jax.inference import recurrence
+from facenhance_jax.messages import InputError
+from facenhance_jax.network.denoiser import Denoiser
+from facenhance_jax.network.pixels import to_signal
+from facenhance_jax.runs import checkpoints
+from facenhance_jax.settings import Settings, TrainSettings, read_model
+from facenhance_jax.training import objective, train_step
+from facenhance_jax.training.train_step import LossFn, TrainState
+
+Batch = dict[str, np.ndarray]
+
+
+class Experiment(NamedTuple):
+    """What the training loop works with. The loop knows neither networks nor data sets, only these.
+
+    Attributes:
+      settings: what it was made from.
+      initial_state: () -> the state before the first step, with fresh parameters; may be traced.
+      warm_start: that state -> the state that the first step begins with.
+      step: (state, batch, axis=None, accumulate=...) -> (state, metrics), pure; see `train_step.train_step`.
+      loss: (parameters, batch, key) -> (the loss, sums over the examples by name); see `objective.loss`.
+      sample: (parameters, batch) -> each example's frame, uint8 [b, h, w, 3]; see `sampled`.
+      batches: start step -> this process's share of the training batches from that step on, endless.
+      validation_batches: () -> its share of the batches of held-out subjects, always the same.
+      learning_rate: step -> rate.
+    """
+
+    settings: Settings
+    initial_state: Callable[[], TrainState]
+    warm_start: Callable[[TrainState], TrainState]
+    step: Callable[..., tuple[TrainState, dict]]
+    loss: LossFn
+    sample: Callable[[dict, dict], UInt8[jax.Array, "b h w 3"]]
+    batches: Callable[[int], Iterator[Batch]]
+    validation_batches: Callable[[], list[Batch]]
+    learning_rate: optax.Schedule
+
+
+def make(settings: Settings) -> Experiment:
+    """FacEnhance's own: the denoiser, the paper's objective and a prepared data set."""
+    denoiser, train = settings.denoiser(), settings.train
+    rate = learning_rate(train, settings.run.steps)
+    optimizer = make_optimizer(rate, train.gradient_clip)
+    loss = functools.partial(objective.loss, denoiser=denoiser, weighting=train.loss_weighting)
+    return Experiment(
+        settings=settings,
+        initial_state=lambda: train_step.initial_state(denoiser.init(train.seed), optimizer, train.seed),
+        warm_start=functools.partial(started_from, train.start_from),
+        step=functools.partial(
+            train_step.train_step,
+            loss_fn=loss,
+            optimizer=optimizer,
+            ema_decay=train.ema_decay,
+            ema_warmup=train.ema_warmup,
+            accumulate=train.accumulate,
+        ),
+        loss=loss,
+        sample=functools.partial(sampled, denoiser=denoiser, settings=settings),
+        batches=functools.partial(batches, settings),
+        validation_batches=functools.partial(validation_batches, settings),
+        learning_rate=rate,
+    )
+
+
+# The optimizer
+
+
+def learning_rate(train: TrainSettings, steps: int) -> optax.Schedule:
+    """The rate of each step: a linear warm-up, then constant or, with decay="cosine", a cosine to 0 at `steps`."""
+    peak, warmup, cosine = train.learning_rate, max(train.warmup_steps, 1), train.decay == "cosine"
+
+    def rate(step):
+        decayed = 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.minimum(step / steps, 1.0))) if cosine else 1.0
+        return peak * jnp.minimum((step + 1) / warmup, 1.0) * decayed
+
+    return rate
+
+
+def make_optimizer(rate: optax.Schedule, gradient_clip: float) -> optax.GradientTransformation:
+    """Adam, after a clip of the gradient's global norm to `gradient_clip`; 0 for none."""
+    adam = optax.adam(rate)
+    return optax.chain(optax.clip_by_global_norm(gradient_clip), adam) if gradient_clip else adam
+
+
+# The start from another model
+
+
+def started_from(folder: str, fresh: TrainState) -> TrainState:
+    """The fresh state, with the parameters of the released model in `folder`; with "" as it is."""
+    if not folder:
+        return fresh
+    other = read_model(checkpoints.load_config(folder)).denoiser()
+    params = merged(fresh.params, checkpoints.load_params(folder, other.abstract_params()))
+    return fresh._replace(params=params, ema=jax.tree.map(jnp.copy, params))
+
+
+def merged(params: dict, start: dict) -> dict:
+    """`params` with the arrays of `start` wherever both have one of the same shape; the others stay fresh.
+
+    Raises InputError where less than half of the parameters would come from `start`: it is another network then.
+    """
+    known = dict(jax.tree_util.tree_leaves_with_path(start))
+    same = {
+        path
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+        if path in known and known[path].shape == leaf.shape
+    }
+    taken = sum(math.prod(known[path].shape) for path in same)
+    if 2 * taken < sum(leaf.size for leaf in jax.tree.leaves(params)):
+        raise InputError("config.train.start_from: a model of another shape; start from one with this config.model")
+    return jax.tree.map_with_path(lambda path, leaf: known[path] if path in same else leaf, params)
+
+
+# The batches
+
+
+def batches(settings: Settings, start_step: int = 0) -> Iterator[Batch]:
+    """This process's share of the training batches from `start_step` on.
+
+    Raises InputError for a batch size that does not split over the processes, and for a data set that is not there or
+    does not fit the network.
+    """
+    data = settings.data
+    options = {name: getattr(data, name) for name in ("flip", "any_previous", "jitter", "degrade", "workers")}
+    return _batches(settings, data.split, start_step=start_step, **options)
+
+
+def validation_batches(settings: Settings) -> list[Batch]:
+    """This process's share of `run.validate_batches` batches of held-out subjects, without augmentation.
+
+    Raises InputError where no subject is held out.
+    """
+    data = settings.data
+    if data.validation_split == data.split or "all" in (data.split, data.validation_split):
+        raise InputError(
+            f"config.data.validation_split: {data.validation_split!r} is not held out of split {data.split!r}; "
+            "name another, or set config.run.validate_every=0"
+        )
+    found = _batches(settings, data.validation_split, flip=False, any_previous=False)
+    return list(itertools.islice(found, settings.run.validate_batches))
+
+
+def _batches(settings: Settings, split: str, **options: Any) -> Iterator[Batch]:
+    # Imported here, because loading the data set libraries takes seconds, and a benchmark's random batches need none.
+    from facenhance_jax.data import clip_dataset, pipeline
+
+    directory, size, processes = settings.data.directory, settings.train.batch_size, jax.process_count()
+    if size % processes:
+        raise InputError(
+            f"config.train.batch_size: {size} examples do not split over {processes} processes; choose a multiple"
+        )
+    records = clip_dataset.source(directory, split)
+    _check_fit(records[0], settings)
+    return pipeline.batches(
+        records,
+        batch_size=size // processes,
+        seed=settings.train.seed,
+        process=jax.process_index(),
+        processes=processes,
+        **options,
+    )
+
+
+def _check_fit(record: Any, settings: Settings) -> None:
+    """Raises InputError where a data set's records are not what the network takes."""
+    from facenhance_jax.media.pictures import decode_image
+
+    directory, model = settings.data.directory, settings.model
+    images = {"resolution": ("frames", record["identity"]), "low_size": ("low-res frames", record["low"][0])}
+    for field, (what, data) in images.items():
+        side = decode_image(data, directory).shape[0]
+        if side != getattr(model, field):
+            raise InputError(
+                f"{directory}: {what} of {side} pixels, but config.model.{field} is {getattr(model, field)}; make them "
+                "equal (launch/prepare.py --resolution sets the frames' size)"
+            )
+    if model.place_low and "place" not in record:
+        raise InputError(f"{directory}: does not say where faces are, as config.model.place_low asks; prepare it again")
+
+
+# Pictures
+
+
+def sampled(params: dict, batch: dict, *, denoiser: Denoiser, settings: Settings) -> UInt8[jax.Array, "b h w 3"]:
+    """Each example's frame, from noise that is always the same, after the real frame before it."""
+    sampling = settings.sampling
+    chunk = recurrence.Chunk(
+        low=batch["low"][None],
+        identity=batch["identity"],
+        previous=to_signal(batch["previous"]),
+        first=jnp.int32(0),
+        count=jnp.int32(1),
+        key=jax.random.key(0),
+        place=batch.get("place"),
+    )
+    plan = denoiser.plan(sampling.steps, sampling.solver)
+    return recurrence.enhance_chunk(params, chunk, denoiser=denoiser, plan=plan, temperature=sampling.temperature)[1][0]

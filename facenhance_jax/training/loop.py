@@ -1,0 +1,187 @@
+"""The training loop: from an experiment to a run's folder."""
+
+import itertools
+import math
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+
+from facenhance_jax import messages
+from facenhance_jax.media.writing import write_png
+from facenhance_jax.messages import InputError
+from facenhance_jax.runs import checkpoints, run_folder
+from facenhance_jax.training import hardware, parallel
+from facenhance_jax.training.experiment import Experiment
+from facenhance_jax.training.log import RunLog
+from facenhance_jax.training.validation import Pictures, Validation
+
+
+def train(experiment: Experiment, workdir: Path, allow_config_change: bool = False) -> None:
+    """Trains until `run.steps`, going on from the newest checkpoint in `workdir`.
+
+    The folder gets `config.json`, `environment.json`, `checkpoints/`, `metrics.jsonl`, `samples/*.png` and TensorBoard
+    files, all written by the first process. SIGTERM and SIGINT save a checkpoint and return; a second one acts as
+    usual. `allow_config_change` lets a run go on with other values of what does not change its network.
+
+    Raises:
+      InputError: another config than the one `workdir` was begun with, no checkpoint that can be read, a loss that is
+        never finite, or a disk on which the last checkpoint has no room.
+    """
+    settings = experiment.settings
+    run_folder.check_config(workdir, settings, allow_config_change)
+    abstract = jax.eval_shape(experiment.initial_state)
+    devices = parallel.over_devices(experiment.step, settings.run.parallel, abstract, settings.train.accumulate)
+    folder = workdir / run_folder.CHECKPOINTS
+    start = parallel.agreed(checkpoints.newest_whole(folder, abstract) if jax.process_index() == 0 else 0)
+    batches = experiment.batches(start)
+    first = next(batches)  # bad data is found here, before anything is written
+    flops = _step_flops(experiment, abstract, devices.spread(first))
+    feed = parallel.ahead(map(devices.put, itertools.chain([first], batches)))
+    validation = Validation(experiment, devices) if settings.run.validate_every else None
+    state = _initial_or_restored(experiment, folder, start, devices.state_sharding(abstract))
+    if jax.process_index() == 0:
+        run_folder.write_config(workdir, settings)
+    with (
+        checkpoints.RunCheckpoints(folder) as saves,
+        RunLog(workdir, start, settings.run.steps, settings.run.log_every, experiment.learning_rate, flops) as log,
+        Interruption() as interruption,
+    ):
+        pictures = Pictures(experiment, devices)
+        loop = _Loop(settings.run, workdir, devices, saves, log, interruption, validation, pictures)
+        step = loop.run(state, feed, start)
+        whole = saves.wait() or step == start
+    if log.hopeless:
+        raise InputError(f"{workdir}: {log.hopeless}")
+    if not whole:
+        raise InputError(f"{workdir}: step {step} could not be saved; make room and run it again to go on")
+    ending = "finished" if step == settings.run.steps else f"stopped by {interruption.received}; run it again to go on"
+    if jax.process_index() == 0:
+        print(f"{workdir}: step {step} of {settings.run.steps}, {ending}", flush=True)
+
+
+class _Loop:
+    """The steps, and what is due after each."""
+
+    def __init__(self, settings, workdir, devices, saves, log, interruption, validation, pictures):
+        self.settings, self.workdir, self.devices = settings, workdir, devices
+        self.saves, self.log, self.interruption = saves, log, interruption
+        self.validation, self.pictures = validation, pictures
+        self.saved_at = time.monotonic()
+        self.tracing = False
+
+    def run(self, state: Any, feed: Any, start: int) -> int:
+        """Returns the step that was reached and, where a disk had room, saved."""
+        settings, step, saved = self.settings, start, start
+        while step < settings.steps and not self.interruption.due(step) and not self.log.hopeless:
+            self._begin_trace(step + 1)
+            batch = next(feed)
+            state, metrics = self.devices.update(state, batch)
+            step += 1
+            self.log.add(step, metrics, examples=math.prod(batch["high"].shape[:-3]))
+            if step == settings.profile_steps[1]:
+                self._end_trace()
+            if step % settings.sample_every == 0:
+                self._picture(step, state)
+            loss = self._validate(step, state) if self._is_due(step, settings.validate_every) else None
+            if loss is not None or self._is_due(step, settings.save_every) or self._is_late(step):
+                self._save(step, state, loss)
+                saved = step
+        self._end_trace()
+        if saved != step:
+            self._save(step, state, None)
+        return step
+
+    @staticmethod
+    def _is_due(step: int, every: int) -> bool:
+        return every > 0 and step % every == 0
+
+    def _is_late(self, step: int) -> bool:
+        """Whether the last checkpoint is too long ago; asked only now and then, since all processes must agree."""
+        if not self.settings.save_minutes or step % self.settings.log_every:
+            return False
+        self.log.flush()  # the processes' agreeing must not cross the update under way: both would wait for ever
+        return bool(parallel.agreed(time.monotonic() - self.saved_at > 60 * self.settings.save_minutes))
+
+    def _save(self, step: int, state: Any, validation_loss: float | None) -> None:
+        self.log.flush()  # first: a resumed run begins behind the checkpoint
+        self.saves.save(step, state, validation_loss)
+        self.saved_at = time.monotonic()
+
+    def _validate(self, step: int, state: Any) -> float:
+        scores = self.validation.score(state.ema)
+        self.log.flush()
+        self.log.validated(step, scores)
+        return scores["loss"]
+
+    def _picture(self, step: int, state: Any) -> None:
+        picture = self.pictures.draw(state.ema)  # all processes take part
+        if jax.process_index() == 0:
+            try:
+                (self.workdir / "samples").mkdir(exist_ok=True)
+                write_png(self.workdir / "samples" / f"{step:08d}.png", picture)
+            except (OSError, InputError) as error:
+                messages.note(f"{error}; the training goes on")
+            self.log.board.picture(step, "samples", picture)
+
+    def _begin_trace(self, step: int) -> None:
+        if step == self.settings.profile_steps[0]:
+            jax.profiler.start_trace(str(self.workdir / "profile"))
+            self.tracing = True
+
+    def _end_trace(self) -> None:
+        if self.tracing:
+            self.log.flush()  # until the step is done
+            jax.profiler.stop_trace()
+            self.tracing = False
+
+
+class Interruption:
+    """Notes the first SIGTERM or SIGINT in `received`, by name, and leaves a second one to whoever had it before.
+
+    Across processes JAX notes SIGTERM, and tells all of them to stop before the same step.
+    """
+
+    def __init__(self):
+        self.received: str | None = None
+
+    def __enter__(self) -> "Interruption":
+        numbers = (signal.SIGTERM, signal.SIGINT) if jax.process_count() == 1 else ()
+        self._before = {number: signal.signal(number, self._note) for number in numbers}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def due(self, step: int) -> bool:
+        """Whether to stop before the step after `step`."""
+        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step):
+            self.received = "SIGTERM"
+        return self.received is not None
+
+    def _note(self, number: int, _frame: object) -> None:
+        self.received = signal.Signals(number).name
+        self.__exit__()
+
+
+def _initial_or_restored(experiment: Experiment, folder: Path, step: int, sharding: Any) -> Any:
+    if step == 0:
+        fresh = jax.jit(experiment.initial_state, out_shardings=sharding)()
+        return jax.tree.map(jax.device_put, experiment.warm_start(fresh), sharding)
+    abstract = jax.tree.map(
+        lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
+        jax.eval_shape(experiment.initial_state),
+        sharding,
+    )
+    return checkpoints.restore(folder, step, abstract)
+
+
+def _step_flops(experiment: Experiment, abstract_state: Any, batch: dict) -> float | None:
+    """What an update takes, where there is a peak to compare it with: counting traces the network once more."""
+    if hardware.peak_flops(jax.devices()[0]) is None:
+        return None
+    return hardware.step_flops(experiment.step, abstract_state, batch)

@@ -1,0 +1,52 @@
+"""Algorithm 1 of the paper: the loss of a batch."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from facenhance_jax.diffusion import formulas
+from facenhance_jax.network.denoiser import Conditions, Denoiser
+from facenhance_jax.network.pixels import to_signal
+
+LEVELS = 4  # of noise, for the log: the quarters of 1..T
+
+
+def loss(
+    params: dict,
+    batch: dict,
+    key: PRNGKeyArray,
+    *,
+    denoiser: Denoiser,
+    weighting: str,
+) -> tuple[Float[Array, ""], dict[str, Float[Array, " levels"]]]:
+    """The mean squared error of the batch, in float32; and its sum and count over the examples of each noise level.
+
+    Args:
+      params: the denoiser's.
+      batch: high, previous, identity [b, 192, 192, 3] and low [b, 64, 64, 3] frames, uint8; index [b], each example's
+        place in the global batch; and place [b, 3], where `place_low` asks for it. An example's eps, z and t are
+        functions of (key, index), so the loss does not depend on how many devices share the batch.
+      key: of this training step.
+      denoiser: gives the velocity.
+      weighting: "x_prev", ||x_{t-1} - xhat_{t-1}||^2 (equation 5), or "velocity", the same divided by
+        sin(phi_t - phi_{t-1})^2, which is ||v - vhat||^2 exactly.
+    """
+    high, previous, identity, low = (to_signal(batch[name]) for name in ("high", "previous", "identity", "low"))
+    total = denoiser.schedule.timesteps
+    noise, z, timestep = jax.vmap(lambda index: _draw(key, index, high.shape[1:], total))(batch["index"])
+    clean = denoiser.to_target(high, identity)
+    expression = denoiser.encode(params, low, batch.get("place"))
+    phi = denoiser.phi(timestep)
+    conditions = Conditions(identity, denoiser.noised_previous(previous, z), expression)
+    predicted = denoiser.velocity(params, formulas.diffuse(clean, noise, phi), timestep, conditions)
+    error = jnp.mean((formulas.velocity(clean, noise, phi) - predicted) ** 2, axis=(1, 2, 3))
+    error *= jnp.sin(denoiser.delta(timestep)) ** 2 if weighting == "x_prev" else 1.0
+    level = jax.nn.one_hot((timestep - 1) * LEVELS // total, LEVELS)
+    return jnp.mean(error), {"level_loss": (error[:, None] * level).sum(axis=0), "level_count": level.sum(axis=0)}
+
+
+def _draw(key, index, shape, timesteps):
+    """eps ~ N(0, I), z ~ N(0, I) and t ~ Uniform{1..T} of one example."""
+    noise_key, z_key, timestep_key = jax.random.split(jax.random.fold_in(key, index), 3)
+    timestep = jax.random.randint(timestep_key, (), 1, timesteps + 1)
+    return jax.random.normal(noise_key, shape), jax.random.normal(z_key, shape), timestep

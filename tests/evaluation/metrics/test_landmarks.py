@@ -1,0 +1,80 @@
+"""Expression fidelity: shifted landmarks, whose errors are known, and frames without any."""
+
+import numpy as np
+import pytest
+
+from facenhance_jax.evaluation.metrics.landmarks import ExpressionError, expression_error
+from facenhance_jax.faces.alignment import mean_shape
+from facenhance_jax.messages import InputError
+
+SIZE = 192  # pixels
+APART = 36.8 * SIZE / 64  # pixels between the mean face's outer eye corners, by its definition
+
+
+def clip(frames: int = 3) -> np.ndarray:
+    """A face that moves to the right and grows: its eyes are APART, 2 APART, ... apart."""
+    scale = 1 + np.arange(frames)[:, None, None]
+    return mean_shape(SIZE) * scale + 5.0 * scale
+
+
+def test_equal_landmarks_have_no_error():
+    assert expression_error(clip(), clip()) == ExpressionError(face=0.0, mouth=0.0, brows=0.0, frames=3, missing=0)
+
+
+def test_a_shift_is_measured_in_the_real_frames_eye_distance():
+    """3-4-5 at 1, 2 and 3 times the size: 5 / APART in percent, and a half and a third of it."""
+    found = expression_error(clip() + [3.0, -4.0], clip())
+    expected = 100 * 5 / APART * (1 + 1 / 2 + 1 / 3) / 3
+    np.testing.assert_allclose([found.face, found.mouth, found.brows], expected, rtol=1e-6)
+
+
+def test_points_count_where_they_belong():
+    """20 of 68 points are the mouth's, 10 the brows'; the jaw, the nose and the eyes are in the whole alone."""
+    real, one = clip(1), APART / 100  # pixels: one percent
+    for points, face, mouth, brows in [
+        (range(48, 68), 20 / 68, 1, 0),
+        (range(17, 27), 10 / 68, 0, 1),
+        ([*range(17), *range(27, 48)], 38 / 68, 0, 0),
+        ([47, 48, 67], 3 / 68, 2 / 20, 0),
+        ([16, 17, 26, 27], 4 / 68, 0, 2 / 10),
+    ]:
+        made = real.copy()
+        made[:, points, 0] += one
+        found = expression_error(made, real)
+        np.testing.assert_allclose([found.face, found.mouth, found.brows], [face, mouth, brows], atol=1e-5)
+
+
+def test_the_enhanced_eyes_do_not_set_the_scale():
+    """Outer corners 36 and 45 alone: the inner ones may move, and so may those of the enhanced face."""
+    real, made = clip(1), clip(1)
+    made[:, [36, 45]] *= 2
+    moved = np.linalg.norm(made - real, axis=-1).sum() / 68
+    np.testing.assert_allclose(expression_error(made, real).face, 100 * moved / APART, rtol=1e-6)
+    real[:, [39, 42]] += 50
+    made[:, [39, 42]] += 50
+    np.testing.assert_allclose(expression_error(made, real).face, 100 * moved / APART, rtol=1e-6)
+
+
+def test_frames_without_landmarks_on_either_side_are_counted():
+    real = np.repeat(clip(1), 5, axis=0)
+    made = real + np.array([0.0, 1, 2, 3, 4])[:, None, None] * [APART / 100, 0]
+    made[1] = np.nan
+    made[3, 60, 1] = np.nan  # one point is enough
+    real[0, 5, 0] = np.nan
+    found = expression_error(made.astype(np.float32), real.astype(np.float32))
+    np.testing.assert_allclose([found.face, found.mouth, found.brows], (2 + 4) / 2, rtol=1e-4)
+    assert (found.frames, found.missing) == (5, 3)
+
+
+def test_what_cannot_be_measured_is_said():
+    nowhere = np.full((3, 68, 2), np.nan)
+    with pytest.raises(InputError, match="^landmarks: none of 3 frames has them in both clips; give clips that show a"):
+        expression_error(clip(), nowhere)
+    with pytest.raises(InputError, match="^landmarks: none of 0 frames has them"):
+        expression_error(clip()[:0], clip()[:0])
+    with pytest.raises(InputError, match="^landmarks: 3 enhanced frames and 1 real ones; give as many of each$"):
+        expression_error(clip(), clip(1))
+    crossed = clip()
+    crossed[0], crossed[2, 45] = np.nan, crossed[2, 36]
+    with pytest.raises(InputError, match="^landmarks: the eyes of real frame 2 are one point; find the face anew$"):
+        expression_error(clip(), crossed)

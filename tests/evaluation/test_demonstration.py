@@ -1,0 +1,80 @@
+"""The demonstration with a model that answers at once: what it is given, what it writes, what it prints."""
+
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from facenhance_jax.evaluation import clip_sets, demonstration, methods
+from facenhance_jax.evaluation.metrics.frames import psnr
+from facenhance_jax.messages import InputError
+
+
+@pytest.fixture
+def calls(monkeypatch) -> list:
+    """Stands in for the released model: makes the real frames, each marked by its number; keeps what it was given."""
+    given = []
+
+    class Enhanced(methods.Upsampled):
+        name, key = "enhanced", "enhanced"
+
+        def __init__(self, denoiser, params, steps, *, batch):
+            self.steps = steps
+
+        def __call__(self, clips):
+            [clip] = clips
+            given.append((clip, self.steps))
+            frames = clip.real.copy()
+            frames[:, :16, :16] = (10 * np.arange(24, dtype=np.uint8))[:, None, None, None]
+            return frames[None], 1.0
+
+    enhancer = SimpleNamespace(size=64, low_size=32, denoiser=None, params=None)
+    monkeypatch.setattr(demonstration.Enhancer, "load", staticmethod(lambda: enhancer))
+    monkeypatch.setattr(demonstration.methods, "Enhanced", Enhanced)
+    return given
+
+
+def test_a_held_out_person_is_enhanced_shown_and_scored(calls, tmp_path, capsys):
+    demonstration.run(tmp_path / "new" / "demo")
+    clip = clip_sets.draw(9001, "happiness", frames=24, size=64, low_size=32)
+    [(given, steps)] = calls
+    np.testing.assert_array_equal(given.low, clip.low)
+    np.testing.assert_array_equal(given.identity, clip.identity)
+    assert steps == 8
+
+    folder = tmp_path / "new" / "demo"
+    assert sorted(path.name for path in folder.iterdir()) == ["out.mp4", "strip.png"]
+    with av.open(str(folder / "out.mp4")) as video:
+        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    marks = np.array(frames)[:, 4:12, 4:12].mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(marks, 10 * np.arange(24), atol=4)  # all frames, in order; yuv420p is not exact
+    with Image.open(folder / "strip.png") as strip:
+        width, height = strip.size
+    assert height > 4 * 64
+    assert width > 8 * 64
+
+    lines = capsys.readouterr().out.splitlines()
+    head, enhanced, copied, upsampled = lines[2:6]
+    assert head.split("  ")[-2:] == [" face PSNR", " face SSIM"]
+    assert enhanced.startswith("enhanced, 8 steps ") and enhanced.split()[-2:] == ["100.00", "1.0000"]
+    assert float(enhanced.split()[3]) < 40  # the marks lie outside the face
+    photo = np.broadcast_to(clip.identity, clip.real.shape)
+    assert copied.split()[:3] == ["photo", "copied", f"{psnr(photo, clip.real).mean():.2f}"]
+    assert upsampled.startswith("low-res upsampled ")
+    assert any(line.startswith(str(folder / "out.mp4")) for line in lines)
+    assert "synthetic" in lines[-1]
+
+
+def test_the_person_is_held_out():
+    assert demonstration.SUBJECT in clip_sets.HELD_OUT
+    assert min(clip_sets.HELD_OUT) >= 9000
+
+
+def test_a_file_in_the_way_is_said_before_anything_is_loaded(monkeypatch, tmp_path):
+    monkeypatch.setattr(demonstration.Enhancer, "load", staticmethod(lambda: pytest.fail("loaded")))
+    (tmp_path / "demo").write_text("mine")
+    with pytest.raises(InputError, match="demo: cannot be made a folder .*; choose another --output"):
+        demonstration.run(tmp_path / "demo")
+    assert (tmp_path / "demo").read_text() == "mine"

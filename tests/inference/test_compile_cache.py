@@ -1,0 +1,92 @@
+"""Programs are kept in the user's cache folder, unless somebody chose another, and are the same as made anew."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from facenhance_jax.inference import compile_cache
+from facenhance_jax.inference.compile_cache import keep_compiled_programs, traced
+
+OPTIONS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+
+
+@pytest.fixture(autouse=True)
+def options_restored():
+    before = {name: getattr(jax.config, name) for name in OPTIONS}
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+def test_it_is_on_by_default(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    jax.config.update("jax_compilation_cache_dir", None)
+    keep_compiled_programs()
+    assert jax.config.jax_compilation_cache_dir == str(tmp_path / "facenhance_jax")
+
+
+def test_a_folder_that_is_set_stays():
+    jax.config.update("jax_compilation_cache_dir", "/chosen")
+    keep_compiled_programs()
+    assert jax.config.jax_compilation_cache_dir == "/chosen"
+
+
+ARGUMENTS = ({"a": {0: np.arange(3.0, dtype=np.float32)}, "b": np.uint8([7])}, jax.random.key(1), None)
+
+
+def counting(traces):
+    def function(tree, key, nothing):
+        traces.append(nothing)
+        return jax.random.normal(key, (3,)) + tree["a"][0], jnp.sum(tree["b"])
+
+    return function
+
+
+def assert_right(answer):
+    np.testing.assert_array_equal(
+        answer[0], jax.random.normal(jax.random.key(1), (3,)) + np.arange(3.0, dtype=np.float32)
+    )
+    assert int(answer[1]) == 7
+
+
+def test_what_was_traced_once_is_not_traced_again(tmp_path):
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path / "new"))
+    traces = []
+    for _ in range(3):
+        assert_right(traced(counting(traces), ARGUMENTS, "this")(*ARGUMENTS))
+    assert traces == [None]
+    assert len(list(tmp_path.rglob("*.stablehlo"))) == 1
+
+
+def test_another_program_shape_or_code_is_traced(tmp_path, monkeypatch):
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    traces = []
+    traced(counting(traces), ARGUMENTS, "this")(*ARGUMENTS)
+    traced(counting(traces), ARGUMENTS, "that")(*ARGUMENTS)
+    longer = ({"a": {0: np.zeros(1, np.float32)}, "b": np.uint8([7])}, jax.random.key(1), None)
+    traced(counting(traces), longer, "this")(*longer)
+    monkeypatch.setattr(compile_cache, "_code", lambda: "other code")
+    traced(counting(traces), ARGUMENTS, "this")(*ARGUMENTS)
+    assert len(traces) == len(list(tmp_path.rglob("*.stablehlo"))) == 4
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", None])
+def test_a_damaged_file_is_made_anew(tmp_path, content):
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    traces = []
+    traced(counting(traces), ARGUMENTS, "this")
+    (file,) = tmp_path.rglob("*.stablehlo")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    assert_right(traced(counting(traces), ARGUMENTS, "this")(*ARGUMENTS))
+    assert len(traces) == 2
+    assert_right(traced(counting(traces), ARGUMENTS, "this")(*ARGUMENTS))
+    assert len(traces) == 2
+
+
+def test_without_a_folder_or_room_in_it_it_is_traced_as_always(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (None, str(tmp_path / "file")):
+        jax.config.update("jax_compilation_cache_dir", folder)
+        assert_right(traced(counting([]), ARGUMENTS, "this")(*ARGUMENTS))

@@ -1,0 +1,192 @@
+"""Algorithm 3, with networks small enough to know: causality, conditioning, and the same pixels however it is cut."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from configs import smoke
+from facenhance_jax import settings
+from facenhance_jax.faces.registration import find_face
+from facenhance_jax.inference import recurrence
+from facenhance_jax.inference.enhancer import CHUNK, Enhancer
+from facenhance_jax.messages import InputError
+from facenhance_jax.network.pixels import to_signal
+
+
+def random_pixels(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def enhancer():
+    """A smoke-sized model with random weights everywhere, the zero-initialised ones too."""
+    chosen = settings.read_model(smoke.get_config())
+    leaves, tree = jax.tree.flatten(chosen.denoiser().init(0))
+    keys = jax.random.split(jax.random.key(1), len(leaves))
+    noisy = [leaf + 0.05 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
+    return Enhancer(chosen.denoiser(), jax.tree.unflatten(tree, noisy), chosen.sampling)
+
+
+def untrained(config):
+    """Its velocity is zero everywhere."""
+    chosen = settings.read_model(config)
+    return Enhancer(chosen.denoiser(), chosen.denoiser().init(0), chosen.sampling)
+
+
+LOW = random_pixels(2 * CHUNK + 3, 16, 16, 3)
+PHOTO = random_pixels(32, 32, 3, seed=1)
+
+
+@pytest.fixture(scope="module")
+def enhanced(enhancer):
+    return enhancer.enhance(LOW, PHOTO, steps=2)
+
+
+def test_one_scan_equals_chunks_equals_stream(enhancer, enhanced):
+    """Bit for bit: the recurrence over the whole clip in a single scan, in chunks of 8, and frame by frame."""
+    walk = enhancer.denoiser.plan(2)
+    options = dict(denoiser=enhancer.denoiser, plan=walk, temperature=enhancer.sampling.temperature, shared_noise=True)
+    whole = jax.jit(functools.partial(recurrence.enhance_chunk, **options))
+    photo = PHOTO[None]
+    place = find_face(LOW[0], PHOTO)[None]
+    count, key = np.int32(len(LOW)), jax.random.key(0)
+    chunk = recurrence.Chunk(LOW[:, None], photo, to_signal(photo), np.int32(0), count, key, place)
+    _, frames = whole(enhancer.params, chunk)
+    np.testing.assert_array_equal(np.asarray(frames)[:, 0], enhanced)
+    singles = []
+    for n, low in enumerate(LOW[:5]):
+        chunk = chunk._replace(low=low[None, None], first=np.int32(n), count=np.int32(1))
+        previous, frame = whole(enhancer.params, chunk)
+        chunk = chunk._replace(previous=previous)
+        singles.append(np.asarray(frame)[0, 0])
+    np.testing.assert_array_equal(np.stack(singles), enhanced[:5])
+    streamed = list(enhancer.stream(iter(LOW), PHOTO, steps=2))
+    np.testing.assert_array_equal(np.stack(streamed), enhanced)
+
+
+def test_a_shorter_clip_gives_the_same_first_frames(enhancer, enhanced):
+    for length in (1, CHUNK, CHUNK + 1):
+        np.testing.assert_array_equal(enhancer.enhance(LOW[:length], PHOTO, steps=2), enhanced[:length])
+
+
+def test_the_future_does_not_reach_the_past(enhancer, enhanced):
+    changed = LOW.copy()
+    changed[3] = 255 - changed[3]
+    again = enhancer.enhance(changed, PHOTO, steps=2)
+    np.testing.assert_array_equal(again[:3], enhanced[:3])
+    assert (again[3] != enhanced[3]).any()
+    assert (again[4] != enhanced[4]).any()  # its frame is the next one's condition
+
+
+def test_the_seed_is_the_noise(enhancer, enhanced):
+    np.testing.assert_array_equal(enhancer.enhance(LOW[:3], PHOTO, steps=2, seed=0), enhanced[:3])
+    assert (enhancer.enhance(LOW[:3], PHOTO, steps=2, seed=1) != enhanced[:3]).any()
+
+
+def test_noise_is_shared_by_all_frames_or_other_for_each():
+    """A zero velocity leaves the noise, scaled (0.86 of it in 8 steps): what the frames differ by is their noise."""
+    config = smoke.get_config()
+    config.model.residual_scale = 4.0
+    model = untrained(config)
+    grey = np.full_like(PHOTO, 128)
+    shared, fresh = (model.enhance(LOW[:10], grey, steps=8, shared_noise=share) for share in (True, False))
+    np.testing.assert_array_equal(shared, np.broadcast_to(shared[0], shared.shape))
+    np.testing.assert_array_equal(fresh[0], shared[0])
+    a, b = (fresh[n].astype(float).ravel() - 128 for n in (1, 9))
+    assert abs(np.corrcoef(a, b)[0, 1]) < 0.05 and min(a.std(), b.std()) > 20
+
+
+def test_temperature_scales_the_noise_that_sampling_starts_from():
+    """A zero velocity leaves the noise, scaled."""
+    config = smoke.get_config()
+    config.model.residual_scale = 8.0
+    grey, made = np.full_like(PHOTO, 128), []
+    for config.sampling.temperature in (1.0, 0.5):
+        made.append(untrained(config).enhance(LOW[:1], grey, steps=8).astype(float) - 128)
+    made.append(untrained(config).enhance(LOW[:1], grey, temperature=1.0).astype(float) - 128)
+    assert made[0].std() > 10
+    np.testing.assert_allclose(made[1], made[0] / 2, atol=1)
+    np.testing.assert_array_equal(made[2], made[0])  # asked for otherwise than the config has it
+
+
+def test_a_stream_reads_no_further_than_its_chunk(enhancer):
+    read = []
+
+    def clip():
+        for frame in LOW:
+            read.append(1)
+            yield frame
+
+    next(enhancer.stream(clip(), PHOTO, steps=2))
+    assert len(read) == CHUNK
+
+
+def test_without_training_the_photo_comes_back():
+    """A zero velocity from unit noise: the residual is noise / k, and its mean the photo."""
+    config = smoke.get_config()
+    config.model.residual_scale = 1e4
+    out = untrained(config).enhance(LOW[:2], PHOTO, steps=2)
+    np.testing.assert_array_equal(out, np.stack([PHOTO, PHOTO]))
+
+
+def test_an_empty_clip_and_wrong_shapes_are_refused(enhancer):
+    for clip, photo, message in [
+        (LOW[:0], PHOTO, "no frames"),
+        (LOW, PHOTO[:-1], r"the photo must be uint8 of shape \(32, 32, 3\)"),
+        (LOW[:, :8], PHOTO, r"frame 0 of the clip must be uint8 of shape \(16, 16, 3\)"),
+        (LOW / 255.0, PHOTO, "not float64"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            enhancer.enhance(clip, photo, steps=2)
+
+
+def test_steps_must_fit_the_model(enhancer):
+    for steps in (0, 1001):
+        with pytest.raises(InputError, match="steps must be from 1 to 1000"):
+            enhancer.enhance(LOW[:1], PHOTO, steps=steps)
+
+
+def test_a_model_of_x_prev_takes_only_its_own_steps():
+    config = smoke.get_config()
+    config.model.update(prediction="x_prev", gate_std=0.0, warp_low=False)
+    config.schedule.timesteps = config.sampling.steps = 5
+    enhancer = untrained(config)
+    with pytest.raises(InputError, match="samples only with its own 5"):
+        enhancer.enhance(LOW[:1], PHOTO, steps=4)
+    # At initialisation the network outputs x_{t-1} = 0, so the last step's output, the residual, is 0: the photo.
+    np.testing.assert_array_equal(enhancer.enhance(LOW[:1], PHOTO)[0], PHOTO)  # it takes them unless asked otherwise
+
+
+def test_a_batch_of_clips_gives_each_clips_pixels(enhancer, enhanced):
+    """Beside others and alone: the noise is the same. Up to a grey level, as sums are added in another order."""
+    lows, photos = np.stack([LOW, LOW[::-1], LOW]), np.stack([PHOTO, PHOTO[::-1], PHOTO])
+    together = enhancer.enhance_batch(lows, photos, steps=2)
+    for one, made in zip(
+        (enhanced, enhancer.enhance(LOW[::-1], PHOTO[::-1], steps=2), enhanced), together, strict=True
+    ):
+        difference = np.abs(made.astype(int) - one)
+        assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
+    with pytest.raises(InputError, match=r"photo 0 must be uint8 of shape \(32, 32, 3\)"):
+        enhancer.enhance_batch(lows, photos[:, 1:], steps=2)
+    with pytest.raises(InputError, match="the clips have no frames"):
+        enhancer.enhance_batch(lows[:, :0], photos, steps=2)
+
+
+def test_what_was_compiled_beforehand_is_what_runs(enhancer, monkeypatch):
+    """The first call after `compile` compiles nothing."""
+    fresh = Enhancer(enhancer.denoiser, enhancer.params, enhancer.sampling)
+    fresh.compile(steps=2)
+    monkeypatch.setattr(jax, "jit", None)
+    monkeypatch.setattr(Enhancer, "_first_chunk", lambda self, low, photos, seed: first)
+    first = recurrence.Chunk(
+        LOW[:1, None],
+        PHOTO[None],
+        np.zeros((1, 32, 32, 3), np.float32),
+        0,
+        1,
+        jax.random.key(0),
+        np.float32([[0, 0, 32]]),
+    )
+    assert fresh.enhance(LOW[:1], PHOTO, steps=2).shape == (1, 32, 32, 3)

@@ -1,0 +1,72 @@
+"""PyTorch's network and training step, beside which ours is timed, do the same work. Skipped where it is missing."""
+
+import jax
+import numpy as np
+import pytest
+
+from configs import smoke
+from facenhance_jax import settings
+from facenhance_jax.training import experiment, objective
+
+torch = pytest.importorskip("torch")
+
+from launch.benchmarks import torch_unet  # noqa: E402
+
+VARIANTS = {
+    "everything": {},
+    "as configs/mug.py": {
+        "unet.patch": 1,
+        "unet.multipliers": (1, 2),
+        "expression": "encoder",
+        "gate_std": 0.0,
+        "warp_low": False,
+    },
+    "no tokens": dict(expression="concat", place_low=False, previous="none", target="frame", warp_low=False),
+}
+
+
+def random_batch(config) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    sides = dict.fromkeys(("high", "previous", "identity"), config.model.resolution) | {"low": config.model.low_size}
+    batch = {name: rng.integers(0, 256, (2, side, side, 3), dtype=np.uint8) for name, side in sides.items()}
+    places = np.array([[3.0, 5.0, 20.0], [-4.0, 0.0, 30.0]], np.float32)
+    return batch | {"place": places, "index": np.arange(2, dtype=np.int32)}
+
+
+def our_draw(state, batch, timesteps: int) -> tuple:
+    """The noise and the timesteps that our next step will draw."""
+    key = jax.random.fold_in(jax.random.wrap_key_data(state.key, impl="threefry2x32"), state.step)
+    drawn = [objective._draw(key, index, batch["high"].shape[1:], timesteps) for index in range(2)]
+    noise, z, timestep = (torch.tensor(np.stack(values)) for values in zip(*drawn, strict=True))
+    return noise.permute(0, 3, 1, 2), z.permute(0, 3, 1, 2), timestep
+
+
+def flat(params: dict) -> torch.Tensor:
+    return torch.cat([tensor.ravel() for _, tensor in sorted(torch_unet.converted(params).items())])
+
+
+def theirs_flat(training, tensors: list) -> torch.Tensor:
+    names = [name for name, _ in training.network.named_parameters()]
+    return torch.cat([x.detach().ravel() for _, x in sorted(zip(names, tensors, strict=True), key=lambda p: p[0])])
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_three_steps_are_ours(variant):
+    config = smoke.get_config()
+    config.model.update_from_flattened_dict(VARIANTS[variant])
+    chosen = settings.read(config)
+    ours = experiment.make(chosen)
+    start = ours.initial_state()
+    rng = np.random.default_rng(1)  # off zero, where the last layers begin and hide all that is before them
+    params = jax.tree.map(lambda x: x + 0.05 * rng.standard_normal(x.shape, np.float32), start.params)
+    state, batch = start._replace(params=params, ema=params), random_batch(config)
+    training, step = torch_unet.Training(chosen, params, "cpu", compiled=False), jax.jit(ours.step)
+    placed = training.placed(batch)
+    for _ in range(3):
+        loss = training.step(placed, our_draw(state, batch, config.schedule.timesteps))
+        state, metrics = step(state, batch)
+        np.testing.assert_allclose(loss, metrics["loss"], rtol=1e-5)
+    for ours, found in ((state.params, training.parameters), (state.ema, training.ema)):
+        moved = flat(ours) - flat(params)
+        # Of the distance gone: Adam makes a full step of a gradient that is zero but for rounding.
+        assert (theirs_flat(training, found) - flat(ours)).norm() < 0.01 * moved.norm()

@@ -1,0 +1,83 @@
+"""From a run's folder to a released model, its card, and an enhancer."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from kill_and_resume import SMALLEST
+from small_run import assert_same, make_config
+
+from configs import smoke
+from facenhance_jax import settings
+from facenhance_jax.inference.enhancer import Enhancer
+from facenhance_jax.messages import InputError
+from facenhance_jax.runs import checkpoints, export, run_folder
+from facenhance_jax.training import experiment
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a run at step 3, its settings, and its average, which differs from its parameters."""
+    config = smoke.get_config()
+    config.update_from_flattened_dict(SMALLEST | {"data.directory": "/somewhere", "train.start_from": "/elsewhere"})
+    chosen, workdir = settings.read(config), tmp_path_factory.mktemp("run")
+    state = experiment.make(chosen).initial_state()
+    state = state._replace(ema=jax.tree.map(lambda leaf: leaf + 1.0, state.params))
+    run_folder.write_config(workdir, chosen)
+    with checkpoints.RunCheckpoints(workdir / "checkpoints") as saves:
+        saves.save(3, state)
+    return workdir, chosen, state.ema
+
+
+def test_a_release_is_the_average_of_the_newest_checkpoint_with_its_config(run, tmp_path):
+    workdir, chosen, ema = run
+    assert export.export_model(workdir, tmp_path / "model", "# A card") == 3
+    expected = {name: section for name, section in chosen.to_dict().items() if name != "data"}
+    del expected["train"]["start_from"]  # a path on the machine that trained, as those of `data` are
+    assert checkpoints.load_config(tmp_path / "model") == expected
+    assert settings.read_model(expected).model == chosen.model
+    assert_same(checkpoints.load_params(tmp_path / "model", ema), ema)
+    assert (tmp_path / "model" / "card.md").read_text() == "# A card"
+
+
+def test_what_cannot_be_released_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="not a training run .it has no config.json.; give the --workdir"):
+        export.export_model(tmp_path, tmp_path / "model")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="no checkpoint yet; train until run.save_every first"):
+        export.export_model(tmp_path, tmp_path / "model")
+
+
+def test_the_card_is_made_of_the_runs_own_records(tmp_path):
+    config = make_config()
+    config.data.directory, config.model.resolution, config.model.unet.patch = "/somewhere/faces", 64, 2
+    config = config.to_dict()
+    scores = {"psnr": 31.234, "psnr_copied": 30.0, "ssim": 0.91, "ssim_copied": 0.9}
+    lines = [
+        {"step": 100, "loss": 1.0, "steps_per_second": 0.5},  # 200 s
+        {"step": 700, "loss": 0.5, "steps_per_second": 1.0},  # 600 s
+        {"step": 700} | {f"validation_{name}": value for name, value in scores.items()},
+        {"step": 900, "loss": 0.4, "steps_per_second": 0.001},  # after the checkpoint
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = export.model_card(tmp_path, config, 700, {"kernel": np.zeros((1000, 2600))})
+    for text in (
+        "step 700",
+        "| network | 2.6 M parameters, 64x64 frames, patch 2, outputs velocity, diffuses the residual",
+        "| data | the set `faces`, split `train` |",
+        "| steps | 700 of 8 samples |",
+        "| time | 13 minutes of training |",
+        "step 700 | sampled 31.23 dB PSNR, 0.9100 SSIM; photo copied 30.00 dB PSNR, 0.9000 SSIM |",
+    ):
+        assert text in found, found
+    assert "hardware" not in found and "/somewhere" not in found
+    (tmp_path / "environment.json").write_text(json.dumps(run_folder.environment()))
+    assert "| hardware | 4 x cpu |" in export.model_card(tmp_path, config, 700, {})
+
+
+def test_an_enhancer_takes_a_run_for_a_model(run):
+    workdir, chosen, ema = run
+    enhancer = Enhancer.load(workdir)
+    assert_same(enhancer.params, ema)
+    assert (enhancer.size, enhancer.low_size, enhancer.sampling) == (32, 64, chosen.sampling)

@@ -1,0 +1,205 @@
+"""Algorithm 1's loss, and one step of training, against what they must be."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from configs import smoke
+from facenhance_jax import settings
+from facenhance_jax.diffusion.formulas import Schedule, linear_schedule
+from facenhance_jax.network.denoiser import Denoiser, DenoiserConfig
+from facenhance_jax.network.pixels import to_signal
+from facenhance_jax.training import experiment, objective, train_step
+
+SCHEDULE = linear_schedule(timesteps=50)
+
+
+class Oracle(Denoiser):
+    """A denoiser without parameters that outputs `factor` x_t as its velocity."""
+
+    def encode(self, params, low, place=None):
+        return low
+
+    def velocity(self, params, noisy, timestep, conditions):
+        return params["factor"] * noisy
+
+
+def oracle(**fields):
+    return Oracle(DenoiserConfig(resolution=32, low_size=16, **fields), SCHEDULE)
+
+
+def random_batch(size=4, seed=0):
+    rng = np.random.default_rng(seed)
+    sides = dict(high=32, previous=32, identity=32, low=16)
+    images = {name: rng.integers(0, 256, (size, side, side, 3), dtype=np.uint8) for name, side in sides.items()}
+    return images | {"index": np.arange(size, dtype=np.int32)}
+
+
+KEY = jax.random.key(3)
+
+
+def test_the_loss_of_a_zero_velocity_is_the_velocitys_own_power():
+    """E||v||^2 = cos^2 E||eps||^2 + sin^2 E||x_0||^2, which is 1 where x_0 = 1; over many pixels, to a percent."""
+    batch = {name: np.full_like(pixels, 255) for name, pixels in random_batch(64).items() if name != "index"}
+    batch["index"] = np.arange(64)
+    value, _ = objective.loss({"factor": 0.0}, batch, KEY, denoiser=oracle(target="frame"), weighting="velocity")
+    assert abs(float(value) - 1.0) < 0.01
+
+
+def test_the_papers_weighting_is_sin_squared_delta():
+    """With one timestep only the two weightings differ by exactly that factor."""
+    denoiser = Oracle(DenoiserConfig(resolution=32, low_size=16), Schedule(np.array([0.0, 0.3])))
+    by = {
+        weighting: float(
+            objective.loss({"factor": 0.5}, random_batch(), KEY, denoiser=denoiser, weighting=weighting)[0]
+        )
+        for weighting in ("velocity", "x_prev")
+    }
+    np.testing.assert_allclose(by["x_prev"], np.sin(0.3) ** 2 * by["velocity"], rtol=1e-6)
+
+
+def test_x_prev_form_and_its_weighting_are_the_papers_mse():
+    """Equation 5 written out: the network outputs zero, so the loss is the mean square of the true x_{t-1}."""
+    config = smoke.get_config()
+    config.model.update(prediction="x_prev", target="frame", gate_std=0.0, warp_low=False)
+    config.schedule.timesteps = config.sampling.steps = 50
+    denoiser = settings.read_model(config).denoiser()
+    batch = random_batch()
+    value, _ = objective.loss(denoiser.init(0), batch, KEY, denoiser=denoiser, weighting="x_prev")
+    expected = []
+    for index in range(4):
+        noise, _, t = objective._draw(KEY, index, (32, 32, 3), 50)
+        phi = SCHEDULE.phi[int(t) - 1]
+        expected.append(((np.cos(phi) * to_signal(batch["high"][index]) + np.sin(phi) * noise) ** 2).mean())
+    np.testing.assert_allclose(value, np.mean(expected), rtol=1e-5)
+
+
+def test_the_sums_by_noise_level_are_the_loss():
+    """Each example belongs to the quarter of 1..T that its timestep is in, and their errors add up to the mean."""
+    batch = random_batch(16)
+    value, sums = objective.loss({"factor": 0.5}, batch, KEY, denoiser=oracle(), weighting="velocity")
+    np.testing.assert_allclose(sums["level_loss"].sum() / 16, value, rtol=1e-6)
+    timesteps = np.array([int(objective._draw(KEY, index, (1,), 50)[2]) for index in range(16)])
+    np.testing.assert_array_equal(sums["level_count"], np.bincount((timesteps - 1) * 4 // 50, minlength=4))
+    alone = {name: value[timesteps > 38] for name, value in batch.items()}
+    last, _ = objective.loss({"factor": 0.5}, alone, KEY, denoiser=oracle(), weighting="velocity")
+    np.testing.assert_allclose(sums["level_loss"][3] / sums["level_count"][3], last, rtol=1e-6)
+
+
+def test_timesteps_are_uniform_from_1_to_T():
+    draws = jax.vmap(lambda index: objective._draw(KEY, index, (1,), 4)[2])(jnp.arange(4000))
+    counts = np.bincount(np.asarray(draws), minlength=6)
+    assert counts[0] == counts[5] == 0
+    assert (np.abs(counts[1:5] - 1000) < 120).all()  # four standard deviations
+
+
+def test_noises_differ_between_examples_and_between_eps_and_z():
+    eps0, z0, _ = objective._draw(KEY, 0, (8,), 4)
+    eps1, _, _ = objective._draw(KEY, 1, (8,), 4)
+    assert (eps0 != eps1).all() and (eps0 != z0).all()
+
+
+def tiny_training(loss_fn, rate=0.1, decay=0.9):
+    optimizer = optax.sgd(rate)
+    start = train_step.initial_state({"w": jnp.array([1.0, 2.0])}, optimizer, 0)
+    return start, functools.partial(train_step.train_step, loss_fn=loss_fn, optimizer=optimizer, ema_decay=decay)
+
+
+def half_square(params, batch, key):
+    return 0.5 * (params["w"] ** 2).sum() * batch["high"].mean(), {"rows": jnp.float32(len(batch["high"]))}
+
+
+def test_a_step_and_its_average_in_closed_form():
+    start, step = tiny_training(half_square)
+    batch = {"high": jnp.ones((2, 1))}
+    after, metrics = step(start, batch)
+    np.testing.assert_allclose(after.params["w"], [0.9, 1.8], rtol=1e-6)
+    np.testing.assert_allclose(after.ema["w"], [0.91, 1.82], rtol=1e-6)  # at step 0 the decay is 1 / 10
+    np.testing.assert_allclose(metrics["grad_norm"], np.sqrt(5), rtol=1e-6)
+    np.testing.assert_allclose(metrics["param_norm"], np.sqrt(0.81 + 3.24), rtol=1e-6)
+    assert (int(after.step), int(after.skipped)) == (1, 0)
+    again, _ = step(after, batch)
+    decay = 2 / 11
+    np.testing.assert_allclose(again.ema["w"], decay * after.ema["w"] + (1 - decay) * again.params["w"], rtol=1e-6)
+
+
+def test_the_averages_decay_warms_up_to_its_end():
+    decays = [float(train_step.warmed_up_decay(jnp.asarray(step), 0.9999)) for step in (0, 90, 10**6)]
+    np.testing.assert_allclose(decays, [0.1, 0.91, 0.9999], rtol=1e-6)
+
+
+def test_without_a_warm_up_the_averages_decay_is_its_own_from_the_first_step_on():
+    start, step = tiny_training(half_square, decay=0.9999)
+    after, _ = step(start, {"high": jnp.ones((2, 1))}, ema_warmup=False)
+    np.testing.assert_allclose(after.ema["w"] - start.ema["w"], [-1e-5, -2e-5], rtol=0.02)  # float32 near 1 and 2
+
+
+def test_what_is_not_finite_updates_nothing_but_the_counters():
+    start, step = tiny_training(half_square)
+    after, _ = step(start, {"high": jnp.full((2, 1), jnp.nan)})
+    np.testing.assert_array_equal(after.params["w"], start.params["w"])
+    np.testing.assert_array_equal(after.ema["w"], start.ema["w"])
+    assert (int(after.step), int(after.skipped)) == (1, 1)
+
+
+def test_a_batch_in_parts_is_one_update_with_the_mean_of_the_parts():
+    """Loss sum(w^2)/2 times the rows' mean: of rows 1, 2, 3, 4 in two parts, each part every other row."""
+    start, step = tiny_training(half_square)
+    batch = {"high": jnp.arange(1.0, 5.0)[:, None]}
+    whole, metrics = step(start, batch)
+    parts, parts_metrics = step(start, batch, accumulate=2)
+    np.testing.assert_allclose(parts.params["w"], [1 - 0.1 * 2.5, 2 - 0.2 * 2.5], rtol=1e-6)
+    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+    assert int(parts.step) == 1 and float(parts_metrics["rows"]) == float(metrics["rows"]) == 4
+
+
+def test_the_parts_are_a_loop_but_on_a_cpu(monkeypatch):
+    """XLA for CPUs is slow at the gradients of convolutions in loops; elsewhere a loop saves memory."""
+    start, step = tiny_training(half_square)
+    batch = {"high": jnp.arange(1.0, 5.0)[:, None]}
+    found = []
+    for backend in ("cpu", "gpu"):
+        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+        program = jax.jit(lambda start, batch: step(start, batch, accumulate=2)).lower(start, batch)
+        found.append((program.as_text().count("stablehlo.while"), program.compile()(start, batch)))
+    assert [loops for loops, _ in found] == [0, 1]
+    jax.tree.map(np.testing.assert_array_equal, found[0][1], found[1][1])
+
+
+@pytest.fixture(scope="module")
+def one_step():
+    """An experiment of `configs/smoke.py`, its first state, and its jitted step's answer to a batch."""
+    smallest = experiment.make(settings.read(smoke.get_config()))
+    begin = smallest.initial_state()
+    return smallest, begin, jax.jit(smallest.step)(begin, random_batch())
+
+
+def test_accumulation_and_remat_change_no_number_of_the_network(one_step):
+    _, begin, (plain, metrics) = one_step
+    config = smoke.get_config()
+    config.train.accumulate = 2
+    config.model.unet.remat = True
+    saving, saving_metrics = jax.jit(experiment.make(settings.read(config)).step)(begin, random_batch())
+    np.testing.assert_allclose(saving_metrics["loss"], metrics["loss"], rtol=1e-5)
+    np.testing.assert_allclose(saving_metrics["level_loss"], metrics["level_loss"], rtol=1e-5)
+    for one, other in zip(*(jax.tree.leaves(s.opt_state[1][0].mu) for s in (plain, saving)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-7)
+
+
+def test_a_shared_batch_gives_the_whole_batchs_step(one_step):
+    """pmap over 4 devices, one example each, against one device with all four: noise goes by the global index."""
+    smallest, begin, (whole, metrics) = one_step
+    step = functools.partial(smallest.step, axis="data")
+    mapped = jax.pmap(step, axis_name="data", in_axes=(None, 0), out_axes=None)
+    shared, shared_metrics = mapped(begin, {name: pixels[:, None] for name, pixels in random_batch().items()})
+    np.testing.assert_allclose(shared_metrics["loss"], metrics["loss"], rtol=1e-5)
+    np.testing.assert_allclose(shared_metrics["grad_norm"], metrics["grad_norm"], rtol=1e-4)
+    # Adam's first step is the gradient's sign: compare the moments, which are the gradient itself.
+    one, other = (jax.tree.leaves(s.opt_state[1][0].mu) for s in (whole, shared))
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-7)
