@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import jax  # noqa: E402
 import ml_collections  # noqa: E402
 import numpy as np  # noqa: E402
-from test_records import write_clip  # noqa: E402
+from smooth_clips import write_clip  # noqa: E402
 
 from configs import smoke  # noqa: E402
 from facenhance_jax import settings  # noqa: E402

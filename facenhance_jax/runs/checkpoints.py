@@ -1,7 +1,8 @@
 """What is kept on disk: the checkpoints of a training run, and the folder of a released model.
 
-Both are Orbax pytrees. Before Orbax reads one, every array in it is read once with TensorStore and compared with
-what the caller expects: a file cut short is then one error of ours, where Orbax would print thousands of lines.
+Both are Orbax checkpoints of NumPy arrays, so that plain Orbax restores them on any devices. Before we let Orbax read
+one, every array in it is read once with TensorStore and compared with what the caller expects: a file cut short is then
+one error of ours, where Orbax would print thousands of lines. Enhancing does without Orbax, so it is imported late.
 """
 
 import collections
@@ -14,27 +15,20 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tensorstore
+from jax.experimental import multihost_utils
 
 from facenhance_jax import messages
 from facenhance_jax.messages import InputError
 
 KEPT = 2  # checkpoints of a run: the newest and the one before
 READ_AHEAD = 8  # arrays that are read and unpacked at once
-STATE = "state"  # the folder that Orbax makes for the one pytree of a checkpoint
-
-
-def _orbax() -> ModuleType:
-    """Orbax, imported where it is first used: enhancing does without it."""
-    from orbax.checkpoint import v1
-
-    return v1
+FORMATS = {".zarray": "zarr", "zarr.json": "zarr3"}  # the file that describes an array, and TensorStore's driver for it
 
 
 class Damaged(InputError):
@@ -45,84 +39,79 @@ class RunCheckpoints:
     """Writes the checkpoints of a training run, in the background, as `folder/<step>/`.
 
     The latest two are kept, and the one of the lowest validation loss. A checkpoint takes its final name only when it
-    is whole, so a process killed while saving leaves those before intact. The first save clears away what such a
+    is whole, so a process killed while saving leaves those before intact. Opening this clears away what such a
     process left behind: one writer at a time.
     """
 
     def __init__(self, folder: Path | str):
         self._folder = Path(folder).absolute()
-        self._pending: tuple[int, Any] | None = None
+        self._step: int | None = None  # of the last save, unless it failed
         self._open()
 
     def _open(self) -> None:
-        policies = _orbax().training.preservation_policies
-        context = _orbax().Context()
-        # Else each device saves a slice of every replicated array, and slicing compiles a program for each shape.
-        context.array.saving.use_replica_parallel = False
+        import orbax.checkpoint as ocp
+
+        self._make_room()
+        policies = ocp.checkpoint_managers
         best = policies.BestN(
-            get_metric_fn=lambda metrics: metrics["validation_loss"],
-            reverse=True,  # the last of the sorted is kept
-            n=1,
-            keep_checkpoints_without_metrics=False,
+            get_metric_fn=lambda metrics: -metrics["validation_loss"], n=1, keep_checkpoints_without_metrics=False
         )
-        self._checkpointer = _orbax().training.Checkpointer(
-            self._folder,
-            context=context,
+        options = ocp.CheckpointManagerOptions(
+            best_fn=best.get_metric_fn,  # without one Orbax does not write the losses
             preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(KEPT), best]),
-            cleanup_tmp_directories=True,
         )
+        self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def __enter__(self) -> "RunCheckpoints":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._checkpointer:
-            self._checkpointer.close()
+        if self._manager:
+            self._manager.close()
         else:
             self._make_room()
 
     def save(self, step: int, state: Any, validation_loss: float | None = None) -> None:
-        """Copies `state` (a pytree of arrays) off the devices, then writes it while the caller goes on.
+        """Copies the whole of `state` (a pytree of arrays) to this host, then writes it while the caller goes on.
 
         Waits for the save before it. `state` may be donated as soon as this returns. A disk that is full, or fails, is
-        reported, and the next save tries again.
+        reported, and the next save tries again. Of several processes all call this, and the first writes.
         """
+        from orbax.checkpoint.args import StandardSave
+
         self.wait()
-        if not self._checkpointer:
-            self._make_room()
+        if not self._manager:
             self._open()
+        item = StandardSave(jax.tree.map(_on_host, state))
         metrics = None if validation_loss is None else {"validation_loss": validation_loss}
+        self._step = step
         try:
-            # Forced: the default policy silently skips a save while another runs.
-            self._pending = step, self._checkpointer.save_async(step, state, force=True, metrics=metrics)
+            self._manager.save(step, args=item, metrics=metrics, force=True)  # forced: Orbax never skips it
         except (OSError, ValueError) as error:
-            self._failed(step, error)
+            self._failed(error)
 
     def wait(self) -> bool:
         """Waits for the save under way; returns whether the last one succeeded."""
-        if self._pending is None:
-            return False
-        step, saving = self._pending
         try:
-            saving.result()
+            if self._manager:
+                self._manager.wait_until_finished()
         except (OSError, ValueError) as error:
-            self._failed(step, error)
-            return False
-        return True
+            self._failed(error)
+        return self._step is not None
 
     def _make_room(self) -> None:
-        """Removes what failed saves left, before Orbax looks: the two would be in each other's way."""
+        """Removes what saves left that were killed, or that failed and then wrote on for a moment."""
         for unfinished in self._folder.glob("*.orbax-checkpoint-tmp"):
             shutil.rmtree(unfinished, ignore_errors=True)
 
-    def _failed(self, step: int, error: Exception) -> None:
+    def _failed(self, error: Exception) -> None:
         if not isinstance(error, OSError) and "os_error_code" not in str(error):
             raise error  # no fault of the disk
-        messages.note(f"{self._folder}: step {step} not saved ({_reason(error)}); the training goes on")
-        self._pending = None
+        messages.note(f"{self._folder}: step {self._step} not saved ({_reason(error)}); the training goes on")
+        self._step = None
         with contextlib.suppress(OSError, ValueError):
-            self._checkpointer.close()
-        self._checkpointer = None  # it would raise the same error again; the next save opens another
+            self._manager.close()
+        self._manager = None  # it would raise the same error again; the next save opens another
 
 
 def _reason(error: Exception) -> str:
@@ -180,7 +169,10 @@ def restore(folder: Path | str, step: int, abstract: Any) -> Any:
     `abstract` is the pytree to fill: arrays or `jax.ShapeDtypeStruct`s. A leaf goes to its sharding, or to the first
     local device where it has none, whatever devices wrote it.
     """
-    return _orbax().load(Path(folder).absolute() / str(step), jax.tree.map(_target, abstract))
+    from orbax.checkpoint import StandardCheckpointer
+
+    with StandardCheckpointer() as checkpointer:
+        return checkpointer.restore(_tree(Path(folder).absolute() / str(step)), jax.tree.map(_target, abstract))
 
 
 def restore_ema(folder: Path | str, step: int, abstract: Any) -> Any:
@@ -205,6 +197,8 @@ def save_model(folder: Path | str, params: Any, config: dict[str, Any], card: st
     Raises:
       InputError: the folder holds something, or a parameter is not finite in `dtype`.
     """
+    from orbax.checkpoint import StandardCheckpointer
+
     folder = Path(folder).absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: exists already; remove it or choose another folder")
@@ -215,10 +209,8 @@ def save_model(folder: Path | str, params: Any, config: dict[str, Any], card: st
         model.mkdir()
         (model / "config.json").write_text(json.dumps(config, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         (model / "card.md").write_text(card, encoding="utf-8")
-        context = _orbax().Context()
-        context.array.saving.enable_write_sharding_file = False  # the devices that wrote it are nobody's business
-        with context:
-            _orbax().save(model / "params", stored)
+        with StandardCheckpointer() as checkpointer:
+            checkpointer.save(model / "params", stored)
         (model / "params" / "commit_success.txt").unlink()  # names the scratch folder; nothing on a local disk reads it
         os.replace(model, folder)
 
@@ -274,21 +266,27 @@ def _with_tuples(value: Any) -> Any:
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
-def _cast(path: tuple[Any, ...], leaf: Any, dtype: str) -> jax.Array:
+def _on_host(leaf: Any) -> np.ndarray:
+    whole = getattr(leaf, "is_fully_replicated", True)  # on each device, or a NumPy array
+    return np.asarray(leaf) if whole else multihost_utils.process_allgather(leaf, tiled=True)
+
+
+def _cast(path: tuple[Any, ...], leaf: Any, dtype: str) -> np.ndarray:
     with np.errstate(over="ignore"):
         cast = np.asarray(leaf).astype(dtype)
     if not np.isfinite(cast).all():
         raise InputError(f"{_name(path)}: not finite as {dtype}; use float32, or an earlier checkpoint")
-    return jnp.asarray(cast)
+    return cast
 
 
 def _read(checkpoint: Path, abstract: Any, remedy: str, within: str = "", kept: bool = True) -> Any:
     """Reads every array whose name begins with `within`, compares, and returns them as `abstract` has them, if kept."""
+    tree = _tree(checkpoint)
     try:
-        for file in (checkpoint / "_CHECKPOINT_METADATA", checkpoint / STATE / "_METADATA"):
+        for file in (checkpoint / "_CHECKPOINT_METADATA", tree / "_METADATA"):
             json.loads(file.read_text(encoding="utf-8"))
         shapes, arrays = {}, {}
-        for name, array in _arrays(checkpoint / STATE, within):
+        for name, array in _arrays(tree, within):
             shapes[name] = array.shape
             if kept:
                 arrays[name] = array
@@ -302,19 +300,25 @@ def _read(checkpoint: Path, abstract: Any, remedy: str, within: str = "", kept: 
         return jax.tree.map_with_path(lambda path, leaf: jnp.asarray(arrays[_name(path)].astype(leaf.dtype)), abstract)
 
 
+def _tree(checkpoint: Path) -> Path:
+    """The folder of the arrays: in a model its own, in a run `default/`, and in those of earlier versions `state/`."""
+    return next((checkpoint / name for name in ("default", "state") if (checkpoint / name).is_dir()), checkpoint)
+
+
 def _arrays(folder: Path, within: str) -> Iterator[tuple[str, np.ndarray]]:
     """Every array with its name, less `within`. Damage is a ValueError, as all of TensorStore's errors are."""
     store = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder}/"}}
     context = tensorstore.Context()  # shared, so that the table of contents is read once
     keys = tensorstore.KvStore.open(store, context=context).result().list().result()
-    names = [key.decode().removesuffix("/zarr.json") for key in keys if key.endswith(b"/zarr.json")]
-    names = [name for name in names if name.startswith(within)]
-    if not names:
+    opening = {}
+    for name, _, file in (key.decode().rpartition("/") for key in keys if key.startswith(within.encode())):
+        if file in FORMATS:
+            spec = {"driver": FORMATS[file], "kvstore": {**store, "path": name}}
+            opening[name] = tensorstore.open(spec, context=context, open=True)
+    if not opening:
         raise ValueError("no arrays")
-    specs = [{"driver": "zarr3", "kvstore": {**store, "path": name}} for name in names]
-    opening = [tensorstore.open(spec, context=context, open=True) for spec in specs]
     reading = collections.deque()
-    for name, opened in zip(names, opening, strict=True):
+    for name, opened in opening.items():
         reading.append((name.removeprefix(within), opened.result().read()))
         if len(reading) > READ_AHEAD:
             name, array = reading.popleft()

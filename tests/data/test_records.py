@@ -7,6 +7,7 @@ import mug_tree
 import numpy as np
 import pytest
 from clips import write_video
+from smooth_clips import LENGTH, SIZE, write_clip
 
 from facenhance_jax.data import layout, records
 from facenhance_jax.data.records import Job, Recipe, attempt, clip_records
@@ -15,23 +16,6 @@ from facenhance_jax.data.synthetic.population import draw_clip, draw_subject
 from facenhance_jax.faces import alignment, tracking
 from facenhance_jax.media.pictures import decode_image
 from facenhance_jax.messages import InputError
-
-LENGTH, SIZE = 8, 48
-
-
-def write_clip(
-    root: Path, name: str, *, size: tuple[int, int] = (SIZE, SIZE), seed: int = 0, suffix: str = "jpg"
-) -> Path:
-    """LENGTH smooth random images of height and width `size`, and landmarks that drift."""
-    folder = root / name
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng([seed, *name.encode()])
-    for n in range(LENGTH):
-        image = cv2.resize(rng.integers(0, 256, (6, 6, 3), np.uint8), size[::-1], interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(folder / f"img_{n:04d}.{suffix}"), image)
-    face = alignment.mean_shape(min(size))
-    np.save(folder / "landmarks.npy", np.stack([face + n for n in range(LENGTH)]).astype(np.float32))
-    return folder
 
 
 def made(root: Path, name: str, **recipe) -> dict:

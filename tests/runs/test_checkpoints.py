@@ -305,11 +305,11 @@ def damage_no_weights(model: Path) -> None:
 
 
 def damage_no_contents(model: Path) -> None:
-    (model / "params" / "state" / "manifest.ocdbt").unlink()
+    (model / "params" / "manifest.ocdbt").unlink()
 
 
 def damage_metadata(model: Path) -> None:
-    os.truncate(model / "params" / "state" / "_METADATA", 100)
+    os.truncate(model / "params" / "_METADATA", 100)
 
 
 def damage_everything(model: Path) -> None:
