@@ -2,11 +2,12 @@
 
 Data: `python launch/prepare.py --root=MUG --output=data/mug`, or where `--config.data.directory` says; for hd512 with
 `--resolution=512 --output=data/mug512`. Several variants go together, the later over the earlier: `:paper,no_noise`.
+How `:paper` still differs from the paper, and what a pass over the data is: docs/paper.md.
 
 | variant | what it is | steps | GPU memory | one H100 |
 |---|---|---|---|---|
 | (none) | velocity form on the residual, bfloat16 | 500,000 | 29 GB | 4 h |
-| paper | the paper to the letter: 400 epochs, batch 4; 140 h on a Titan V (published) | 2,000,000 | 13 GB | 9 h |
+| paper | the paper's settings: 2 M steps of batch 4; 140 h on a Titan V (published) | 2,000,000 | 13 GB | 9 h |
 | no_expression, no_previous, no_noise | the ablations of its Table 3 | 500,000 | 29 GB | 4 h |
 | fast | squares of 4x4 pixels folded into channels, for samplers of few steps | 500,000 | 5 GB | 1 h |
 | hd512 | frames of 512x512, of the same low-res clips | 500,000 | 15 GB | 9 h |
@@ -35,7 +36,7 @@ VARIANTS = {
         "train.gradient_clip": 0.0,
         "train.ema_warmup": False,
         "train.loss_weighting": "x_prev",
-        "run.steps": 2_000_000,  # 400 epochs of its 20,000 samples, four at a time
+        "run.steps": 2_000_000,  # the paper's "about 2 million"; see docs/paper.md
         "run.parallel": "pmap",
     },
     "no_expression": {"model.expression": "concat"},

@@ -1,10 +1,12 @@
-"""What a command says on stderr while it works: notes, and how far it is."""
+"""What a command says to a person: the one error that a person has to mend, notes, and how far the work is."""
 
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 class InputError(ValueError):
@@ -19,8 +21,10 @@ def note(text: str) -> None:
     print(f"facenhance: note: {text}", file=sys.stderr)
 
 
-def progress(what: str, count: int | None, items: Iterable | None = None, unit: str = "frame") -> tqdm:
+def progress(what: str, count: int | None, items: Iterable | None = None, unit: str = "frame") -> "tqdm":
     """A bar with the rate and the time left, over `items` or to be updated; `count` is None where it is not known."""
+    from tqdm import tqdm  # only here: `facenhance --help` shows no bar
+
     # In a log every refresh is a line, so there they come seldom.
     interval = 0.2 if sys.stderr.isatty() else 10.0  # seconds
     return tqdm(items, desc=what, total=count, unit=unit, mininterval=interval, maxinterval=interval)

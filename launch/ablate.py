@@ -53,7 +53,7 @@ VARIANTS = {
     "without-noise": Variant("without noise on it", {"previous": "clean"}),
     "velocity-frame": Variant("velocity, frame", {"target": "frame"}, (FEW, TIMESTEPS)),
     "x-prev-frame": Variant(
-        "x_prev, frame: the paper's letter",
+        "x_prev form on the frame",
         {"prediction": "x_prev", "target": "frame", "loss_weighting": "x_prev"},
         (TIMESTEPS,),
     ),

@@ -239,10 +239,9 @@ def test_our_own_faults_keep_their_traceback(folder, monkeypatch):
 
 def test_demo_runs_the_demonstration(tmp_path, monkeypatch):
     asked = []
-    demonstration = types.ModuleType("facenhance_jax.evaluation.demonstration")
-    demonstration.run = asked.append
-    monkeypatch.setitem(sys.modules, demonstration.__name__, demonstration)
-    monkeypatch.setattr(facenhance_jax, "demonstration", demonstration, raising=False)
+    from facenhance_jax.evaluation import demonstration
+
+    monkeypatch.setattr(demonstration, "run", asked.append)
     assert cli.main(["demo", "--output", str(tmp_path / "demo")]) == 0
     assert asked == [tmp_path / "demo"]
 
