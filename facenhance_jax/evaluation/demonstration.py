@@ -16,7 +16,6 @@ from facenhance_jax.network.pixels import spread
 SUBJECT, EXPRESSION = 9001, "happiness"  # a subject of clip_sets.HELD_OUT
 FRAMES = 24
 FPS = 12  # of out.mp4: the clip lasts two seconds
-STEPS = 8  # of the sampler
 SHOWN = 8  # frames in the strip
 METRICS = ("psnr", "ssim", "face_psnr", "face_ssim")  # of the groups psnr and ssim
 
@@ -31,14 +30,16 @@ def run(output: Path | str) -> None:
     start = time.monotonic()
     model = Enhancer.load()
     clip = clip_sets.draw(SUBJECT, EXPRESSION, frames=FRAMES, size=model.size, low_size=model.low_size)
-    enhanced = methods.Enhanced(model.denoiser, model.params, STEPS, batch=1)
+    enhanced = methods.Enhanced(model, batch=1)
     made = {method: method([clip])[0][0] for method in (enhanced, methods.PhotoCopied(), methods.Upsampled())}
     with media.open_writer(output / "out.mp4", FPS) as writer:
         for frame in made[enhanced]:
             writer.write(frame)
     media.write_png(output / "strip.png", _strip(clip, made[enhanced]))
     table = _table(clip, made)
-    print(f"{FRAMES} frames, {STEPS} steps each, in {time.monotonic() - start:.0f} s, against the real ones:\n")
+    print(
+        f"{FRAMES} frames, {enhanced.steps} steps each, in {time.monotonic() - start:.0f} s, against the real ones:\n"
+    )
     print(f"{table}\n")
     print(f"{output / 'out.mp4'}    the enhanced clip")
     print(f"{output / 'strip.png'}  the photo; low-res, enhanced and real frames")

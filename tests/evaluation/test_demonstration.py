@@ -1,47 +1,46 @@
 """The demonstration with a model that answers at once: what it is given, what it writes, what it prints."""
 
-from types import SimpleNamespace
-
 import av
 import numpy as np
 import pytest
 from PIL import Image
 
-from facenhance_jax.evaluation import clip_sets, demonstration, methods
+from facenhance_jax.evaluation import clip_sets, demonstration
 from facenhance_jax.evaluation.metrics.frames import psnr
+from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.messages import InputError
+from facenhance_jax.settings import SamplingSettings
 
 
-@pytest.fixture
-def calls(monkeypatch) -> list:
-    """Stands in for the released model: makes the real frames, each marked by its number; keeps what it was given."""
-    given = []
+class Marking(Enhancer):
+    """Stands in for the released model: returns the real frames, each marked by its number; keeps what it was given."""
 
-    class Enhanced(methods.Upsampled):
-        name, key = "enhanced", "enhanced"
+    size, low_size, sampling = 64, 32, SamplingSettings(steps=8, solver="ddim", temperature=1.0, shared_noise=True)
 
-        def __init__(self, denoiser, params, steps, *, batch):
-            self.steps = steps
+    def __init__(self):
+        self.given = []
 
-        def __call__(self, clips):
-            [clip] = clips
-            given.append((clip, self.steps))
-            frames = clip.real.copy()
-            frames[:, :16, :16] = (10 * np.arange(24, dtype=np.uint8))[:, None, None, None]
-            return frames[None], 1.0
+    def sampling_with(self, **changes):
+        return self.sampling
 
-    enhancer = SimpleNamespace(size=64, low_size=32, denoiser=None, params=None)
-    monkeypatch.setattr(demonstration.Enhancer, "load", staticmethod(lambda: enhancer))
-    monkeypatch.setattr(demonstration.methods, "Enhanced", Enhanced)
-    return given
+    def compile(self, clips=1, **sampling):
+        pass
+
+    def enhance_batch(self, lows, photos, *, seed=0, steps=None, **sampling):
+        self.given.append((lows, photos, steps))
+        frames = clip_sets.draw(9001, "happiness", frames=24, size=64, low_size=32).real.copy()
+        frames[:, :16, :16] = (10 * np.arange(24, dtype=np.uint8))[:, None, None, None]
+        return frames[None]
 
 
-def test_a_held_out_person_is_enhanced_shown_and_scored(calls, tmp_path, capsys):
+def test_a_held_out_person_is_enhanced_shown_and_scored(monkeypatch, tmp_path, capsys):
+    model = Marking()
+    monkeypatch.setattr(demonstration.Enhancer, "load", staticmethod(lambda: model))
     demonstration.run(tmp_path / "new" / "demo")
     clip = clip_sets.draw(9001, "happiness", frames=24, size=64, low_size=32)
-    [(given, steps)] = calls
-    np.testing.assert_array_equal(given.low, clip.low)
-    np.testing.assert_array_equal(given.identity, clip.identity)
+    [(lows, photos, steps)] = model.given
+    np.testing.assert_array_equal(lows[0], clip.low)
+    np.testing.assert_array_equal(photos[0], clip.identity)
     assert steps == 8
 
     folder = tmp_path / "new" / "demo"
