@@ -1,92 +1,65 @@
-"""Charts as inline SVG. Colours and letters come from the page's style: classes way-0, way-1, ..."""
+"""Charts as SVG."""
 
-import math
+import io
 from collections.abc import Mapping, Sequence
-from html import escape
 
-WIDTH = 360  # units; a unit is at least 0.8 pixels on a phone, so letters of 12 stay readable
-LETTERS_LEFT, LETTERS_RIGHT = 80, 52  # room beside bars: their names, their values
-BAR, GAP = 11, 9  # a bar's height, and the space between groups
-HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 200, 52, 14, 12, 26  # of a line chart, and its margins
+import matplotlib as mpl
+from matplotlib.figure import Figure
 
-Points = Sequence[tuple[float, float]]
-
-
-def bars(title: str, groups: Mapping[str, Sequence[float | None]], digits: int) -> str:
-    """Horizontal bars from zero: {group: a value for each way, None where there is none}."""
-    most = max((value for values in groups.values() for value in values if value is not None), default=0) or 1
-    room, parts, top = WIDTH - LETTERS_LEFT - LETTERS_RIGHT, [], 2
-    for name, values in groups.items():
-        middle = top + BAR * len(values) / 2
-        parts.append(_letters(LETTERS_LEFT - 8, middle, name, "end"))
-        for way, value in enumerate(values):
-            length = 0 if value is None else room * max(value, 0) / most
-            text = "none" if value is None else f"{value:.{digits}f}"
-            parts.append(
-                f'<rect class="way-{way}" x="{LETTERS_LEFT}" y="{top}" width="{length:.1f}" height="{BAR - 2}"/>'
-                + _letters(LETTERS_LEFT + length + 5, top + (BAR - 2) / 2, text, "start", "small")
-            )
-            top += BAR
-        top += GAP
-    axis = f'<path class="axis" d="M{LETTERS_LEFT} 0V{top - GAP}"/>'
-    return _svg(title, top - GAP + 2, [*parts, axis])
+COLOURS = ("#2368a8", "#b0812a", "#7b828d", "#3f8f6d", "#a2527a", "#6a5bb0", "#c2543a", "#1d8291")  # of methods
+WIDTH = 3.6  # inches, about those of a phone, so that the letters keep their size there
+STYLE = {
+    "svg.fonttype": "none",  # letters as text, which is small
+    "svg.hashsalt": "report",  # else the ids differ from run to run
+    "text.parse_math": False,
+    "font.size": 8.5,
+    "axes.formatter.useoffset": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.edgecolor": "#5b616b",
+    "grid.color": "#dedbd5",
+}
 
 
-def lines(title: str, ways: Mapping[int, Points], digits: int) -> str:
-    """Values against sampling steps, which are spaced by their logarithm; {way's number: its (steps, value)}.
-
-    Values that span more than a factor of 50 are spaced by their logarithm too.
-    """
-    points = [point for found in ways.values() for point in found]
-    counts, values = sorted({x for x, _ in points}), [y for _, y in points]
-    ticks, is_log = value_ticks(min(values), max(values))
-    along = _axis([*counts], LEFT + 8, WIDTH - RIGHT, is_log=True)
-    up = _axis([*ticks, *values], HEIGHT - BOTTOM, TOP, is_log=is_log)
-    parts = []
-    for tick in ticks:
-        parts.append(f'<path class="grid" d="M{LEFT} {up(tick):.1f}H{WIDTH - RIGHT + 6}"/>')
-        parts.append(_letters(LEFT - 6, up(tick), _short(tick, digits), "end", "small"))
-    last = -math.inf
-    for count in counts:
-        if along(count) - last >= 24:  # else its number would touch the one before
-            last = along(count)
-            parts.append(_letters(last, HEIGHT - BOTTOM / 2 + 2, f"{count:g}", "middle", "small"))
-    for way, found in ways.items():
-        path = "L".join(f"{along(x):.1f} {up(y):.1f}" for x, y in sorted(found))
-        parts.append(f'<path class="line way-{way}" d="M{path}"/>')
-        for x, y in sorted(found):
-            tip = f"<title>{x:g} step{'s' * (x != 1)}: {y:.{digits}f}</title>"
-            parts.append(f'<circle class="way-{way}" cx="{along(x):.1f}" cy="{up(y):.1f}" r="3.5">{tip}</circle>')
-    return _svg(title, HEIGHT, parts)
+@mpl.rc_context(STYLE)
+def bars(groups: Mapping[str, Sequence[float | None]], digits: int) -> bytes:
+    """Horizontal bars from zero: {group: a value of each method, None where there is none}."""
+    methods = [*zip(*groups.values(), strict=True)]
+    figure = Figure((WIDTH, 0.2 + len(groups) * (0.16 * len(methods) + 0.1)), layout="constrained")
+    axes = figure.subplots()
+    heights = [[value or 0 for value in values] for values in methods]
+    options = {"group_spacing": 0.7, "bar_spacing": 0.15, "orientation": "horizontal"}
+    drawn = axes.grouped_bar(heights, tick_labels=[*groups], colors=COLOURS, **options)
+    for bar, values in zip(drawn.bar_containers, methods, strict=True):
+        labels = ["none" if value is None else f"{value:.{digits}f}" for value in values]
+        axes.bar_label(bar, labels, padding=3, fontsize=7.5)
+    axes.set_xticks([])
+    axes.spines.bottom.set_visible(False)
+    axes.invert_yaxis()
+    axes.margins(x=0.18, y=0.01)
+    return _svg(figure)
 
 
-def value_ticks(least: float, most: float) -> tuple[list[float], bool]:
-    """Round values that cover least to most, and whether they are powers of ten: for more than a factor of 50."""
-    if least > 0 and most / least > 50:
-        return [10.0**power for power in range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)], True
-    span = most - least or abs(most) or 1.0
-    rough = span / 3
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
-    first, last = math.floor(least / step + 1e-9), math.ceil(most / step - 1e-9)
-    return [step * count for count in range(first, max(last, first + 1) + 1)], False
+@mpl.rc_context(STYLE)
+def lines(methods: Mapping[int, Mapping[int, float]]) -> bytes:
+    """{method's index: {sampling steps: value}}; values that span more than a factor of 50 by their logarithm."""
+    figure = Figure((WIDTH, 2.1), layout="constrained")
+    axes = figure.subplots()
+    for index, points in methods.items():
+        axes.plot(*zip(*sorted(points.items()), strict=True), color=COLOURS[index % 8], marker="o", markersize=4.5)
+    values = [value for points in methods.values() for value in points.values()]
+    axes.set_xscale("log")
+    if 0 < 50 * min(values) < max(values):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
+    steps = sorted({count for points in methods.values() for count in points})
+    axes.set_xticks(steps, map(str, steps))
+    axes.grid(axis="y")
+    return _svg(figure)
 
 
-def _axis(values: Sequence[float], start: float, end: float, *, is_log: bool):
-    place = math.log if is_log else float
-    low, high = place(min(values)), place(max(values))
-    span = high - low or 1.0
-    return lambda value: start + (end - start) * (place(value) - low) / span
-
-
-def _short(value: float, digits: int) -> str:
-    """A tick's number: no more digits than it needs."""
-    return f"{value:.{digits}f}".rstrip("0").rstrip(".") if digits and abs(value) >= 10**-digits else f"{value:g}"
-
-
-def _letters(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _svg(title: str, height: float, parts: Sequence[str]) -> str:
-    return f'<svg role="img" aria-label="{escape(title)}" viewBox="0 0 {WIDTH} {height:.0f}">{"".join(parts)}</svg>'
+def _svg(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    return file.getvalue()

@@ -12,6 +12,7 @@ from small_evaluation import found, frames
 
 from facenhance_jax import cli
 from facenhance_jax.evaluation import report
+from facenhance_jax.evaluation.results import FORMAT
 from facenhance_jax.messages import InputError
 
 
@@ -20,53 +21,46 @@ def folder(tmp_path) -> Path:
     return small_evaluation.write(tmp_path / "results")
 
 
-def broken(change):
+def broken(**changes):
+    """results.json with other fields; without those that are None."""
+    values = {name: value for name, value in (found() | changes).items() if value is not None}
+    return lambda folder: (folder / "results.json").write_text(json.dumps(values))
+
+
+def clips(old: str, new: str):
+    """clips.csv with another text."""
+
     def spoil(folder: Path) -> None:
-        values = found()
-        change(values)
-        (folder / "results.json").write_text(json.dumps(values))
+        text = (folder / "clips.csv").read_text()
+        assert old in text
+        (folder / "clips.csv").write_text(text.replace(old, new, 1))
 
     return spoil
 
 
-def cells(text: str):
-    return lambda folder: (folder / "clips.csv").write_text(f"clip,subject,expression,way,steps,psnr\n{text}\n")
-
-
-def other_shape(folder: Path) -> None:
-    np.savez_compressed(folder / "kept/0001.npz", **(frames(1) | {"low": frames(1)["low"][:3]}))
-
-
-def pickled(folder: Path) -> None:
-    np.savez_compressed(folder / "kept/0001.npz", **(frames(1) | {"low": np.array([{}], object)}))
+def kept(**changes):
+    return lambda folder: np.savez(folder / "kept/0001.npz", **(frames(1) | changes))
 
 
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda folder: shutil.rmtree(folder), r"results\.json: is not there; give a folder"),
-        (lambda folder: (folder / "results.json").write_text('{\n"format": 1,'), r"json: broken JSON at line 2"),
-        (lambda folder: (folder / "results.json").write_bytes(b"\xff\xfe"), r"json: cannot be read"),
-        (lambda folder: (folder / "results.json").write_text("[]"), r"its format is None, this version reads 2"),
-        (broken(lambda found: found.update(format=1)), r"its format is 1, this version reads 2"),
-        (broken(lambda found: found.pop("rows")), r"json: rows is missing"),
-        (broken(lambda found: found["rows"][1].pop("n")), r"json: rows\[1\]\.n is missing"),
-        (broken(lambda found: found["rows"].append(3)), r"json: rows\[5\] is not an object"),
-        (broken(lambda found: found["rows"][0].update(psnr="x")), r"json: rows\[0\]\.psnr is not a number"),
-        (broken(lambda found: found["rows"][0].update(psnr=float("nan"))), r"json: holds NaN, which is no number"),
-        (broken(lambda found: found["settings"].pop("data")), r"json: settings\.data is missing"),
-        (broken(lambda found: found["metrics"]["psnr"].pop("digits")), r"json: metrics\.psnr\.digits is missing"),
-        (lambda folder: (folder / "kept/0001.npz").unlink(), r"0001\.npz: is missing, though"),
-        (lambda folder: (folder / "kept/0001.npz").write_bytes(b"PK\3\4 cut"), r"0001\.npz: damaged"),
-        (lambda folder: np.savez(folder / "kept/0001.npz", low=np.zeros(3)), r"0001\.npz: damaged, or not"),
-        (pickled, r"0001\.npz: damaged, or not"),
-        (other_shape, r"0001\.npz: identity, low, enhanced, real are .* do not fit"),
+        (shutil.rmtree, r"results\.json: is not there; give a folder"),
+        (lambda folder: (folder / "results.json").write_text('{\n"format": 1,'), r"json: cannot be used .*line 2"),
+        (lambda folder: (folder / "results.json").write_bytes(b"\xff\xfe"), r"json: cannot be used"),
+        (broken(format=1), rf"its format is 1, this version reads {FORMAT}"),
+        (broken(rows=None), r"json: cannot be used \(without rows\); run the evaluation again"),
+        (lambda folder: (folder / "kept/0001.npz").unlink(), r"0001\.npz: is not there"),
+        (lambda folder: (folder / "kept/0001.npz").write_bytes(b"PK\3\4 cut"), r"0001\.npz: cannot be used"),
+        (lambda folder: np.savez(folder / "kept/0001.npz", low=np.zeros(3)), r"0001\.npz: cannot be used \(.identity"),
+        (kept(low=np.array([{}], object)), r"0001\.npz: cannot be used .*pickle"),
+        (kept(low=frames(1)["low"][:3]), r"0001\.npz: cannot be used \(the frames do not fit together"),
+        (clips("<fear>,enhanced-8", "<fear>,other"), r"0001\.npz"),
         (lambda folder: (folder / "clips.csv").unlink(), r"clips\.csv: is not there"),
-        (lambda folder: (folder / "clips.csv").write_text("a,b\n1,2\n"), r"clips\.csv: does not begin with"),
-        (lambda folder: (folder / "clips.csv").write_text(""), r"clips\.csv: does not begin with"),
-        (cells("9001/anger,9001,anger,photo,"), r"clips\.csv, line 2: has 5 cells for 6 columns"),
-        (cells("9001/anger,9001,anger,photo,,bad"), r"line 2: psnr is 'bad', which is no number"),
-        (cells("9001/anger,9001,anger,photo,,inf"), r"line 2: psnr is 'inf', which is no number"),
+        (clips("28.75", "bad"), r"clips\.csv: cannot be used .*'bad'"),
+        (clips(",28.75,", ""), r"clips\.csv: cannot be used"),
+        (clips("28.75,", "28.75,1,2"), r"clips\.csv: cannot be used"),
+        (clips("9002/anger,9002,anger,real,,,\n", ""), r"clips\.csv: cannot be used \(14 lines, .* counts 15\)"),
     ],
 )
 def test_bad_folders_are_refused_in_a_line_and_nothing_is_written(folder, tmp_path, capfd, spoil, said):
@@ -88,7 +82,7 @@ def test_the_command_writes_where_it_is_told(folder, tmp_path, capfd):
 
 
 def test_nobodys_files_are_replaced(folder, tmp_path):
-    mine = tmp_path / "page-pictures" / "holiday.png"
+    mine = tmp_path / "page-pictures" / "strip-holiday.jpg"
     mine.parent.mkdir()
     mine.write_text("dear to me")
     with pytest.raises(InputError, match="page-pictures: is in the way of the pictures"):
