@@ -11,7 +11,7 @@ demo: $(STAMP)
 	.venv/bin/facenhance demo --output demo
 
 test: $(STAMP)
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist worksteal  # two at a time: most of the time is compiling, which takes one core
 
 lint: $(STAMP)
 	.venv/bin/ruff check .
