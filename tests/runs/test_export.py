@@ -9,9 +9,11 @@ from kill_and_resume import SMALLEST
 from small_run import assert_same, make_config
 
 from configs import smoke
-from facenhance_jax import settings
+from facenhance_jax import cli, media, settings
+from facenhance_jax.evaluation import methods
 from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.messages import InputError
+from facenhance_jax.network.pixels import resize
 from facenhance_jax.runs import checkpoints, export, run_folder
 from facenhance_jax.training import experiment
 
@@ -81,3 +83,29 @@ def test_an_enhancer_takes_a_run_for_a_model(run):
     enhancer = Enhancer.load(workdir)
     assert_same(enhancer.params, ema)
     assert (enhancer.size, enhancer.low_size, enhancer.sampling) == (32, 64, chosen.sampling)
+
+
+def test_a_run_in_the_papers_form_needs_no_flag(tmp_path, capfd):
+    """Its config says how it is sampled: all its steps, other noise for each frame."""
+    config = smoke.get_config()
+    config.update_from_flattened_dict(SMALLEST)
+    config.model.update(prediction="x_prev", target="frame")
+    config.schedule.timesteps = config.sampling.steps = 3
+    config.sampling.shared_noise = False
+    chosen = settings.read(config)
+    state = experiment.make(chosen).initial_state()
+    ema = jax.tree.map(lambda leaf: leaf + 0.01 * jax.random.normal(jax.random.key(1), leaf.shape), state.params)
+    run_folder.write_config(tmp_path / "run", chosen)
+    with checkpoints.RunCheckpoints(tmp_path / "run" / "checkpoints") as saves:
+        saves.save(3, state._replace(ema=ema))
+    rng = np.random.default_rng(0)
+    low, photo = (rng.integers(0, 256, shape, np.uint8) for shape in ((2, 64, 64, 3), (64, 64, 3)))
+    np.save(tmp_path / "low.npy", low)
+    media.write_png(tmp_path / "photo.png", photo)
+    inputs = ["--low", f"{tmp_path}/low.npy", "--identity", f"{tmp_path}/photo.png", "--output", f"{tmp_path}/frames"]
+    assert cli.main(["enhance", "--model", f"{tmp_path}/run", *inputs]) == 0, capfd.readouterr().err
+    model = Enhancer.load(tmp_path / "run")
+    asked = dict(steps=3, solver="ddim", temperature=0.8, shared_noise=False)
+    expected = model.enhance(low, resize(photo, 32), **asked)
+    np.testing.assert_array_equal(np.stack(list(media.open_clip(tmp_path / "frames"))), expected)
+    assert methods.Enhanced(model, batch=1).describe().items() >= asked.items()  # what launch/evaluate.py uses
