@@ -1,43 +1,32 @@
 """Measures speed and memory, as ratios within one run: `python launch/benchmark.py [--what=NAME]`.
 
-train     a training step beside PyTorch's, where it is installed: ms, samples/s, share of the device's peak, memory
-sample    clips one by one and abreast: ms a network call, frames/s, share of the device's peak, memory
+train     a training step, and PyTorch's if it is installed: ms, samples/s, share of the device's peak, memory
+sample    clips one by one and several at once: ms a network call, frames/s, share of the device's peak, memory
 enhance   ms a network call, frames/s at 4 and 8 steps, and the network's share of the time
-start     how long a first and a second process take to the first frames (the second finds compiled programs)
+start     how long a first and a second process take to the first frame (the second finds compiled programs)
 memory    the peak of `.stream` over 64 and over 640 frames
 draw      drawn people's frames/s on one core
-data      training samples/s, beside those of a loop that only decodes the same images
-prepare   frames/s of preparing photographs of MUG's size, and of only decoding them; the peak memory
-extract   frames/s of finding a face in a video, following it and cutting it out, on one core
-metrics   ms I3D takes for a clip, beside PyTorch's, where it is installed, and the peak of a comparison by FVD
+data      training samples/s, and as a share of a loop that only decodes the same images
+prepare   frames/s of preparing photographs of MUG's size, and as a share of only decoding them; the peak memory
 """
 
 import argparse
 
 import checkout  # noqa: F401  (puts the checkout on sys.path)
-from benchmarks import data, inference, metrics, preparing, sample, train
-
-TABLES = {
-    # First, while this process holds no device: each row of theirs is measured in another.
-    "train": train.train,
-    "sample": sample.sample,
-    "enhance": inference.enhance,
-    "start": inference.start,
-    "memory": inference.memory,
-    "draw": data.draw,
-    "data": data.data,
-    "prepare": preparing.prepare,
-    "extract": preparing.extract,
-    "metrics": metrics.metrics,
-}
 
 
 def main() -> None:
+    # Not at the top: each process that `measuring.apart` starts imports this file, and loads only what it needs.
+    from benchmarks import data, inference, train
+
+    # The first two leave the device to other processes, so they come before the others.
+    tables = [train.train, inference.sample, inference.enhance, inference.start, inference.memory]
+    tables = {table.__name__: table for table in [*tables, data.draw, data.data, data.prepare]}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--what", choices=TABLES, help="one table; without it, all")
+    parser.add_argument("--what", choices=tables, help="one table; without it, all")
     what = parser.parse_args().what
-    for name in [what] if what else TABLES:
-        TABLES[name]()
+    for name in [what] if what else tables:
+        tables[name]()
 
 
 if __name__ == "__main__":

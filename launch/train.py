@@ -4,16 +4,15 @@ Interrupted, or run again, it goes on from the newest checkpoint in DIR. Several
 Cloud TPU slice, or with --coordinator=HOST:PORT --num_processes=N --process_id=I in each; see launch/README.md.
 """
 
-import sys
 from pathlib import Path
 
 import checkout  # noqa: F401  (puts the checkout on sys.path)
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "configs/NAME.py, or configs/NAME.py:variant", lock_config=True
-)
+from facenhance_jax import messages
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "configs/NAME.py[:variant]", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run; one that is there goes on", required=True)
 _ALLOW = flags.DEFINE_bool("allow_config_change", False, "go on with other values of what does not change the network")
 _COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where several train together")
@@ -25,13 +24,14 @@ flags.mark_flag_as_required("config")
 
 def parse(argv: list[str]) -> list[str]:
     """Reads the flags and the config behind them; a bad one is one line and exit status 2."""
-    try:
-        rest = flags.FLAGS(argv)
-        _CONFIG.value.lock()  # a config that could not be read says so when it is touched
-    except (AttributeError, KeyError) as error:
-        stop(f"--config: no such field: {last_line(str(error))}")
-    except (flags.Error, OSError, TypeError, ValueError) as error:
-        stop(last_line(str(error)))
+    with messages.refusing():
+        try:
+            rest = flags.FLAGS(argv)
+            _CONFIG.value.lock()  # a config that could not be read says so when it is touched
+        except (AttributeError, KeyError) as error:
+            raise messages.InputError(f"--config: no such field: {last_line(str(error))}") from error
+        except (flags.Error, OSError, TypeError, ValueError) as error:
+            raise messages.InputError(last_line(str(error))) from error
     return rest
 
 
@@ -42,24 +42,16 @@ def last_line(message: str) -> str:
     return line.removesuffix("'") if line.count("'") % 2 else line
 
 
-def stop(message: str) -> None:
-    print(f"facenhance: {message}", file=sys.stderr)
-    sys.exit(2)
-
-
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)  # Orbax reports every file it touches, and every error that it also raises
     from facenhance_jax import settings  # not before: a bad flag should not wait for JAX
     from facenhance_jax.inference.compile_cache import keep_compiled_programs
-    from facenhance_jax.messages import InputError
     from facenhance_jax.training import distributed, experiment, loop
 
     keep_compiled_programs()
-    try:
+    with messages.refusing():
         distributed.join(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _TIMEOUT.value)
         loop.train(experiment.make(settings.read(_CONFIG.value)), Path(_WORKDIR.value).absolute(), _ALLOW.value)
-    except InputError as error:
-        stop(str(error))
 
 
 if __name__ == "__main__":

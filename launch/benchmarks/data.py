@@ -1,5 +1,8 @@
-"""From files to training batches."""
+"""From photographs to training batches."""
 
+import itertools
+import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -7,24 +10,89 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from benchmarks.measuring import LAUNCH
+import cv2
+import numpy as np
 
+from benchmarks.measuring import apart, peak_memory
+from facenhance_jax.data import clip_dataset, layout
+from facenhance_jax.data.mug_dataset_builder import Mug
+from facenhance_jax.data.synthetic.population import draw_clip, draw_subject
+from facenhance_jax.media.pictures import decode_image
+
+PREPARE = Path(__file__).parents[1] / "prepare.py"
+SIZE, LENGTH = 896, 70  # pixels, frames: MUG's photographs, and its usual clip
+GRAIN, QUALITY = 5.0, 95  # levels, of the camera's noise: a file then has about 270 kB
+TAKES = 12  # the same files under other names: they are decoded again, and drawing others would take minutes
+LIMIT = 1536  # MiB that preparing may need
 BATCH = 16  # training samples
 BATCHES = 40  # timed together; the median of three such runs is taken
 
 
 def draw() -> None:
     """Prints the table of `--what=draw`: CPU time, on one core, of three people's clips, the portraits included."""
-    import cv2
-
-    from facenhance_jax.data.synthetic.population import draw_clip, draw_subject
-
     cv2.setNumThreads(1)
     began = time.process_time()
     for subject in range(3):
         draw_clip(draw_subject(0, subject), "happiness", 0, 40)
     print(f"drawing at 192 px: {3 * 40 / (time.process_time() - began):.0f} frames/s on one core")
+
+
+def mug_sized(root: Path) -> None:
+    """Two drawn people's clips, enlarged to the size of MUG's photographs."""
+    rng = np.random.default_rng(0)
+    for subject, expression in itertools.product(range(2), ("neutral", "happiness", "surprise")):
+        frames, landmarks = draw_clip(draw_subject(0, subject), expression, 0, 1 if expression == "neutral" else LENGTH)
+        large = (cv2.resize(frame[..., ::-1], (SIZE, SIZE)).astype(np.float32) for frame in frames)
+        noisy = (np.clip(frame + rng.normal(0, GRAIN, frame.shape), 0, 255).astype(np.uint8) for frame in large)
+        jpegs = [cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes() for frame in noisy]
+        scale = SIZE / frames.shape[1]
+        first = root / f"{subject + 1:03d}" / expression / "take000"
+        first.mkdir(parents=True)
+        for n, jpeg in enumerate(jpegs):
+            (first / f"img_{n:04d}.jpg").write_bytes(jpeg)
+        np.save(first / "landmarks.npy", ((landmarks + 0.5) * scale - 0.5).astype(np.float32))
+        for take in range(1, 1 if expression == "neutral" else TAKES):
+            shutil.copytree(first, first.with_name(f"take{take:03d}"), copy_function=os.link)
+
+
+def only_decoding(root: Path) -> tuple[int, float]:
+    """(frames kept, seconds): as many threads as preparing has decode the photographs that it cannot do without."""
+    tree = layout.read_tree(root).recordings
+    clips = [clip for clip in tree if clip.expression != layout.NEUTRAL]
+    kept = [[clip.frames[at] for at in layout.positions(len(clip.frames), 32, "onset")[0]] for clip in clips]
+
+    def decode(files: list[Path]) -> None:
+        for file in files:
+            decode_image(file.read_bytes(), file)
+
+    needed = [[*files, layout.identity_frame(clip, tree)] for clip, files in zip(clips, kept, strict=True)]
+    began = time.perf_counter()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(decode, needed))
+    return sum(map(len, kept)), time.perf_counter() - began
+
+
+def prepare() -> None:
+    """Prints the table of `--what=prepare`."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "tree"
+        mug_sized(root)
+        runs = []
+        for run in range(3):
+            frames, decoding = only_decoding(root)
+            seconds, peak = apart(prepared, root, Path(folder) / f"data{run}")
+            runs.append((frames / seconds, decoding / seconds, peak))
+    speed, ratio, peak = (statistics.median(column) for column in zip(*runs, strict=True))
+    print(f"preparing {SIZE}x{SIZE} JPEGs: {speed:.0f} kept frames/s, {ratio:.2f} of what only decoding them gives")
+    print(f"peak {peak:.0f} MiB, {peak / LIMIT:.2f} of the limit")
+
+
+def prepared(root: Path, output: Path) -> tuple[float, float]:
+    """The seconds that preparing took, without its imports, and the process's peak memory, MiB."""
+    report = clip_dataset.prepare(Mug(data_dir=output), root)
+    return report.seconds, peak_memory()
 
 
 class Again(Sequence):
@@ -42,8 +110,6 @@ class Again(Sequence):
 
 def decoded(clips: Sequence, threads: int) -> Iterator[None]:
     """Only decodes: each step the images of a batch."""
-    import cv2
-    import numpy as np
 
     def batch(step: int) -> None:
         for index in range(step * BATCH, (step + 1) * BATCH):
@@ -69,10 +135,10 @@ def samples_per_second(steps: Iterator) -> float:
 
 def data() -> None:
     """Prints the table of `--what=data`: two drawn people's clips of 32 frames, in the page cache."""
-    from facenhance_jax.data import clip_dataset, pipeline
+    from facenhance_jax.data import pipeline  # not at the top: `prepare` measures a process without it
 
     with tempfile.TemporaryDirectory() as folder:
-        prepare = [sys.executable, str(LAUNCH / "prepare.py"), f"--root={folder}/tree", f"--output={folder}/data"]
+        prepare = [sys.executable, str(PREPARE), f"--root={folder}/tree", f"--output={folder}/data"]
         subprocess.run([*prepare, "--draw=2"], check=True, capture_output=True)
         prepared = clip_dataset.source(f"{folder}/data", "all")
         memory = [prepared[index] for index in range(len(prepared))]
@@ -86,12 +152,8 @@ def data() -> None:
             "batches, clips prepared": training(prepared),
             "prepared, jitter and degrade 0.5": training(prepared, jitter=0.5, degrade=0.5),
         }
-        rates = {name: [] for name in runs}
-        for _ in range(3):
-            for name, steps in runs.items():
-                rates[name].append(samples_per_second(steps))
+        rounds = [{name: samples_per_second(steps) for name, steps in runs.items()} for _ in range(3)]
     print(f"samples of 192 px, {pipeline.THREADS} threads {'samples/s':>25s}   of only decoding")
-    decoding = statistics.median(rates["only decoding"])
-    for name, found in rates.items():
-        rate = statistics.median(found)
-        print(f"{name:40s} {rate:12.0f} {rate / decoding:18.2f}")
+    rates = {name: statistics.median(rates[name] for rates in rounds) for name in runs}
+    for name, rate in rates.items():
+        print(f"{name:40s} {rate:12.0f} {rate / rates['only decoding']:18.2f}")
