@@ -13,7 +13,7 @@ How `:paper` still differs from the paper, and what a pass over the data is: doc
 | hd512 | frames of 512x512, of the same low-res clips | 500,000 | 15 GB | 9 h |
 
 Memory and hours are computed, not measured: 20 bytes for each parameter and the activations that the gradient keeps;
-FLOPs as XLA counts them, at 40 % of the peak (495e12 FLOP/s in paper's float32, else 989e12), and 36 bytes of traffic
+FLOPs as XLA counts them, at 40 % of the peak (495e12 FLOP/s in paper's float32, else 989e12), and 48 bytes of traffic
 for each parameter, at 3.35e12 bytes/s. Validation, pictures and the pipeline come on top. Formulas: launch/README.md.
 """
 

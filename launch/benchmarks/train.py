@@ -30,18 +30,16 @@ def train() -> None:
     print("batch                           ms a step   samples/s       MFU   peak MiB   ours is faster")
     for batch, ways in plan.items():
         needed = apart(flops_of_step, config, batch, JAX_PLATFORMS="cpu")  # of our program, whoever makes the step
-        rows = {OURS: apart(ours, config, batch, steps)}
-        for way in ways if torch else ():
-            on = "cuda" if gpu else "cpu"
-            rows[way] = apart(theirs, config, batch, steps, on, way == COMPILED, JAX_PLATFORMS="cpu")
-        for way, found in rows.items():
-            name = f"{batch:5d}   {way:24s}"
+        mine, on = apart(ours, config, batch, steps), "cuda" if gpu else "cpu"
+        for way in (OURS, *ways) if torch else (OURS,):
+            name, compiled = f"{batch:5d}   {way:24s}", way == COMPILED
+            found = mine if way == OURS else apart(theirs, config, batch, steps, on, compiled, JAX_PLATFORMS="cpu")
             if found is None:
                 print(f"{name} does not fit into the device's memory", flush=True)
                 continue
             time, mib = found
             used = f"{share(needed / time, here['peak']):>9s} {mib:10.0f}"
-            faster = f"{time / rows[OURS][0]:12.2f} x" if rows[OURS] and way != OURS else ""
+            faster = f"{time / mine[0]:12.2f} x" if mine and way != OURS else ""
             print(f"{name} {1000 * time:10.1f} {batch / time:11.2f} {used} {faster}".rstrip(), flush=True)
 
 
