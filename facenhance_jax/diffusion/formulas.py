@@ -78,12 +78,6 @@ def clean_of(noisy: Images, velocity: Images, phi: Angle) -> Images:
     return step(noisy, velocity, phi)
 
 
-def noise_of(noisy: Images, velocity: Images, phi: Angle) -> Images:
-    """eps from x_t and v_t."""
-    cos, sin = _cos_sin(phi, noisy)
-    return sin * noisy + cos * velocity
-
-
 def velocity_of_step(noisy: Images, stepped: Images, angle: Angle) -> Images:
     """v_t from x_t and x_s: the inverse of `step`, for angle > 0."""
     cos, sin = _cos_sin(angle, noisy)
