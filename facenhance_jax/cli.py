@@ -138,7 +138,7 @@ def _enhance(args: argparse.Namespace) -> None:
     _note_shape(args.identity, *photo.shape[:2])
     identity = pixels.resize(pixels.centre_square(photo), enhancer.size)
 
-    waiting = deque()  # frames that the enhancer has taken and not yet given back: a chunk
+    waiting = deque()  # low-res frames that the enhancer has taken and not yet enhanced: a chunk
 
     def taken() -> Iterator:
         for low in lows:
@@ -149,7 +149,7 @@ def _enhance(args: argparse.Namespace) -> None:
     kept = _KeptFrames()
     options = dict(steps=args.steps, seed=args.seed, shared_noise=False if args.fresh_noise else None)
     enhanced = enhancer.stream(taken(), identity, **options)  # refuses bad steps at once
-    lows = _low_frames(args, clip, enhancer.low_size)  # so only now, for it may search a whole video for its face
+    lows = _low_frames(args, clip, enhancer.low_size)  # only now, because it may search a whole video for its face
     with media.open_writer(args.output, clip.fps) as writer, messages.progress("enhancing", clip.count) as bar:
         for frame in enhanced:
             writer.write(frame)
@@ -175,7 +175,7 @@ def _low_frames(args: argparse.Namespace, clip: Iterable, size: int) -> Iterator
 
 
 def _check_outputs(inputs: Sequence[str], output: str, *others: tuple[str | None, str]) -> None:
-    """Before anything slow: `output` and the `others` (path or None, suffix) can be written, and harm no input."""
+    """Checks, before anything slow, that `output` and `others` (path or None, suffix) can be written over no input."""
     from facenhance_jax import media
 
     media.check_output(output)

@@ -1,16 +1,16 @@
-"""Table 3: trains the paper's ablations and the forms of the denoiser alike, and scores each on people it has not seen.
+"""Table 3: trains the paper's ablations and the forms of the denoiser, and scores each on people it has not seen.
 
     python launch/prepare.py --draw=320 --root=TREE --output=data/drawn --frames=8
     python launch/prepare.py --root=TREE --output=data/drawn64 --frames=8 --resolution=64
     python launch/ablate.py --data=data/drawn64 --output=DIR
 
-Drawn faces at 64x64, the same small network, seed, batches and number of updates for all. Interrupted, or run again, it
-goes on: each variant is a run of its own in DIR/runs, and clips that are scored in DIR/scores stay so (remove that to
-score with other metrics). DIR/tables.md gets the table.
+All have drawn faces at 64x64, the same small network, seed, batches and number of updates. Run it again to go on after
+an interruption: each variant is a run of its own in DIR/runs, and scored clips are kept in DIR/scores (remove that
+folder to score with other metrics). DIR/tables.md gets the table.
 
-T is 50 here, with the betas 20 times the paper's so that x_T is noise as it is there: a network that prints x_(t-1) has
-to take all its steps, and 1000 for each frame would take a day on a CPU. Those that print the velocity take 8, and the
-forms of the denoiser also 50, as it does.
+T is 50 here, with betas 20 times the paper's, so that x_T is noise as it is there: a network that outputs x_(t-1) has
+to take all steps, and 1000 for each frame would take a day on a CPU. Networks that output the velocity take 8 steps;
+those whose form is compared with x_(t-1)'s take 50 as well.
 """
 
 from dataclasses import dataclass, field
@@ -32,13 +32,13 @@ from facenhance_jax.messages import InputError
 from facenhance_jax.runs import checkpoints, run_folder
 from facenhance_jax.training import experiment, loop
 
-TIMESTEPS, FEW = 50, 8  # T, and the steps of those that need not take all
+TIMESTEPS, FEW = 50, 8  # T, and the steps of variants that need not take all
 EVALUATED = 12  # frames of a clip
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What differs from the first: in config.model, but for the loss's weighting; and the steps it is sampled with."""
+    """What differs from the first variant in config.model or config.train, and the steps that it is sampled with."""
 
     name: str
     differs: dict[str, Any] = field(default_factory=dict)
@@ -64,10 +64,10 @@ _DATA = flags.DEFINE_string("data", None, "data set of 64x64 frames, as launch/p
 _OUTPUT = flags.DEFINE_string("output", None, "folder for the runs and the results", required=True)
 _STEPS = flags.DEFINE_integer("updates", 1000, "training steps of each variant", lower_bound=1)
 _BATCH = flags.DEFINE_integer("batch", 8, "samples of an update", lower_bound=1)
-_VARIANTS = flags.DEFINE_list("variants", list(VARIANTS), "which to train and score")
-_PEOPLE = flags.DEFINE_integer("people", 8, "who are drawn to score on, six clips each", lower_bound=1, upper_bound=13)
+_VARIANTS = flags.DEFINE_list("variants", list(VARIANTS), "variants to train and score")
+_PEOPLE = flags.DEFINE_integer("people", 8, "people to score on, six clips each", lower_bound=1, upper_bound=13)
 _METRICS = flags.DEFINE_list("metrics", [], f"of {', '.join(scores.GROUPS)}; without it, all that can be computed")
-_ONLY = flags.DEFINE_enum("only", "", ["", "train", "evaluate"], "one half of the work; nothing for both")
+_ONLY = flags.DEFINE_enum("only", "", ["", "train", "evaluate"], "one half of the work; without it, both")
 
 
 def config_of(variant: str, scale: float) -> ml_collections.ConfigDict:
@@ -93,7 +93,7 @@ def config_of(variant: str, scale: float) -> ml_collections.ConfigDict:
 
 
 def train(folder: Path) -> None:
-    """Trains what is not trained yet. Raises InputError where a run was begun otherwise, or was stopped."""
+    """Trains what is not trained yet. Raises InputError if a run was begun with another config, or was stopped."""
     scale = round(pipeline.residual_scale(clip_dataset.source(_DATA.value, "train")), 1)
     for variant in _VARIANTS.value:
         print(f"{variant}:", flush=True)
@@ -102,13 +102,13 @@ def train(folder: Path) -> None:
 
 
 def check_finished(run: Path) -> None:
-    """Raises InputError where a variant is not trained to the end."""
+    """Raises InputError if a variant is not trained to the end."""
     if max(checkpoints.steps(run / run_folder.CHECKPOINTS), default=0) != _STEPS.value:
         raise InputError(f"{run}: not trained for {_STEPS.value} updates; run this again without --only to go on")
 
 
 def evaluate(output: Path) -> None:
-    """Scores what is trained on people drawn for that alone, and writes the table."""
+    """Scores the trained variants on people who are in no training set, and writes the table."""
     clips = clip_sets.Drawn(clip_sets.HELD_OUT[: _PEOPLE.value], frames=EVALUATED, size=64, low_size=64)
     made = []
     for key in _VARIANTS.value:

@@ -1,6 +1,6 @@
 """Releases a model: `python launch/export.py --workdir=DIR --output=model [--checkpoint=best] [--dtype=float16]`.
 
-Writes the moving average of the parameters in a checkpoint of launch/train.py's DIR, with its config and a card.
+DIR is a run of launch/train.py. Writes the moving average of its parameters, with the config and a card.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from facenhance_jax.runs.export import export_model
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "folder of the training run", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "folder to write, new or empty", required=True)
-_CARD = flags.DEFINE_string("card", None, "the model card, a Markdown file; without it one made of the run's records")
+_CARD = flags.DEFINE_string("card", None, "the model's card, a Markdown file; without it one is made of the run's log")
 _CHECKPOINT = flags.DEFINE_enum("checkpoint", "newest", ["newest", "best"], "best has the lowest validation loss")
 _DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "float16"], "of the arrays on disk")
 

@@ -15,8 +15,8 @@
 #   sbatch --nodes=2 launch/slurm.sh /shared/runs/mug --config=configs/mug.py [--config.train.batch_size=64 ...]
 #
 # The first argument is the run's folder, on a file system that all nodes share; the others go to launch/train.py. Three
-# minutes before the time is up Slurm sends SIGTERM: the run saves a checkpoint, and the job puts itself into the queue
-# again. PYTHON names the interpreter, where it is not the python of the PATH.
+# minutes before the time is up Slurm sends SIGTERM: the run saves a checkpoint, and the job queues itself again. Set
+# PYTHON to use another interpreter than the python of the PATH.
 
 set -euo pipefail
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 #
-# A Cloud TPU VM or pod slice, from its making to its end. Needs gcloud, logged in, with a project set:
+# Makes, uses and deletes a Cloud TPU VM or pod slice. Needs gcloud, logged in, with a project set:
 #
 #   export TPU_NAME=facenhance ZONE=us-west4-a TPU_TYPE=v5litepod-16 SHARE=10.0.0.2:/runs
 #   launch/tpu_vm.sh create     # the slice; SPOT=1 for a cheap one that may be taken away
@@ -10,8 +10,8 @@
 #   launch/tpu_vm.sh stop       # a checkpoint is saved; start goes on from it
 #   launch/tpu_vm.sh delete     # the slice; what lies on SHARE stays
 #
-# SHARE is a file system for all workers, such as a Filestore: an NFS server's path, mounted at /mnt/run. A VM of one
-# worker does without. JAX finds the workers of a slice by itself.
+# SHARE is a file system for all workers, such as a Filestore: an NFS server's path, mounted at /mnt/run. A VM with one
+# worker does not need it. JAX finds the workers of a slice by itself.
 
 set -euo pipefail
 

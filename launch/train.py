@@ -1,7 +1,7 @@
 """Trains: `python launch/train.py --config=configs/demo.py --workdir=DIR [--config.train.batch_size=4 ...]`.
 
-Interrupted, or run again, it goes on from the newest checkpoint in DIR. Several processes train together on Slurm, on a
-Cloud TPU slice, or with --coordinator=HOST:PORT --num_processes=N --process_id=I in each; see launch/README.md.
+Run it again to go on from the newest checkpoint in DIR. Several processes train together on Slurm, on a Cloud TPU
+slice, or with --coordinator=HOST:PORT --num_processes=N --process_id=I in each; see launch/README.md.
 """
 
 from pathlib import Path
@@ -13,8 +13,8 @@ from ml_collections import config_flags
 from facenhance_jax import messages
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "configs/NAME.py[:variant]", lock_config=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run; one that is there goes on", required=True)
-_ALLOW = flags.DEFINE_bool("allow_config_change", False, "go on with other values of what does not change the network")
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder of the run; an existing run goes on", required=True)
+_ALLOW = flags.DEFINE_bool("allow_config_change", False, "go on with changed fields that leave the network as it is")
 _COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where several train together")
 _PROCESSES = flags.DEFINE_integer("num_processes", None, "how many; 1 for this alone, on Slurm and TPU too")
 _PROCESS = flags.DEFINE_integer("process_id", None, "which of them this is, from 0")
@@ -36,7 +36,7 @@ def parse(argv: list[str]) -> list[str]:
 
 
 def last_line(message: str) -> str:
-    """Where ml_collections says what is wrong, behind a traceback or inside a quoted `repr`."""
+    """The line in which ml_collections says what is wrong, after a traceback or inside a quoted `repr`."""
     line = message.replace("\\n", "\n").strip().splitlines()[-1].strip()
     line = line.removeprefix("ValueError: ")
     return line.removesuffix("'") if line.count("'") % 2 else line

@@ -1,4 +1,4 @@
-"""v_low out of an ordinary video: its face followed and cut out of every frame, and a picture to judge that by."""
+"""Makes a low-res clip of an ordinary video: follows the face, cuts it out of every frame, and draws a preview."""
 
 import time
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from facenhance_jax.faces import alignment, tracking
 
 COLUMNS = 8  # frames in a preview
 SHOWN = 256  # pixels, the side of an original in a preview: four times a low-res frame's
-ROOM = 1.8  # the side of an original in a preview over the extent of its landmarks
+ROOM = 1.8  # the side of an original in a preview, as a multiple of its landmarks' extent
 DOT = (60, 255, 60)  # a landmark's colour
 
 
 def run(video: Path | str, output: Path | str, preview: Path | str, landmarks: Path | str | None = None) -> None:
-    """Writes the low-res clip of `video`, 64x64 at its speed, and the preview .png; with `landmarks`, those as .npy.
+    """Writes the low-res clip of `video`, 64x64 at its speed, the preview .png and, if asked for, the landmarks .npy.
 
-    Reads the video twice, a frame at a time, and says what it wrote. Raises InputError, before anything is written, as
-    `media.open_clip` and `tracking.track` do.
+    Reads the video twice, a frame at a time, and prints what it wrote. Raises InputError as `media.open_clip` and
+    `tracking.track` do, before anything is written.
     """
     clip = media.open_clip(video)
     started = time.perf_counter()
@@ -49,7 +49,7 @@ def run(video: Path | str, output: Path | str, preview: Path | str, landmarks: P
 
 
 def follow(clip: media.ClipFile) -> tracking.Track:
-    """`tracking.track` with a progress bar, and a note where there are several faces."""
+    """`tracking.track` with a progress bar, and a note if there are several faces."""
     with messages.progress("finding the face", clip.count, clip) as frames:
         track = tracking.track(iter(frames), clip.path)
     if track.faces > 1:
@@ -66,7 +66,7 @@ def low_frames(clip: media.ClipFile, size: int) -> Iterator[UInt8[np.ndarray, "s
 
 
 def preview_path(output: Path | str) -> Path:
-    """Where the preview of a clip goes by itself: beside the clip, low.mp4 -> low.preview.png."""
+    """The default path of a clip's preview, in the same folder: low.mp4 -> low.preview.png."""
     output = Path(output)
     named = output.resolve() if output.name in ("", "..") else output
     return named.parent / f"{named.stem}.preview.png"

@@ -1,4 +1,4 @@
-"""Still pictures in: grey, alpha or 16 bits, brought to uint8 RGB, and checked before their pixels are decoded."""
+"""Reads pictures as uint8 RGB, grey, transparent and 16-bit ones too. Sizes are checked before pixels are decoded."""
 
 import warnings
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def check_pixels(path: Path, width: int, height: int, most: int) -> None:
 
 @contextmanager
 def decoding(path: Path) -> Iterator[None]:
-    """Hold Pillow's calls on the file `path` inside: its warnings stay silent, a bad file becomes an InputError."""
+    """Pillow's calls on the file `path` go inside: its warnings are silenced, and a bad file becomes an InputError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -58,12 +58,12 @@ def decoding(path: Path) -> Iterator[None]:
 
 
 def to_rgb(path: Path, image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
-    """Grey is repeated, transparency laid on black, 16 bits scaled to 8 (Pillow's own conversion would clip them)."""
+    """Repeats grey, lays transparency on black, and scales 16 bits to 8 (Pillow's own conversion would clip them)."""
     if image.mode.startswith("I;16"):
         grey = np.round(np.asarray(image, dtype=np.float32) / 257).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=-1)
     if image.mode in ("I", "F"):
-        raise InputError(f"{path}: 32 bits a channel are not understood; save it with 8 or 16 bits")
+        raise InputError(f"{path}: 32 bits a channel cannot be read; save it with 8 or 16 bits")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
@@ -71,7 +71,7 @@ def to_rgb(path: Path, image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def read_picture(path: Path, most_pixels: int) -> UInt8[np.ndarray, "h w 3"]:
-    """Reads a picture (the first, if it moves), turned upright as its EXIF says."""
+    """Reads a picture, turned upright as its EXIF says; of an animation the first frame."""
     check_file(path)
     with decoding(path), Image.open(path, formats=FORMATS) as image:
         check_pixels(path, *image.size, most_pixels)

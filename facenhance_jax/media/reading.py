@@ -1,4 +1,4 @@
-"""Clips in: videos, moving pictures, folders of frames, arrays and still pictures, one frame at a time."""
+"""Reads clips, a frame at a time: videos, animations, folders of frames, arrays and still pictures."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -17,22 +17,22 @@ from facenhance_jax.messages import InputError
 
 MOST_PIXELS = 36_000_000  # a frame; 8K video has 33 million
 MOST_FRAMES = 100_000  # 66 minutes at 25 frames/s
-USUAL_FPS = Fraction(25)  # of what carries no speed of its own
+USUAL_FPS = Fraction(25)  # of a clip that has no speed of its own
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
-MOVING_FORMATS = ("GIF", "WEBP", "PNG")
+ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
 
 
 @dataclass(frozen=True)
 class ClipFile:
-    """A clip on disk: iterate it for its frames, uint8 RGB [H, W, 3], as often as you like.
+    """A clip on disk: iterate over it, as often as you like, for its frames, uint8 RGB [H, W, 3].
 
-    Each iteration opens the file anew and holds one frame at a time. InputError is raised while iterating if the
-    frames change size, are too many, or a frame of a folder or a moving picture is damaged.
+    Each iteration opens the file again and holds one frame at a time. It raises InputError if the frames change size
+    or are too many, or if a frame of a folder or an animation is damaged.
     """
 
     path: Path
     fps: Fraction  # frames/s; 25 for folders, arrays and still pictures
-    count: int | None  # frames that the file says it holds, None where it does not say
+    count: int | None  # frames, by the file's own word; None if it does not say
     height: int  # pixels
     width: int  # pixels
     read: Callable[[], Iterator[UInt8[np.ndarray, "h w 3"]]] = field(repr=False)
@@ -56,12 +56,14 @@ class ClipFile:
 
 
 def open_clip(path: Path | str) -> ClipFile:
-    """Opens a clip and reads its first frame, so that what cannot be read is known at once.
+    """Opens a clip and reads its first frame, to find out at once whether it can be read.
 
-    `path` is a video (mp4, mov, webm, mkv, avi: every frame once, turned as its rotation says, fps the average), a gif,
-    webp or png that moves (frames repeated by their durations), a still picture (a clip of one frame), a folder of jpg,
-    png or bmp frames (in natural order), or an .npy array, uint8 or float, [N, H, W, 3] or [N, H, W]. Floats lie in
-    [0, 1], or in [-1, 1] if any is negative. What a file is, its bytes decide, .npy and folders apart.
+    `path` is one of these; a file's bytes decide which, not its name, except for .npy:
+    * a video (mp4, mov, webm, mkv, avi): every frame once, turned as its rotation says; fps is the average,
+    * an animated gif, webp or png: frames are repeated according to their durations,
+    * a still picture: a clip of one frame,
+    * a folder of jpg, png or bmp frames, in natural order,
+    * an .npy array, uint8 or float, [N, H, W, 3] or [N, H, W]. Floats lie in [0, 1], or in [-1, 1] if any is negative.
 
     Raises InputError if it is none of these, empty, cut short before its first frame, without frames, over 36 Mpx a
     frame or 100,000 frames, or a video and PyAV is not installed.
@@ -97,7 +99,7 @@ def _open_video(path: Path) -> _Opened:
     return partial(video.frames, path, MOST_PIXELS), fps or USUAL_FPS, count
 
 
-# Pictures that move, and pictures that do not
+# Animations and still pictures
 
 
 def _is_picture(path: Path) -> bool:
@@ -111,31 +113,31 @@ def _is_picture(path: Path) -> bool:
 def _open_picture(path: Path) -> _Opened:
     with decoding(path), Image.open(path, formats=FORMATS) as image:
         check_pixels(path, *image.size, MOST_PIXELS)
-        if image.format not in MOVING_FORMATS or image.n_frames == 1:
+        if image.format not in ANIMATED_FORMATS or image.n_frames == 1:
             return partial(_still_frames, [path]), USUAL_FPS, 1
         _check_count(path, image.n_frames)
         durations = []
         for index in range(image.n_frames):
             image.seek(index)
             if image.format == "WEBP":
-                image.load()  # tells the duration only now
+                image.load()  # the duration is not known before
             durations.append(round(image.info.get("duration", 0)))
     repeats, fps = even_speed(durations)
-    return partial(_moving_frames, path, repeats), fps, sum(repeats)
+    return partial(_animated_frames, path, repeats), fps, sum(repeats)
 
 
 def even_speed(durations: list[int]) -> tuple[list[int], Fraction]:
-    """Turns durations in milliseconds into how often each frame is repeated and the frames/s that keep the total time.
+    """From durations in milliseconds: how often to show each frame, and the frames/s that keep the total time.
 
-    The shortest duration is one repeat; 5 ms of grace undo gif's rounding, so 30, 30, 40 ms are 30 frames/s. Durations
-    up to 10 ms mean "not said" and are shown for 100 ms, as browsers do.
+    A frame of the shortest duration is shown once. 5 ms are subtracted first, which undoes gif's rounding: 30, 30 and
+    40 ms are three frames at 30 frames/s. Durations up to 10 ms mean "not given" and count as 100 ms, as in browsers.
     """
     shown = [duration if duration > 10 else 100 for duration in durations]
     repeats = [max(1, round((duration - 5) / min(shown))) for duration in shown]
     return repeats, Fraction(1000 * sum(repeats), sum(shown))
 
 
-def _moving_frames(path: Path, repeats: list[int]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+def _animated_frames(path: Path, repeats: list[int]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     with decoding(path):
         image = Image.open(path, formats=FORMATS)
     with image:

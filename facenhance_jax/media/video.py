@@ -1,4 +1,4 @@
-"""Videos in and out by PyAV. Nothing else of `media` needs it: without it only videos are refused."""
+"""Reads and writes videos with PyAV. Nothing else in `media` needs PyAV: without it, only videos are refused."""
 
 from collections.abc import Iterator
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Clips and pictures out: written next to their path under another name, and renamed once they are whole."""
+"""Writes clips and pictures: next to their path under another name, then renamed once they are whole."""
 
 import math
 import os
@@ -29,9 +29,9 @@ UNCHANGED = np.uint8(255)  # a gif's transparent colour: the pixel stays as it i
 def check_output(path: Path | str, suffixes: Sequence[str] = CLIP_SUFFIXES) -> str:
     """Finds out, before any work is done, whether `path` can be written; leaves nothing behind.
 
-    Returns the suffix, "" for a folder (a name without suffix or ending in a slash, or a folder that is there). Raises
+    Returns the suffix, "" for a folder (a name without suffix or ending in a slash, or an existing folder). Raises
     InputError if the suffix is not one of `suffixes`, if it is .mp4 and PyAV is not installed, if the parent is missing
-    or unwritable, or if a folder is there that holds other things than an earlier run's frames.
+    or unwritable, or if `path` is a folder that holds other things than an earlier run's frames.
     """
     try:
         return _check_output(path, suffixes)
@@ -61,7 +61,7 @@ def _check_output(path: Path | str, suffixes: Sequence[str]) -> str:
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Gives a name beside `path` to write to. On a clean exit that replaces `path`, else it is removed."""
+    """Gives a new path in the same folder to write to; at the end it replaces `path`, or is removed on an exception."""
     path = Path(path).resolve()
     part, old = (path.with_name(f".{uuid.uuid4().hex}.{end}") for end in ("part", "old"))
     try:
@@ -136,7 +136,7 @@ class ClipWriter:
         if self._encoder.even and (height % 2 or width % 2):
             raise InputError(f"{self.path}: {width}x{height} has an odd side; mp4 needs even ones, gif does not")
         self._shape = frame.shape
-        with self._telling():
+        with self._refusing():
             self._encoder.add(np.ascontiguousarray(frame))
         self.count += 1
 
@@ -144,12 +144,12 @@ class ClipWriter:
         """Completes the file; `open_writer` calls it."""
         if not self.count:
             raise InputError(f"{self.path}: there are no frames to write; give a clip with at least one")
-        with self._telling():
+        with self._refusing():
             self._encoder.finish()
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """What the system refuses, such as space on a full disk, a person has to mend."""
+    def _refusing(self) -> Iterator[None]:
+        """What the system refuses, such as space on a full disk, becomes an InputError."""
         try:
             yield
         except OSError as error:
@@ -187,7 +187,7 @@ class _Gif:
         palette = _palette(np.concatenate([self._frame(round(index))[::2, ::2] for index in sampled]))
         screen = Image.new("P", (self._shape[1], self._shape[0]))
         screen.putpalette((palette.getpalette() + [0] * 768)[:768])
-        previous = UNCHANGED  # which no pixel of the first frame is
+        previous = UNCHANGED  # no pixel of the first frame has this index
         with self._part.open("wb") as file:
             file.writelines(GifImagePlugin.getheader(screen, info={"loop": 0})[0])  # 0: for ever
             for index in range(self._count):
@@ -205,10 +205,11 @@ class _Gif:
 
 
 def _palette(pixels: UInt8[np.ndarray, "h w 3"]) -> Image.Image:
-    """The 255 colours for `pixels`, as a palettised picture, which is how Pillow takes a palette.
+    """The 255 colours for `pixels`, as a picture with that palette, which is how Pillow takes one.
 
-    A colour (4 levels a channel taken as one) counts by the square root of how often it occurs. Counted plainly, large
-    dark backgrounds leave lips without reds: 29 dB on red pixels of filmed faces against 36 dB, and 1 dB less overall.
+    A colour (four levels of a channel count as one) is weighted by the square root of how often it occurs. Without the
+    root, a large dark background leaves no reds for lips: 29 dB on red pixels of filmed faces instead of 36 dB, and
+    1 dB less overall.
     """
     flat = pixels.reshape(-1, 3)
     _, cells, counts = np.unique(flat >> 2, axis=0, return_inverse=True, return_counts=True)

@@ -58,7 +58,7 @@ def mug_sized(root: Path) -> None:
 
 
 def only_decoding(root: Path) -> tuple[int, float]:
-    """(frames kept, seconds): as many threads as preparing has decode the photographs that it cannot do without."""
+    """Decodes the photographs that preparing needs, in as many threads; returns (frames kept, seconds)."""
     tree = layout.read_tree(root).recordings
     clips = [clip for clip in tree if clip.expression != layout.NEUTRAL]
     kept = [[clip.frames[at] for at in layout.positions(len(clip.frames), 32, "onset")[0]] for clip in clips]
@@ -96,7 +96,7 @@ def prepared(root: Path, output: Path) -> tuple[float, float]:
 
 
 class Again(Sequence):
-    """A few clips over and over, as many as a real data set has: shuffling very few costs more than all the rest."""
+    """A few clips, repeated until they are as many as in a real data set: shuffling very few takes longest of all."""
 
     def __init__(self, clips: Sequence):
         self.clips = clips
@@ -109,7 +109,7 @@ class Again(Sequence):
 
 
 def decoded(clips: Sequence, threads: int) -> Iterator[None]:
-    """Only decodes: each step the images of a batch."""
+    """Only decodes, in each step the images of a batch."""
 
     def batch(step: int) -> None:
         for index in range(step * BATCH, (step + 1) * BATCH):
@@ -124,7 +124,7 @@ def decoded(clips: Sequence, threads: int) -> Iterator[None]:
 
 
 def samples_per_second(steps: Iterator) -> float:
-    """Over `BATCHES` steps, after as many whose results, or a part of them, may have been waiting."""
+    """Over `BATCHES` steps, after as many that may have been made, in whole or in part, before they were asked for."""
     for _ in range(BATCHES):
         next(steps)
     began = time.perf_counter()

@@ -20,7 +20,7 @@ from facenhance_jax.network.pixels import to_signal
 from facenhance_jax.settings import read_model
 
 FRAMES = 32  # of a clip
-FEW = 2  # frames of it, where all would take minutes: each frame takes as long as any other
+FEW = 2  # frames of it, if all would take minutes: each frame takes equally long
 CALLS = 10  # network calls timed together; the median of several such runs is taken
 STREAMED = 16  # frames of the clip for `enhance`: two chunks
 
@@ -83,12 +83,12 @@ def clip(enhancer, frames: int):
 
 
 def seconds_per_call(enhancer) -> float:
-    """One call of the network by itself: `CALLS` of them in a row, each fed the last one's output."""
+    """The time of one call of the network alone, from `CALLS` in a row, each fed the output of the one before."""
     denoiser, (frames, photo) = enhancer.denoiser, clip(enhancer, 1)
     low, identity = next(frames)[None], to_signal(photo[None])
     expression = jax.jit(denoiser.encode)(enhancer.params, to_signal(low), find_face(low[0], photo)[None])
 
-    # All are arguments: what the compiler knew beforehand it would work out once, not in every call.
+    # Everything is an argument: of constants, the compiler would compute what it can once for all calls.
     @jax.jit
     def calls(params, identity, previous, expression):
         def call(x, timestep):

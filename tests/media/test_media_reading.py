@@ -48,7 +48,7 @@ def test_one_frame_video_and_still_picture(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["moving.webp", "moving.gif", "moving.png", "gif_by_its_bytes.mp4"])
-def test_moving_pictures_are_repeated_by_their_durations(tmp_path, name):
+def test_animations_are_repeated_by_their_durations(tmp_path, name):
     first, *others = [Image.fromarray(frame) for frame in levels(3)]
     lossless = {"lossless": True} if name.endswith("webp") else {}
     kind = "gif" if name.endswith("mp4") else None
