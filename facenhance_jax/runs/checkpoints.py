@@ -211,9 +211,7 @@ def save_model(folder: Path | str, params: Any, config: dict[str, Any], card: st
         (model / "card.md").write_text(card, encoding="utf-8")
         with StandardCheckpointer() as checkpointer:
             checkpointer.save(model / "params", stored)
-        (
-            model / "params" / "commit_success.txt"
-        ).unlink()  # holds the scratch folder's name; not needed on a local disk
+        (model / "params" / "commit_success.txt").unlink()  # holds the scratch folder's path; never read on local disks
         os.replace(model, folder)
 
 
@@ -237,13 +235,13 @@ def load_params(folder: Path | str, abstract: Any) -> Any:
 
     Args:
       folder: of the model.
-      abstract: the pytree that the model's config makes: arrays or `jax.ShapeDtypeStruct`s. What is stored in half
-          precision comes back in the dtype asked for here.
+      abstract: the parameters of the config's network: arrays or `jax.ShapeDtypeStruct`s. What is stored is cast to
+        their dtypes.
 
     Raises:
-      InputError: the files are damaged, or hold other leaves or shapes than the config makes.
+      InputError: the files are damaged, or hold other leaves or shapes than `abstract`.
     """
-    # Read without Orbax, whose import and own look at the files would double the time to a first frame.
+    # Without Orbax, whose import and own reading would double the time to the first frame.
     return _read(Path(folder).absolute() / "params", abstract, "copy the model again")
 
 
