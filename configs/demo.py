@@ -3,7 +3,7 @@
 Velocity form on the residual, with squares of 4x4 pixels folded into channels, sized for two CPU cores.
 Data: `python launch/prepare.py --draw=320 --root=TREE --output=data/drawn --frames=8`.
 Training: `python launch/train.py --config=configs/demo.py --workdir=DIR`: 3,600 steps, 52 minutes on two CPU cores
-(measured once, other programs running beside it), 3 GB of memory (estimated).
+(measured once, while other programs ran), 3 GB of memory (estimated).
 """
 
 import ml_collections
@@ -21,18 +21,18 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.expression = "both"
     config.model.place_low = True
     config.model.expression_channels = (32, 64, 128)  # 64x64 to 8x8 tokens
-    config.model.residual_scale = 18.0  # as launch/prepare.py measured it
-    config.model.gate_std = 0.2  # camera noise and JPEG in units of the residual
+    config.model.residual_scale = 18.0  # measured by launch/prepare.py
+    config.model.gate_std = 0.2  # camera noise and JPEG artefacts, in units of the target
     config.model.warp_low = True
     config.model.dtype = "float32"
 
-    config.sampling.temperature = 0.8  # at 1 frames come out sharper than real ones, by noise that is left over
+    config.sampling.temperature = 0.8  # at 1, frames are sharper than real ones because some noise is left in them
 
     config.data.directory = "data/drawn"
-    config.data.split = "all"  # the model is judged on people drawn for that alone
+    config.data.split = "all"  # launch/evaluate.py draws other people for the evaluation
     config.data.jitter = 0.0
     config.data.degrade = 0.0
-    config.data.any_previous = True  # so that it cannot lean on the previous frame
+    config.data.any_previous = True  # so that the network cannot copy the previous frame
 
     config.train.batch_size = 4
     config.train.learning_rate = 5e-4
@@ -44,5 +44,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.run.log_every = 20
     config.run.sample_every = 300
     config.run.save_every = 200
-    config.run.validate_every = 0  # nobody is held out: launch/evaluate.py draws others
+    config.run.validate_every = 0  # nobody is held out
     return config

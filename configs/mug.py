@@ -1,8 +1,8 @@
 """Training on the MUG database: `python launch/train.py --config=configs/mug.py[:variant] --workdir=DIR`.
 
-Data: `python launch/prepare.py --root=MUG --output=data/mug`, or where `--config.data.directory` says; for hd512 with
-`--resolution=512 --output=data/mug512`. Several variants go together, the later over the earlier: `:paper,no_noise`.
-How `:paper` still differs from the paper, and what a pass over the data is: docs/paper.md.
+Data: `python launch/prepare.py --root=MUG --output=data/mug` (or another folder, given as `--config.data.directory`);
+for hd512 with `--resolution=512 --output=data/mug512`. Variants can be combined, `:paper,no_noise`; a later one
+overrides an earlier one. How `:paper` still differs from the paper, and what a pass over the data is: docs/paper.md.
 
 | variant | what it is | steps | GPU memory | one H100 |
 |---|---|---|---|---|
@@ -10,7 +10,7 @@ How `:paper` still differs from the paper, and what a pass over the data is: doc
 | paper | the paper's settings: 2 M steps of batch 4; 140 h on a Titan V (published) | 2,000,000 | 13 GB | 9 h |
 | no_expression, no_previous, no_noise | the ablations of its Table 3 | 500,000 | 29 GB | 4 h |
 | fast | squares of 4x4 pixels folded into channels, for samplers of few steps | 500,000 | 5 GB | 1 h |
-| hd512 | frames of 512x512, of the same low-res clips | 500,000 | 15 GB | 9 h |
+| hd512 | frames of 512x512, from the same low-res clips | 500,000 | 15 GB | 9 h |
 
 Memory and hours are computed, not measured: 20 bytes for each parameter and the activations that the gradient keeps;
 FLOPs as XLA counts them, at 40 % of the peak (495e12 FLOP/s in paper's float32, else 989e12), and 48 bytes of traffic
@@ -46,7 +46,7 @@ VARIANTS = {
         "model.unet.patch": 4,
         "model.unet.multipliers": (1, 2, 4),  # 48x48, 24x24, 12x12
         "model.unet.attention_levels": (2,),  # 12x12, as in the paper
-        # As configs/demo.py has them: what patches leave too few channels for goes past the UNet.
+        # As in configs/demo.py: with patches the UNet has few channels, so the low-res frame and the noise bypass it.
         "model.expression": "both",
         "model.place_low": True,
         "model.warp_low": True,
@@ -55,7 +55,7 @@ VARIANTS = {
     },
     "hd512": {
         "model.resolution": 512,
-        "model.unet.patch": 2,  # the UNet's first level is 256x256, and 8x8 its last
+        "model.unet.patch": 2,  # the UNet's levels go from 256x256 to 8x8
         "model.unet.attention_levels": (4,),  # 16x16
         "model.unet.remat": True,
         "data.directory": "data/mug512",
@@ -64,7 +64,7 @@ VARIANTS = {
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
-    """The config of a variant, or of several ("paper,no_noise"); every field is listed here, there are no others."""
+    """The config of a variant, or of several ("paper,no_noise"). Every field that exists is listed here."""
     config = ml_collections.ConfigDict()
 
     config.model = ml_collections.ConfigDict()
@@ -74,46 +74,46 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.model.unet.patch = 1  # side of the squares folded into channels at the UNet's entrance, pixels
     config.model.unet.base = 128  # channels at the first level
     config.model.unet.multipliers = (1, 1, 2, 2, 4, 8)  # channels by level, in units of base
-    config.model.unet.res_blocks = 1  # residual blocks a level (one more on the way up)
-    config.model.unet.attention_levels = (4,)  # levels, from 0, that attend: 4 is 12x12 here
+    config.model.unet.res_blocks = 1  # residual blocks of each level (one more on the way up)
+    config.model.unet.attention_levels = (4,)  # levels, from 0, with attention; level 4 is 12x12 here
     config.model.unet.remat = False  # keep no activations within the blocks: less memory, about a third more work
-    config.model.expression = "encoder"  # how the low-res frame enters: encoder, concat or both
-    config.model.place_low = False  # concat, both and warp_low: lay it where the photo's face is, not all over
+    config.model.expression = "encoder"  # how the UNet gets the low-res frame: encoder, concat or both
+    config.model.place_low = False  # for concat, both and warp_low: lay it on the photo's face, not on the whole frame
     config.model.expression_channels = (64, 128, 256, 512)  # the expression encoder's levels: 64x64 to 4x4 tokens
     config.model.previous = "noisy"  # the previous frame's condition: noisy, clean or none
     config.model.prediction = "velocity"  # what the network outputs: velocity or x_prev
     config.model.target = "residual"  # what is diffused: residual (to the photo) or frame
     config.model.residual_scale = 12.0  # k, 1 / rms(frame - photo); launch/prepare.py prints a data set's own
-    config.model.gate_std = 0.0  # of the pixels whose own guess a gate lets through, in units of the target; 0 for none
+    config.model.gate_std = 0.0  # std of the pixels that the gate is for, in units of the target; 0 for no gate
     config.model.warp_low = False  # whether the network also warps the low-res frame into the output
-    config.model.dtype = "bfloat16"  # of the computation; parameters are float32 always
+    config.model.dtype = "bfloat16"  # of the computation; parameters are always float32
 
     config.schedule = ml_collections.ConfigDict()
     config.schedule.timesteps = 1000  # T
     config.schedule.beta_start = 1e-4
     config.schedule.beta_end = 0.02
 
-    config.sampling = ml_collections.ConfigDict()  # how the model is sampled where nobody asks otherwise
-    config.sampling.steps = 8  # denoising steps of a frame; with prediction = x_prev all T
+    config.sampling = ml_collections.ConfigDict()  # how the model is sampled by default
+    config.sampling.steps = 8  # denoising steps of a frame; T with prediction = x_prev
     config.sampling.solver = "ddim"  # ddim or 2m
     config.sampling.temperature = 1.0  # scale of the noise that sampling starts from, 0 to 1
-    config.sampling.shared_noise = True  # every frame of a clip starts from the same noise; the paper draws others
+    config.sampling.shared_noise = True  # all frames of a clip start from the same noise; in the paper each has its own
 
     config.data = ml_collections.ConfigDict()
     config.data.directory = "data/mug"  # what launch/prepare.py wrote
     config.data.split = "train"  # train, test or all
-    config.data.validation_split = "test"  # of whom the training sees nothing
-    config.data.any_previous = False  # the previous frame from anywhere in the clip, not the one before
-    config.data.flip = True  # mirror a sample in half of the cases
-    config.data.jitter = 0.5  # strength, 0 to 1, of changed colours and places (1: 8 degrees, 8 %, 8 px of 192)
+    config.data.validation_split = "test"  # people that the training does not see
+    config.data.any_previous = False  # take the previous frame from anywhere in the clip, not just before
+    config.data.flip = True  # mirror half of the samples
+    config.data.jitter = 0.5  # strength, 0 to 1, of changes of colour and position (1: 8 degrees, 8 %, 8 px of 192)
     config.data.degrade = 0.5  # strength, 0 to 1, of a worse low-res frame (1: blur and warp of 1.5 px, noise, JPEG)
-    config.data.workers = 0  # processes that decode; 0 for threads in this one. Batches do not depend on it
+    config.data.workers = 0  # processes that decode; 0 for threads in this process. Batches do not depend on it
 
     config.train = ml_collections.ConfigDict()
     config.train.seed = 0
-    config.train.start_from = ""  # a released model's folder, to begin with its parameters; "" for fresh ones
+    config.train.start_from = ""  # folder of a released model whose parameters to start from; "" for fresh ones
     config.train.batch_size = 16  # samples of one update, over all devices
-    config.train.accumulate = 1  # parts of a batch that go through the network one after the other, for less memory
+    config.train.accumulate = 1  # parts of a batch, which go through the network one by one to save memory
     config.train.learning_rate = 1e-4  # after the warm-up
     config.train.warmup_steps = 1000  # steps; 0 for none
     config.train.decay = "none"  # of the learning rate: none, or cosine (to 0 at the last step)
@@ -131,7 +131,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.run.validate_every = 5_000  # steps; 0 for never
     config.run.validate_batches = 4  # of held-out subjects, each time
     config.run.profile_steps = (0, 0)  # first and last step of a trace for TensorBoard and Perfetto; (0, 0) for none
-    config.run.parallel = "jit"  # jit (over a mesh of all devices), fsdp (the same, the state split over them) or pmap
+    config.run.parallel = "jit"  # jit (a mesh of all devices), fsdp (the same, with the state split over them) or pmap
 
     for name in variant.split(",") if variant else ():
         if name not in VARIANTS:

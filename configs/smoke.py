@@ -1,8 +1,8 @@
-"""A training that touches everything, for tests: `python launch/train.py --config=configs/smoke.py --workdir=DIR`.
+"""A tiny training that uses every part, for tests: `python launch/train.py --config=configs/smoke.py --workdir=DIR`.
 
-It is `configs/demo.py` at 32x32 and next to no width: 6 steps, a minute or two on two CPU cores to compile, and
-1 GB of memory (estimated). `--config.data.directory` names a data set of frames of 32 pixels, and those that
-`launch/prepare.py` writes ask for `--config.model.low_size=64`.
+It is `configs/demo.py` at 32x32 with a very small network: 6 steps, a minute or two on two CPU cores to compile, and
+1 GB of memory (estimated). `--config.data.directory` names a data set with frames of 32 pixels; one written by
+`launch/prepare.py` also needs `--config.model.low_size=64`.
 """
 
 import ml_collections

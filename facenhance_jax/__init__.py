@@ -8,7 +8,7 @@ __all__ = ["Enhancer"]
 
 
 def __getattr__(name: str) -> object:
-    """`Enhancer`, imported when it is asked for: `facenhance --help` need not wait for JAX to load."""
+    """`Enhancer`, imported at its first use: `facenhance --help` need not wait for JAX to load."""
     if name == "Enhancer":
         from facenhance_jax.inference.enhancer import Enhancer
 

@@ -1,4 +1,4 @@
-"""The command `facenhance`. Heavy imports wait until the arguments are known to be good, so that --help is instant."""
+"""The command `facenhance`. Slow imports come after the arguments are checked, so that --help is instant."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ from facenhance_jax import __version__
 from facenhance_jax.messages import InputError
 
 STRIP_COLUMNS = 8  # frames shown in a strip
-KEPT_FRAMES = 16  # frames held for the strip while a clip of unknown length goes by
+KEPT_FRAMES = 16  # frames kept for the strip while a clip of unknown length is read
 LARGEST_SEED = 2**32 - 1
 
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:
-        """One line, as for every other bad input, instead of the usage and a line."""
+        """Raises InputError, so that a bad argument is one line, without the usage text."""
         raise InputError(f"{message}; see {self.prog} --help")
 
 
@@ -39,7 +39,25 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="facenhance", description="A 192x192 video of a person from a 64x64 clip and one photo.")
     parser.add_argument("--version", action="version", version=f"facenhance {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
+    _add_enhance(commands)
+    _add_extract(commands)
 
+    demo = commands.add_parser("demo", help="enhance the clip of a drawn person, with figures")
+    demo.add_argument("--output", required=True, help="the folder to write to")
+    demo.set_defaults(run=_demo)
+
+    report = commands.add_parser(
+        "report",
+        help="make a page out of an evaluation",
+        description="Writes one page that needs no other files, and its pictures: strips, errors, charts, tables.",
+    )
+    report.add_argument("folder", help="what launch/evaluate.py wrote")
+    report.add_argument("--output", help="the .html page (default: report.html in the folder)")
+    report.set_defaults(run=_report)
+    return parser
+
+
+def _add_enhance(commands: argparse._SubParsersAction) -> None:
     enhance = commands.add_parser("enhance", help="enhance a clip", description="Enhances a low-resolution clip.")
     enhance.add_argument("--low", required=True, help="the clip: video, gif, webp, picture, folder of frames or .npy")
     enhance.add_argument(
@@ -57,11 +75,13 @@ def _parser() -> argparse.ArgumentParser:
     enhance.add_argument(
         "--fresh-noise",
         action="store_true",
-        help="other noise for every frame, as in the paper; flickers more (default: the model's own way)",
+        help="new noise for every frame, as in the paper; flickers more (default: the model's own way)",
     )
     enhance.add_argument("--strip", help="also write this .png: photo, low-res and enhanced, for eight frames")
     enhance.set_defaults(run=_enhance)
 
+
+def _add_extract(commands: argparse._SubParsersAction) -> None:
     extract = commands.add_parser(
         "extract",
         help="cut a low-res clip out of a video",
@@ -69,25 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     extract.add_argument("--video", required=True, help="an ordinary video of a face: anything that `enhance` reads")
     extract.add_argument("--output", required=True, help="what to write: .mp4, .gif or a folder of PNG frames")
-    extract.add_argument(
-        "--preview", help="the .png that shows eight frames and their faces (default: <output>.preview.png)"
-    )
+    extract.add_argument("--preview", help="a .png of eight frames and their faces (default: <output>.preview.png)")
     extract.add_argument("--landmarks", help="also write this .npy: float32 [frames, 68, 2], x and y in pixels")
     extract.set_defaults(run=_extract)
-
-    demo = commands.add_parser("demo", help="enhance the clip of a drawn person, with figures")
-    demo.add_argument("--output", required=True, help="the folder to write to")
-    demo.set_defaults(run=_demo)
-
-    report = commands.add_parser(
-        "report",
-        help="make a page out of an evaluation",
-        description="Writes a page that needs nothing beside itself, and its pictures: strips, errors, charts, tables.",
-    )
-    report.add_argument("folder", help="what launch/evaluate.py wrote")
-    report.add_argument("--output", help="the .html page (default: report.html in the folder)")
-    report.set_defaults(run=_report)
-    return parser
 
 
 def _whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
@@ -138,7 +142,7 @@ def _enhance(args: argparse.Namespace) -> None:
     _note_shape(args.identity, *photo.shape[:2])
     identity = pixels.resize(pixels.centre_square(photo), enhancer.size)
 
-    waiting = deque()  # low-res frames that the enhancer has taken and not yet enhanced: a chunk
+    waiting = deque()  # low-res frames that the enhancer has read and not yet enhanced: at most a chunk
 
     def taken() -> Iterator:
         for low in lows:
@@ -148,8 +152,8 @@ def _enhance(args: argparse.Namespace) -> None:
     started = time.perf_counter()
     kept = _KeptFrames()
     options = dict(steps=args.steps, seed=args.seed, shared_noise=False if args.fresh_noise else None)
-    enhanced = enhancer.stream(taken(), identity, **options)  # refuses bad steps at once
-    lows = _low_frames(args, clip, enhancer.low_size)  # only now, because it may search a whole video for its face
+    enhanced = enhancer.stream(taken(), identity, **options)  # raises for bad steps at once
+    lows = _low_frames(args, clip, enhancer.low_size)  # after that check: it may search a whole video for the face
     with media.open_writer(args.output, clip.fps) as writer, messages.progress("enhancing", clip.count) as bar:
         for frame in enhanced:
             writer.write(frame)
@@ -175,7 +179,7 @@ def _low_frames(args: argparse.Namespace, clip: Iterable, size: int) -> Iterator
 
 
 def _check_outputs(inputs: Sequence[str], output: str, *others: tuple[str | None, str]) -> None:
-    """Checks, before anything slow, that `output` and `others` (path or None, suffix) can be written over no input."""
+    """Raises InputError if `output` or one of `others` (path or None, suffix) cannot be written or is an input."""
     from facenhance_jax import media
 
     media.check_output(output)
@@ -200,7 +204,7 @@ def _note_shape(name: str, height: int, width: int) -> None:
 
 
 class _KeptFrames:
-    """Up to 16 of any number of items, evenly spread: when full, every second one goes and the stride doubles."""
+    """Up to 16 of any number of items, evenly spread: when full, it drops every second one and doubles the stride."""
 
     def __init__(self):
         self._items = []

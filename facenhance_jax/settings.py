@@ -1,4 +1,4 @@
-"""The values of a config, checked once: this file alone reads a ConfigDict, and everything else takes what it gives.
+"""The values of a config, checked once. Only this file reads a ConfigDict; all other code takes these dataclasses.
 
 A new field is written in two places: in configs/mug.py, with its unit, and in the dataclass that holds it (here, or
 `DenoiserConfig` or `UNetConfig` for the network's own).
@@ -38,9 +38,9 @@ class SamplingSettings:
     Attributes:
       steps: denoising steps of a frame.
       solver: "ddim" or "2m"; see `sampler.make_plan`.
-      temperature: scale of the noise that sampling starts from. 1 draws from what was learnt; less draws nearer to its
-        mean, which suits a network that leaves some of the noise in its frames.
-      shared_noise: whether every frame of a clip starts from the same noise, which flickers less. The paper draws other
+      temperature: scale of the noise that sampling starts from. 1 samples the learnt distribution; less gives frames
+        closer to its mean, which suits a network that leaves some of the noise in its frames.
+      shared_noise: whether all frames of a clip start from the same noise, which flickers less. The paper draws new
         noise for each frame.
     """
 
@@ -79,7 +79,7 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How the parameters are moved; configs/mug.py says what each field is."""
+    """How the parameters are trained; configs/mug.py says what each field is."""
 
     seed: int
     start_from: str
@@ -106,7 +106,7 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What the training loop does when; configs/mug.py says what each field is."""
+    """How long the training loop runs, and what it does how often; configs/mug.py says what each field is."""
 
     steps: int
     log_every: int
@@ -129,7 +129,7 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What a released model's config.json says of it: the network, its noise schedule, and how it is sampled."""
+    """The config.json of a released model: the network, its noise schedule, and how it is sampled."""
 
     model: DenoiserConfig
     schedule: ScheduleSettings
@@ -142,19 +142,19 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class Settings(ModelSettings):
-    """Everything that a training's config says."""
+    """The config of a training."""
 
     data: DataSettings
     train: TrainSettings
     run: RunSettings
 
     def to_dict(self) -> dict[str, Any]:
-        """The config again, as nested dictionaries."""
+        """The config as nested dictionaries."""
         return dataclasses.asdict(self)
 
 
 def read(config: ml_collections.ConfigDict | Mapping[str, Any]) -> Settings:
-    """The settings of a training. Raises InputError, which names the field, where a value is missing or wrong."""
+    """The settings of a training. Raises InputError, which names the field, if a value is missing or wrong."""
     return _checked(Settings, config)
 
 
@@ -177,7 +177,7 @@ def _checked(kind: type, config: ml_collections.ConfigDict | Mapping[str, Any]) 
 
 
 def _make(kind: type, values: Mapping[str, Any], where: str) -> Any:
-    """A dataclass of these values, and those within it; its refusals name the section of the config."""
+    """The dataclass `kind` of these values, and the dataclasses inside it; errors name the section of the config."""
     fields = {field.name: field for field in dataclasses.fields(kind)}
     if unknown := sorted(values.keys() - fields.keys()):
         raise InputError(f"{where}: has no field {unknown[0]!r}; its fields are {', '.join(fields)}")
@@ -201,7 +201,7 @@ def _check_at_least(settings: Any, **least: float) -> None:
 
 
 def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A config as earlier versions wrote it into config.json, with the fields of this one; a present one as it is."""
+    """Brings a config.json of an earlier version to the fields of this version; one of this version stays as it is."""
     values = {name: dict(section) for name, section in values.items()}
     model = values.get("model", {})
     if model and "unet" not in model:

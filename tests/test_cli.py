@@ -1,4 +1,4 @@
-"""The command, with an enhancer that only enlarges: what it writes, what it says, and what it leaves behind."""
+"""The command, with an enhancer that only enlarges: what it writes and says, also when it fails."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from facenhance_jax.messages import InputError
 
 
 class Enlarger:
-    """Stands in for the enhancer: reads two frames ahead, makes small frames thrice as large, mixes in the photo."""
+    """Stands in for the enhancer: reads two frames ahead, enlarges frames three times, mixes in the photo."""
 
     size, low_size = 24, 8
 
@@ -42,7 +42,7 @@ class Enlarger:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with a photo and a clip of 20 frames, n-th of value 8 n, and the stand-in for every model."""
+    """A folder with a photo and a clip of 20 frames, where frame n has the value 8 n; every model is an Enlarger."""
     monkeypatch.setattr(facenhance_jax.inference.enhancer.Enhancer, "load", lambda path=None: Enlarger())
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (64, 64), (100, 100, 100)).save("photo.png")
@@ -73,7 +73,7 @@ def test_enhance_writes_every_frame_and_says_so(folder, capfd):
     assert sorted(os.listdir()) == ["clip.npy", "out", "photo.png"]
 
 
-def test_noise_is_drawn_anew_where_that_is_asked_for(folder):
+def test_fresh_noise_turns_off_shared_noise(folder):
     assert enhance("--fresh-noise", "--seed", "3") == 0
     assert next(iter(media.open_clip("out")))[0, 0].tolist() == [8, 3, False]
 
@@ -120,7 +120,7 @@ def test_kept_frames_are_few_and_spread(seen, stride):
     assert len(shown) == min(seen, 8) and shown[0] == 0 and shown[-1] == kept._items[-1][0]
 
 
-def test_a_damaged_clip_is_told(folder, capfd):
+def test_a_damaged_clip_is_noted(folder, capfd):
     noise = np.random.default_rng(0).integers(0, 256, (30, 64, 64, 3), np.uint8)
     with media.open_writer("clip.mp4", 25) as writer:
         for frame in noise:
@@ -168,7 +168,7 @@ def test_bad_input(folder, capfd, monkeypatch, option, value, reason):
     low = "frames" if "frames" in value else "clip.npy"
     assert reason in refusal(capfd, enhance(option, value, low=low))
     assert sorted(os.listdir()) == before
-    assert len(loads) == (value == "1001")  # all else is known before the model is loaded
+    assert len(loads) == (value == "1001")  # everything else is checked before the model is loaded
 
 
 def test_extract_cuts_the_face_out_of_the_clip_first(folder, capfd):
@@ -184,8 +184,8 @@ def test_extract_cuts_the_face_out_of_the_clip_first(folder, capfd):
         np.testing.assert_array_equal(enhanced[1::3, 1::3], alignment.low_frame(frame, landmarks, 8) // 2 + 50)
 
 
-def test_extract_comes_after_the_steps_are_known_to_be_good(folder, capfd, monkeypatch):
-    monkeypatch.setattr(tracking, "track", lambda frames, name: pytest.fail("the clip was searched for nothing"))
+def test_bad_steps_are_refused_before_a_face_is_searched_for(folder, capfd, monkeypatch):
+    monkeypatch.setattr(tracking, "track", lambda frames, name: pytest.fail("the clip was searched in vain"))
     assert "1001 are too many" in refusal(capfd, enhance("--extract", "--steps", "1001"))
 
 
@@ -230,7 +230,7 @@ def test_a_failure_halfway_leaves_nothing(folder, capfd, monkeypatch, raised, st
     assert sorted(os.listdir()) == ["clip.npy", "photo.png"]
 
 
-def test_our_own_faults_keep_their_traceback(folder, monkeypatch):
+def test_a_bug_keeps_its_traceback(folder, monkeypatch):
     monkeypatch.setattr(facenhance_jax.inference.enhancer.Enhancer, "load", lambda path=None: None)
     with pytest.raises(AttributeError):
         enhance()

@@ -1,4 +1,4 @@
-"""Every config builds, with as many parameters as it says, and a variant that is not there is one line."""
+"""Every config builds, with the right number of parameters, and an unknown variant is refused in one line."""
 
 import importlib
 import math
@@ -11,11 +11,11 @@ from configs import mug
 from facenhance_jax import settings
 from facenhance_jax.training import experiment
 
-# The paper's UNet, as tests/test_unet.py has it, and what is added to it.
+# Parameters of the paper's UNet, as in tests/network/test_unet.py, and of what is added to it.
 UNET = 195_309_955
 TOKENS = 2 * (512 + 1) * 2 * 512 + (512 + 1) * 2 * 512  # keys and values at level 4: once on the way down, twice up
 E_EXP = 4_697_408
-INPUT = 3 * 3 * 3 * 128  # an image more or less at the entrance
+INPUT = 3 * 3 * 3 * 128  # one more or less image at the entrance
 
 
 def parameters(config) -> int:
@@ -43,7 +43,7 @@ def test_the_variants_build_with_the_right_number_of_parameters(variant, count):
     assert experiment.make(settings.read(config)).settings.to_dict() == config.to_dict()
 
 
-def test_the_paper_is_to_the_letter():
+def test_the_variant_paper_has_the_papers_values():
     config = mug.get_config("paper")
     train = {"learning_rate": 2e-5, "batch_size": 4, "ema_decay": 0.9999, "loss_weighting": "x_prev", "decay": "none"}
     train |= {"warmup_steps": 0, "gradient_clip": 0.0, "accumulate": 1, "ema_warmup": False}
@@ -66,7 +66,7 @@ def test_an_ablation_changes_one_thing(variant):
 
 
 @pytest.mark.parametrize("variant", ["papre", "paper,"])
-def test_a_variant_that_is_not_there_is_one_line(variant):
+def test_an_unknown_variant_is_refused_in_one_line(variant):
     with pytest.raises(ValueError) as error:
         mug.get_config(variant)
     assert str(error.value) == (

@@ -1,4 +1,4 @@
-"""The house: a folder imports only from those above it in one list, and no file imports itself by a detour."""
+"""The layers of the package: a folder imports only from those above it in the list, and there are no import cycles."""
 
 import ast
 import graphlib
@@ -45,14 +45,14 @@ def imported(source: str, known: set[str]) -> set[str]:
 
 
 def floor(name: str) -> int:
-    """Of the file of that name: its folder's or its own place in the list."""
+    """The index in FLOORS of a file's folder, or of the file itself."""
     found = [index for index, folder in enumerate(FLOORS) if name == folder or name.startswith(f"{folder}.")]
     assert found, f"{name}: not on a floor; put it into a folder of the list"
     return max(found, key=lambda index: len(FLOORS[index]))
 
 
 def graph() -> dict[str, set[str]]:
-    """{file: files that it imports}, without the package's own __init__.py, which only hands names on."""
+    """{file: files that it imports}, without the package's own __init__.py, which only re-exports."""
     known = files()
     return {name: imported(path.read_text(), known.keys()) for name, path in known.items() if name}
 
@@ -67,7 +67,7 @@ def test_a_folder_imports_only_from_those_above_it():
     assert upward == []
 
 
-def test_no_file_imports_itself_by_a_detour():
+def test_there_are_no_import_cycles():
     graphlib.TopologicalSorter(graph()).prepare()  # raises CycleError
 
 
@@ -76,7 +76,7 @@ def test_the_root_has_few_names():
     assert len(names) <= 13, sorted(names)
 
 
-def test_an_upward_import_and_a_circle_would_be_seen():
+def test_an_upward_import_and_a_cycle_would_be_found():
     source = "def late():\n    from facenhance_jax import cli\n    import facenhance_jax.data.layout\n"
     assert imported(source, {"cli", "data.layout"}) == {"cli", "data.layout"}
     assert floor("cli") > floor("data.layout") > floor("data.synthetic.acting")

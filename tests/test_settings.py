@@ -1,4 +1,4 @@
-"""A config's values: read once, refused in one line, and those of earlier versions brought up to date."""
+"""A config's values: what is read, what is refused in one line, and how those of earlier versions are upgraded."""
 
 import json
 
@@ -9,8 +9,8 @@ from facenhance_jax import settings
 from facenhance_jax.inference.enhancer import PACKAGED_MODEL
 from facenhance_jax.messages import InputError
 
-# config.json of the first released model, but for the sections that its network does not depend on.
-LANDED = {
+# config.json of the first released model, without the sections that its network does not depend on.
+FIRST_RELEASE = {
     "model": {
         "attention_levels": (2,),
         "base": 64,
@@ -35,25 +35,26 @@ LANDED = {
 }
 
 
-def test_what_is_read_is_the_config():
+def test_settings_hold_the_values_of_the_config():
     for config in (smoke.get_config(), mug.get_config("paper")):
         assert settings.read(config).to_dict() == config.to_dict()
         assert settings.read(config.to_dict()) == settings.read(config)
 
 
-def test_a_model_of_the_version_before_is_read_as_the_same_network_and_sampling():
-    old, new = settings.read_model(LANDED), settings.read_model(demo.get_config())
+def test_a_model_of_an_earlier_version_gives_the_same_network_and_sampling():
+    old, new = settings.read_model(FIRST_RELEASE), settings.read_model(demo.get_config())
     assert (old.model, old.schedule, old.sampling) == (new.model, new.schedule, new.sampling)
     packaged = json.loads((PACKAGED_MODEL / "config.json").read_text())
     assert settings.upgraded(packaged) == packaged  # it is up to date
 
 
-def test_a_model_of_x_prev_of_the_version_before_takes_all_its_steps():
-    old = LANDED | {"model": LANDED["model"] | {"prediction": "x_prev", "gate_std": 0.0, "warp_low": False}}
+def test_an_x_prev_model_of_an_earlier_version_takes_all_its_steps():
+    x_prev = {"prediction": "x_prev", "gate_std": 0.0, "warp_low": False}
+    old = FIRST_RELEASE | {"model": FIRST_RELEASE["model"] | x_prev}
     assert settings.read_model(old).sampling.steps == 1000
 
 
-def test_a_run_of_the_version_before_is_read_with_what_it_was_trained_with():
+def test_a_run_of_an_earlier_version_keeps_the_settings_it_was_trained_with():
     config = smoke.get_config().to_dict()
     before = config | {"model": config["model"] | config["model"]["unet"] | {"temperature": 0.8}}
     before["train"] = {name: value for name, value in config["train"].items() if name != "ema_warmup"}
@@ -61,7 +62,7 @@ def test_a_run_of_the_version_before_is_read_with_what_it_was_trained_with():
     assert settings.read(before) == settings.read(config)
 
 
-def test_an_unknown_a_missing_field_and_a_missing_section_are_named():
+def test_unknown_fields_missing_fields_and_missing_sections_are_named():
     config = smoke.get_config().to_dict()
     config["train"]["colour"] = "blue"
     with pytest.raises(InputError, match="config.train: has no field 'colour'; its fields are seed, start_from"):

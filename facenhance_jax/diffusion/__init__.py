@@ -1,1 +1,1 @@
-"""The mathematics: the noise schedule's formulas, and the sampler that walks down it."""
+"""The mathematics of diffusion: the noise schedule, its formulas, and the sampler."""

@@ -6,8 +6,8 @@ With a_t = sqrt(alpha_bar_t) = cos(phi_t) and s_t = sqrt(1 - alpha_bar_t) = sin(
     v_t = cos(phi_t) eps - sin(phi_t) x_0               the velocity dx/dphi (Salimans & Ho 2022, arXiv:2202.00512)
     x_s = cos(phi_t - phi_s) x_t - sin(phi_t - phi_s) v_t     for any s < t: the deterministic (DDIM) step
 
-The functions take NumPy float64 arrays on the host or JAX arrays on the device and answer in kind. An angle has the
-shape of the leading axes of its images: [] or [b] beside [b, h, w, c].
+The functions take NumPy float64 arrays on the host or JAX arrays on the device and return the same kind. An angle has
+the shape of its images' leading axes: [] or [b] for images [b, h, w, c].
 """
 
 from dataclasses import dataclass
@@ -41,12 +41,12 @@ class Schedule:
 
     @property
     def delta(self) -> Float[np.ndarray, " T1"]:
-        """phi_t - phi_{t-1} by t, [T + 1]; entry 0 is 0."""
+        """phi_t - phi_{t-1} for each t, [T + 1]; entry 0 is 0."""
         return np.diff(self.phi, prepend=self.phi[:1])
 
 
 def linear_schedule(timesteps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
-    """beta_t linear from `beta_start` (t = 1) to `beta_end` (t = T), as in section 5.2 of the paper."""
+    """beta_t grows linearly from `beta_start` (t = 1) to `beta_end` (t = T), as in section 5.2 of the paper."""
     if timesteps < 1 or not 0 < beta_start <= beta_end < 1:
         raise ValueError(f"no such schedule: timesteps={timesteps} beta_start={beta_start} beta_end={beta_end}")
     log_alpha_bar = np.cumsum(np.log1p(-np.linspace(beta_start, beta_end, timesteps)))
@@ -74,7 +74,7 @@ def step(noisy: Images, velocity: Images, angle: Angle) -> Images:
 
 
 def clean_of(noisy: Images, velocity: Images, phi: Angle) -> Images:
-    """x_0 from x_t and v_t: the step all the way down."""
+    """x_0 from x_t and v_t: the step down to timestep 0."""
     return step(noisy, velocity, phi)
 
 
@@ -85,7 +85,7 @@ def velocity_of_step(noisy: Images, stepped: Images, angle: Angle) -> Images:
 
 
 def gaussian_gain(phi: Angle, std: float) -> Angle:
-    """The g with E[v_t | x_t] = g x_t where x_0 ~ N(0, std^2): the best that can be said of a pixel from itself."""
+    """The g of E[v_t | x_t] = g x_t, for x_0 ~ N(0, std^2): the best guess of a pixel's velocity from that pixel."""
     namespace = phi.__array_namespace__()
     cos, sin = namespace.cos(phi), namespace.sin(phi)
     return cos * sin * (1.0 - std**2) / (std**2 * cos**2 + sin**2)

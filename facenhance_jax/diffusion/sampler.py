@@ -1,4 +1,4 @@
-"""From noise to one frame: a scan over timesteps. It is handed a velocity function and never sees a network."""
+"""From noise to one frame: a scan over timesteps. It takes a velocity function and knows nothing of networks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,9 @@ SOLVERS = ("ddim", "2m")
 
 @dataclass(frozen=True)
 class Plan:
-    """One row per step of a sampler: x_s = on_noisy x_t + on_velocity v_t + on_last D, with D the last step's x_0.
+    """The coefficients of a sampler, one row per step.
+
+    A step is x_s = on_noisy x_t + on_velocity v_t + on_last D, where D is the x_0 that the step before estimated.
 
     Attributes:
       timesteps: int [K], decreasing; the last step ends at timestep 0.
@@ -41,16 +43,16 @@ def spaced_timesteps(total: int, steps: int) -> list[int]:
 
 
 def make_plan(schedule: Schedule, timesteps: Sequence[int], solver: str = "ddim") -> Plan:
-    """The coefficients of a walk down `timesteps` to 0, in float64.
+    """The coefficients of sampling along `timesteps` down to 0, in float64.
 
     Args:
-      schedule: whose angles to use.
-      timesteps: strictly decreasing, from 1..T.
+      schedule: gives the angles.
+      timesteps: strictly decreasing, within 1..T.
       solver: "ddim", the exact step of a constant velocity (Song et al. 2021, arXiv:2010.02502); or "2m",
         DPM-Solver++ 2M (Lu et al. 2022, arXiv:2211.01095, algorithm 2), second order from the second step on.
 
     Raises:
-      ValueError: where the timesteps do not decrease within 1..T, or no solver has that name.
+      ValueError: the timesteps do not decrease within 1..T, or there is no solver of that name.
     """
     walk = np.asarray([*timesteps, 0])
     if len(walk) < 2 or walk[0] > schedule.timesteps or not np.all(np.diff(walk) < 0):
@@ -61,8 +63,9 @@ def make_plan(schedule: Schedule, timesteps: Sequence[int], solver: str = "ddim"
     delta = phi - phi_next
     on_noisy, on_velocity, on_last = np.cos(delta), -np.sin(delta), np.zeros(len(phi))
     if solver == "2m":
-        # In x_0's terms: x_s = (sin phi_s / sin phi_t) x_t + (sin delta / sin phi_t) D', where D' extrapolates the last
-        # two estimates of x_0 in lambda = log(cos phi / sin phi). The first step has no last, the step to 0 no lambda.
+        # Written with x_0: x_s = (sin phi_s / sin phi_t) x_t + (sin delta / sin phi_t) D', where D' extrapolates the
+        # last two estimates of x_0 in lambda = log(cos phi / sin phi). Not for the first step, which has one estimate,
+        # nor for the step to timestep 0, where lambda is infinite.
         lam = -np.log(np.tan(phi))
         inner = slice(1, len(phi) - 1)
         weight = np.zeros(len(phi))

@@ -1,1 +1,1 @@
-"""Where faces are: landmarks, the aligned low-res face, the square that frames it, its place in the photo."""
+"""Where faces are: landmarks, the aligned low-res face, the square of a clip that frames it, its place in the photo."""

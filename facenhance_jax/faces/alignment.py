@@ -1,4 +1,4 @@
-"""v_low: the aligned 64x64 face on black that expression generators make, cut out of a frame by its landmarks.
+"""v_low, the aligned 64x64 face on black that expression generators make: cut out of a frame by its landmarks.
 
 The layout is that of OpenFace's aligned faces (simscale 0.4 at 64 px); the mean shape and the code are our own.
 Landmarks are 68 (x, y) pixel coordinates in iBUG order; whole numbers are pixel centres.
@@ -13,13 +13,13 @@ from facenhance_jax.messages import InputError
 
 # The points that expressions hardly move: cheeks, bridge and base of the nose, eye corners and lower lids (from 0).
 RIGID = (*range(1, 5), *range(12, 16), *range(27, 30), *range(31, 37), *range(39, 43), *range(45, 48))
-# Both ends of the jaw and the brows: moved up, so that the mask covers the forehead.
+# Both ends of the jaw, and the brows: they are moved up, so that the mask covers the forehead.
 BROW_LINE = (0, 16, *range(17, 27))
 BROW_LIFT = 17 / 64
 MARGIN = 3  # pixels of the crop: bilinear interpolation reads beyond its edge, and sizes are rounded
 _SHIFT = 4  # fractional bits of cv2's polygon corners
 
-# A frontal face, left half of the picture and midline: pixels from the centre of a 64 px crop.
+# The left half and the midline of a frontal face: pixels from the centre of a 64 px crop.
 _HALF = {
     0: (-29.0, -11.0), 1: (-28.6, -3.6), 2: (-27.6, 3.9), 3: (-25.9, 11.3), 4: (-22.9, 18.0), 5: (-18.3, 23.3),
     6: (-12.7, 27.1), 7: (-6.5, 29.3), 8: (0.0, 29.9),
@@ -73,7 +73,7 @@ def face_mask(aligned: Float[np.ndarray, "68 2"], size: int = 64) -> UInt8[np.nd
 
 
 def hull_mask(points: Float[np.ndarray, "n 2"], size: int, shift: int = 0) -> UInt8[np.ndarray, "{size} {size}"]:
-    """1 inside the convex hull of points, borders included; 0 outside. They are rounded to 1/2^shift of a pixel."""
+    """1 inside the convex hull of the points and on its border, else 0. Points are rounded to 1/2^shift of a pixel."""
     hull = cv2.convexHull(np.rint(points * 2**shift).astype(np.int32))
     return cv2.fillConvexPoly(np.zeros((size, size), np.uint8), hull, 1, lineType=cv2.LINE_8, shift=shift)
 
@@ -89,7 +89,7 @@ def low_frame(
 
 
 def shrinking(landmarks: Shaped[np.ndarray, "68 2"], size: int = 64) -> float:
-    """By how much `low_frame` shrinks a face (above 1) or enlarges it (below). Raises InputError as it does."""
+    """The factor by which `low_frame` shrinks a face; below 1 it enlarges it. Raises InputError as `low_frame` does."""
     return _shrink(_alignment(landmarks, size))
 
 
@@ -106,7 +106,7 @@ def _shrink(matrix: Float[np.ndarray, "2 3"]) -> float:
 
 
 def _warp(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
-    """Bilinear warp. If it shrinks by more than 2, the frame is shrunk by the area mean first: no pixel is skipped."""
+    """Bilinear warp. To shrink by more than 2, the frame is shrunk by the area mean first, so no pixel is skipped."""
     shrink = _shrink(matrix)
     if shrink > 2:
         left, top, right, bottom = _seen(frame, matrix, size, round(MARGIN * shrink))

@@ -1,4 +1,4 @@
-"""dlib and the files of its trained models, both of the extra [faces]; neither is looked for before it is needed."""
+"""dlib and the files of its trained models, both from the extra [faces], and looked up only when needed."""
 
 import importlib.util
 from pathlib import Path
@@ -10,7 +10,7 @@ PACKAGE = "face_recognition_models"
 
 
 def library(purpose: str) -> ModuleType:
-    """dlib itself. Raises InputError, which begins with the purpose ("finding a face"), where it is not installed."""
+    """dlib itself. Raises InputError if it is not installed; the message begins with `purpose` ("finding a face")."""
     try:
         import dlib
     except ImportError:
@@ -19,8 +19,8 @@ def library(purpose: str) -> ModuleType:
 
 
 def model_file(purpose: str, name: str) -> Path:
-    """Where the model's file lies. Raises InputError, which begins with the purpose, where it is not installed."""
-    # The package's own code asks for a setuptools of old when imported; only its files are of use.
+    """The path of the model `name`. Raises InputError as `library` does."""
+    # Not imported, because that needs an old setuptools; only the package's files are used.
     package = importlib.util.find_spec(PACKAGE)
     if package is None:
         raise _absent(purpose, PACKAGE)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 
 FACE = 1 / 2  # extent of the face (jaw to jaw, or brows to chin) over the side of a square around it; about as in MUG
-SMALLEST = 1 / 3  # the same, at least, in a middle square that frames the face
+SMALLEST = 1 / 3  # the same for the middle square, at least; otherwise it does not frame the face
 ROOM = 1.1  # side of a square around a moving face over the extent of all its positions
 
 
@@ -19,7 +19,7 @@ class Square(NamedTuple):
     side: int
 
     def cut(self, frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "s s 3"]:
-        """Cuts it out of a frame that it lies in; s is `side`."""
+        """Cuts the square out of a frame; s is `side`."""
         return frame[self.top : self.top + self.side, self.left : self.left + self.side]
 
 

@@ -29,7 +29,7 @@ def check(missing: Sequence[int], count: int, name: str | Path) -> None:
 
 
 def fill(landmarks: Float[np.ndarray, "n 68 2"]) -> Float32[np.ndarray, "n 68 2"]:
-    """Interpolates rows of NaN linearly in time; before the first and after the last known row it repeats that."""
+    """Interpolates rows of NaN linearly in time, and repeats the first known row before it and the last after it."""
     known = np.flatnonzero(np.isfinite(landmarks).all(axis=(1, 2)))
     curves = landmarks[known].astype(np.float64).reshape(len(known), -1).T
     filled = [np.interp(np.arange(len(landmarks)), known, curve) for curve in curves]

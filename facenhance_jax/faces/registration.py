@@ -1,7 +1,7 @@
-"""Where in the photo the low-res face belongs: found by comparing the two, with no landmarks.
+"""The place of the low-res face in the photo, found by comparing the two, without landmarks.
 
-The low-res face is aligned, so that it fills its frame alike whoever it is; the photo is not. Laid on the right square
-of the photo, the two nearly coincide.
+The low-res face is aligned, so every face fills its frame in the same way; the photo is not aligned. Laid on the right
+square of the photo, the low-res face nearly coincides with the photo's.
 """
 
 import cv2
@@ -10,16 +10,17 @@ from jaxtyping import Float, Float32, UInt8
 
 SMALLEST = 0.25  # side of the smallest square tried, in sides of the photo
 GROWTH = 1.08  # from one size tried to the next
-COARSE = 96  # pixels: side of the photo in which all places are tried
-FINE_STEPS = (-6, -4, -2, 0, 2, 4, 6)  # pixels added to the best side, in the photo itself
-REACH = 4  # pixels around the best place that are then tried
+COARSE = 96  # pixels: side of the shrunk photo in which all positions are tried
+FINE_STEPS = (-6, -4, -2, 0, 2, 4, 6)  # pixels added to the best side, to try these sides in the photo itself
+REACH = 4  # pixels around the best position that are then tried
 
 
 def find_face(low: UInt8[np.ndarray, "l l 3"], photo: UInt8[np.ndarray, "h h 3"]) -> Float32[np.ndarray, "3"]:
-    """The square (left, top, side) of the photo, in its pixels, on which the low-res face lies best.
+    """The square (left, top, side) of the photo, in its pixels, that fits the low-res face best.
 
-    By normalised cross-correlation over the face (what is black in `low` does not count), first of all sizes and places
-    in a smaller photo, then finer, with parabolas between pixels. Without a face in `low` it is the whole photo.
+    The fit is the normalised cross-correlation over the face (black pixels of `low` do not count). All sizes and
+    positions are tried in a smaller photo, then those near the best in the photo itself, with parabolas between pixels.
+    Without a face in `low` it is the whole photo.
     """
     size = photo.shape[0]
     mask = cv2.erode((low.max(axis=-1) > 0).astype(np.float32), np.ones((3, 3)))
@@ -43,7 +44,7 @@ def find_face(low: UInt8[np.ndarray, "l l 3"], photo: UInt8[np.ndarray, "h h 3"]
 def _scores(
     grey: Float[np.ndarray, "h w"], face: Float[np.ndarray, "l l"], mask: Float[np.ndarray, "l l"], sides: list[int]
 ) -> list[tuple[float, float, float, int]]:
-    """(correlation, left, top, side) of the best place for each side that fits."""
+    """(correlation, left, top, side) of the best position for each side that is not larger than the photo."""
     found = []
     for side in sides:
         if side > min(grey.shape):
@@ -65,7 +66,7 @@ def _window(grey: Float[np.ndarray, "h w"], corner: np.ndarray, side: int) -> Fl
 
 
 def _vertex(values: Float[np.ndarray, " n"], at: int) -> float:
-    """Where the parabola through the maximum and its neighbours peaks, from the maximum; 0 at the ends."""
+    """The peak of the parabola through the maximum and its neighbours, relative to the maximum; 0 at the ends."""
     if not 0 < at < len(values) - 1:
         return 0.0
     before, here, after = (float(value) for value in values[at - 1 : at + 2])
@@ -74,10 +75,10 @@ def _vertex(values: Float[np.ndarray, " n"], at: int) -> float:
 
 
 def _between(tried: list[tuple[float, float, float, int]]) -> Float[np.ndarray, "3"]:
-    """The best of the sizes tried, and on towards the better of its neighbours."""
+    """The best of the squares tried, interpolated towards the better of its neighbours in size."""
     scores = np.array([found[0] for found in tried])
-    places = np.array([found[1:] for found in tried], np.float64)
+    squares = np.array([found[1:] for found in tried], np.float64)
     at = int(scores.argmax())
     step = _vertex(scores, at)
-    beside = at + (1 if step > 0 else -1)
-    return places[at] if step == 0 else places[at] + abs(step) * (places[beside] - places[at])
+    neighbour = at + (1 if step > 0 else -1)
+    return squares[at] if step == 0 else squares[at] + abs(step) * (squares[neighbour] - squares[at])

@@ -16,19 +16,17 @@ from jaxtyping import Float32, Float64, UInt8
 
 from facenhance_jax.faces import alignment, dlib_models, gaps
 
-NEAR_FACE = 100  # pixels: how wide the last face is made for the search around it; the detector's window is 80
+NEAR_FACE = 100  # pixels: width of the last face in the scaled search around it; the detector's window is 80
 NEAR_REACH = 2.2  # side of that search, in widths of the last face
-JUMP = 1.0  # widths of the last face: a face farther from that is another person's
-SEARCHED = (640, 1280)  # pixels: longer side of a whole frame that is searched, and again if nothing was found
+JUMP = 1.0  # widths of the last face: a face farther away from it is another person's
+SEARCHED = (640, 1280)  # pixels: longer side of a whole frame as it is searched first, and again if nothing was found
 SMALL_FRAME = 160  # pixels, the shorter side; smaller frames are enlarged to twice that before they are searched
 LARGEST_ZOOM = 4  # more adds no detail
-PREDICTED_FACE = 320  # pixels: how wide a face is made before its points are predicted, as whole pixels
+PREDICTED_FACE = 320  # pixels: width to which a face is scaled before its points are predicted, which are whole pixels
 # The detector's boxes lie on a coarse grid, so the points predicted in them jump from frame to frame. Therefore a first
-# prediction places the box, and the points are the mean over that box and four shifted ones: a third of the jitter.
-BOX_CENTRE, BOX_SIDE = (
-    np.array([31.5, 33.0]),
-    60.0,
-)  # the detector's usual box in the coordinates of alignment.mean_shape()
+# prediction gives a better box, and the points are the mean over it and four shifted ones: a third of the jitter.
+BOX_CENTRE = np.array([31.5, 33.0])  # of the detector's usual box, in the coordinates of alignment.mean_shape()
+BOX_SIDE = 60.0  # the same
 CENTRED = np.zeros((1, 2))
 NUDGES = 0.03 * np.array([(0, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)])  # face widths
 _POINTS = "shape_predictor_68_face_landmarks.dat"
@@ -46,13 +44,13 @@ class Track:
 def track(frames: Iterable[UInt8[np.ndarray, "h w 3"]], name: str | Path) -> Track:
     """Follows one face through a clip: the largest in the first frame with a face, then always the nearest to the last.
 
-    Takes RGB frames one at a time and keeps none. A face is searched for around the last one, then in the whole frame,
-    where it has to be about 1/16 of the longer side wide. One that is more than its own width away is another
-    person's and does not count. Up to 5 frames in a row without a face are interpolated, linearly in time; before the
-    first and after the last face, its landmarks are repeated.
+    Takes RGB frames one at a time and keeps none. The face is searched for around the last one, then in the whole
+    frame, where it has to be at least about 1/16 of the longer side wide. A face that is farther away from the last one
+    than that one is wide is another person's and does not count. Up to 5 frames in a row without the face are
+    interpolated, linearly in time; before the first face and after the last, its landmarks are repeated.
 
-    `name` is the clip's, for messages. Raises InputError without dlib or its models, without frames, if no frame shows
-    a face, or if more than 5 frames in a row show none.
+    `name` is the clip's, for messages. Raises InputError if dlib or its models are not installed, or if the clip has no
+    frames, no face, or more than 5 frames in a row without the face.
     """
     follower = _Follower()
     rows = [follower.find(frame) for frame in frames]

@@ -1,4 +1,4 @@
-"""Programs are kept on disk, so that tracing and compiling are paid once for each shape, not once a process."""
+"""Keeps programs on disk, so that each shape is traced and compiled once, not once per process."""
 
 import functools
 import hashlib
@@ -10,7 +10,7 @@ import jax
 
 from facenhance_jax.media.writing import replacing
 
-PACKAGE = Path(__file__).parents[1]  # all of it: a program depends on every file
+PACKAGE = Path(__file__).parents[1]  # all of it: a program may depend on any file
 
 
 def keep_compiled_programs() -> None:
@@ -18,14 +18,15 @@ def keep_compiled_programs() -> None:
     if jax.config.jax_compilation_cache_dir is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facenhance_jax"
         jax.config.update("jax_compilation_cache_dir", str(cache))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # s; many small ones add up
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # seconds; many small programs add up
 
 
 def traced(function: Callable, arguments: tuple, about: str) -> Callable:
-    """`jax.jit(function)` for arguments of these shapes; what was traced once, in any process, is not traced again.
+    """`jax.jit(function)` for arguments of these shapes, traced only once for all processes.
 
-    Kept as StableHLO beside the compiled programs. `about` tells what `function` does beside its arguments and the
-    package's code, both of which are seen by themselves. What cannot be kept is traced, as always.
+    The program is kept as StableHLO, next to the compiled programs, under a hash of the shapes, the package's code and
+    `about`, which must name everything else that `function` depends on. If a program cannot be kept, `function` is
+    traced as usual.
     """
     folder = jax.config.jax_compilation_cache_dir
     if folder is None:
@@ -36,20 +37,20 @@ def traced(function: Callable, arguments: tuple, about: str) -> Callable:
     file = Path(folder) / f"facenhance-{name}.stablehlo"
     try:
         program = jax.export.deserialize(bytearray(file.read_bytes()))
-    except Exception:  # not there, cut short, of another release: its errors have no class in common
+    except Exception:  # missing, truncated, or of another release: the errors have no common class
         try:
             program = jax.export.export(jax.jit(lambda *leaves: function(*jax.tree.unflatten(tree, leaves))))(*leaves)
             file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(file) as part:
                 part.write_bytes(program.serialize())
-        except (OSError, ValueError, NotImplementedError):  # no room, or something in it that cannot be written
+        except (OSError, ValueError, NotImplementedError):  # no room, or a part that cannot be serialized
             return jax.jit(function)
     return jax.jit(lambda *given: program.call(*jax.tree.leaves(given)))
 
 
 @functools.cache
 def _code() -> str:
-    """Tells this code, its JAX and its devices from others."""
+    """A hash of the package's code, JAX's version and the kind of devices."""
     found = hashlib.sha256(f"{jax.__version__} {jax.default_backend()}".encode())
     for file in sorted(PACKAGE.rglob("*.py")):
         found.update(file.read_bytes())

@@ -28,19 +28,19 @@ CHUNK = 8  # frames that one compiled program takes; a clip's last chunk is padd
 class Enhancer:
     """Makes 192x192 clips of a person from 64x64 clips of an expression and one photo.
 
-    Each method takes `seed` (of the noise) and, where they should differ from what the model's config says, the fields
-    of `SamplingSettings`: `steps`, `solver`, `temperature`, `shared_noise`. The pixels are a function of the arguments
-    alone: the same whether a clip is streamed, done at once or done with others (there but for the rounding of sums).
+    Each method takes `seed` (of the noise) and, to override the model's own, the fields of `SamplingSettings`: `steps`,
+    `solver`, `temperature`, `shared_noise`. The pixels are a function of the arguments: a clip gives the same ones
+    streamed or at once, and up to the rounding of sums also in a batch with other clips.
 
     Attributes:
       denoiser, params: the network.
-      sampling: how it is sampled unless asked otherwise.
+      sampling: how it is sampled by default.
       size: side of the photo and of the frames that come out, pixels.
       low_size: side of the low-res frames that go in, pixels.
     """
 
     def __init__(self, denoiser: Denoiser, params: dict, sampling: SamplingSettings, *, keep_programs: bool = False):
-        """With `keep_programs` what was traced is kept on disk, beside JAX's own cache of compiled programs."""
+        """With `keep_programs`, traced programs are kept on disk (see `compile_cache.traced`)."""
         self.denoiser, self.params, self.sampling = denoiser, params, sampling
         self.size, self.low_size = denoiser.config.resolution, denoiser.config.low_size
         self._keeps = keep_programs
@@ -48,12 +48,12 @@ class Enhancer:
 
     @classmethod
     def load(cls, path: Path | str | None = None) -> "Enhancer":
-        """Loads a released model's folder, a training run's (its newest checkpoint), or the model in the package.
+        """Loads the folder of a released model or of a training run (its newest checkpoint), or the packaged model.
 
         Compiled programs are kept in the user's cache folder, so that the next process starts at once.
 
         Raises:
-          InputError: where the folder is no released model, or its weights do not fit its config.
+          InputError: the folder is neither a model nor a run, or its weights are damaged or do not fit its config.
         """
         keep_compiled_programs()
         path = PACKAGED_MODEL if path is None else Path(path)
@@ -71,7 +71,7 @@ class Enhancer:
     def enhance(
         self, low: np.ndarray, identity: np.ndarray, *, seed: int = 0, **sampling: Any
     ) -> UInt8[np.ndarray, "n h w 3"]:
-        """A whole clip: uint8 [n, low_size, low_size, 3] and [size, size, 3] to [n, size, size, 3].
+        """Enhances a whole clip: uint8 [n, low_size, low_size, 3] and a photo [size, size, 3] to [n, size, size, 3].
 
         Raises InputError as `stream` does, and for a clip without frames.
         """
@@ -82,7 +82,7 @@ class Enhancer:
     def enhance_batch(
         self, lows: np.ndarray, identities: np.ndarray, *, seed: int = 0, **sampling: Any
     ) -> UInt8[np.ndarray, "b n h w 3"]:
-        """Several clips of one length at once: [b, n, low_size, low_size, 3] and [b, size, size, 3]; see `enhance`."""
+        """Enhances b clips of one length: [b, n, low_size, low_size, 3] and [b, size, size, 3]; see `enhance`."""
         if not lows.shape[1]:
             raise InputError("the clips have no frames")
         for index, photo in enumerate(identities):
@@ -121,7 +121,7 @@ class Enhancer:
         return asked
 
     def compile(self, clips: int = 1, **sampling: Any) -> None:
-        """Compiles what enhancing so many clips at once needs, so that the first call takes no longer than others."""
+        """Compiles the program for that many clips at once, so that the first call is as fast as later ones."""
         low = np.zeros((CHUNK, clips, self.low_size, self.low_size, 3), np.uint8)
         photos = np.zeros((clips, self.size, self.size, 3), np.uint8)
         self._program(self.sampling_with(**sampling), self._first_chunk(low, photos, seed=0))
@@ -144,16 +144,15 @@ class Enhancer:
             first, chunk = first + len(rows), chunk._replace(previous=previous)
 
     def _first_chunk(self, low: np.ndarray, identities: np.ndarray, seed: int) -> recurrence.Chunk:
-        """The first frames of clips, [n, b, low_size, low_size, 3]; no more than a chunk of them.
+        """The first chunk of b clips, from their first frames [n, b, low_size, low_size, 3], n <= CHUNK.
 
-        Where the faces are in the photos is found by each clip's first frame: where an expression begins, it is most
-        like the photo.
+        The face is found in each photo by the clip's first frame: at its start an expression is most like the photo.
         """
         photos = jax.device_put(identities)
         return recurrence.Chunk(
             low=low,
             identity=photos,
-            previous=jax.jit(to_signal)(photos),  # op by op it would compile three programs
+            previous=jax.jit(to_signal)(photos),  # without jit it would compile three programs
             first=np.int32(0),
             count=np.int32(len(low)),
             key=jax.random.key(seed),
@@ -161,7 +160,7 @@ class Enhancer:
         )
 
     def _program(self, sampling: SamplingSettings, chunk: recurrence.Chunk) -> Callable:
-        """The compiled recurrence: one for each sampling and number of clips, whatever their length."""
+        """The compiled recurrence: one for each sampling and number of clips; clips of any length share it."""
         name = sampling, len(chunk.identity)
         if name not in self._programs:
             run = functools.partial(

@@ -1,4 +1,4 @@
-"""Makes a low-res clip of an ordinary video: follows the face, cuts it out of every frame, and draws a preview."""
+"""v_low from an ordinary video: follows the face, cuts it out of every frame, and draws a preview of the result."""
 
 import time
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from jaxtyping import Float32, UInt8
 
 from facenhance_jax import media, messages
 from facenhance_jax.faces import alignment, tracking
+from facenhance_jax.network.pixels import spread
 
 COLUMNS = 8  # frames in a preview
 SHOWN = 256  # pixels, the side of an original in a preview: four times a low-res frame's
@@ -18,10 +19,10 @@ DOT = (60, 255, 60)  # a landmark's colour
 
 
 def run(video: Path | str, output: Path | str, preview: Path | str, landmarks: Path | str | None = None) -> None:
-    """Writes the low-res clip of `video`, 64x64 at its speed, the preview .png and, if asked for, the landmarks .npy.
+    """Writes the low-res clip of `video` (64x64, the same frame rate), a preview .png and, if asked, a landmarks .npy.
 
-    Reads the video twice, a frame at a time, and prints what it wrote. Raises InputError as `media.open_clip` and
-    `tracking.track` do, before anything is written.
+    Reads the video twice, one frame at a time, and prints what it wrote. Raises InputError like `media.open_clip` and
+    `tracking.track`, before anything is written.
     """
     clip = media.open_clip(video)
     started = time.perf_counter()
@@ -66,7 +67,7 @@ def low_frames(clip: media.ClipFile, size: int) -> Iterator[UInt8[np.ndarray, "s
 
 
 def preview_path(output: Path | str) -> Path:
-    """The default path of a clip's preview, in the same folder: low.mp4 -> low.preview.png."""
+    """The default path of a clip's preview, next to the clip: low.mp4 -> low.preview.png."""
     output = Path(output)
     named = output.resolve() if output.name in ("", "..") else output
     return named.parent / f"{named.stem}.preview.png"
@@ -74,11 +75,11 @@ def preview_path(output: Path | str) -> Path:
 
 def preview_frames(count: int) -> set[int]:
     """The numbers, from 0, of up to eight frames of `count`, evenly spread from the first to the last."""
-    return {round(index) for index in np.linspace(0, count - 1, min(count, COLUMNS)).tolist()}
+    return set(spread(COLUMNS, count))
 
 
 def close_up(frame: UInt8[np.ndarray, "h w 3"], points: Float32[np.ndarray, "68 2"]) -> UInt8[np.ndarray, "256 256 3"]:
-    """The square part of a frame around a face, its landmarks drawn as dots."""
+    """The square part of a frame around a face, with its landmarks drawn as dots."""
     height, width, _ = frame.shape
     low, high = points.min(0), points.max(0)
     side = int(np.clip(ROOM * (high - low).max(), 1, min(height, width)))

@@ -12,7 +12,7 @@ from facenhance_jax.network.pixels import to_pixels, to_signal
 
 
 class Chunk(NamedTuple):
-    """Some frames of b clips, one after the other, and all that enhancing them needs beside the parameters.
+    """Consecutive frames of b clips, and all that enhancing them needs except the parameters.
 
     Attributes:
       low: the low-res frames, uint8, time first.
@@ -21,8 +21,8 @@ class Chunk(NamedTuple):
       first: index of the first frame in its clip.
       count: how many of the n rows are frames; the others are padding and cost nothing.
       key: of the noise.
-      place: (left, top, side) of the square of each photo on which the low-res face belongs, pixels; None where the
-        denoiser does not ask for it.
+      place: (left, top, side) of the square of each photo on which the low-res face belongs, pixels; None if the
+        denoiser does not need it.
     """
 
     low: UInt8[Array, "n b l l 3"]
@@ -45,10 +45,10 @@ def enhance_chunk(
 ) -> tuple[Float[Array, "b h w 3"], UInt8[Array, "n b h w 3"]]:
     """Enhances the frames first .. first + count - 1 of b clips.
 
-    The noise of frame n is a function of (key, n) alone, the same for each of the b clips, and only the frame before is
-    carried on. So a clip gives the same pixels in one chunk, in many, streamed, or together with other clips. With
-    `shared_noise` every frame starts from the same noise, so that what the noise decides stays as it is from frame to
-    frame; Algorithm 3 draws other noise for each.
+    The noise of frame n is a function of (key, n), the same for all b clips, and only the last frame is carried on. So
+    a clip gives the same pixels in one chunk or in several, alone or together with other clips. With `shared_noise` all
+    frames start from the same noise, so that details decided by the noise do not change from frame to frame; Algorithm
+    3 draws new noise for each frame.
 
     Args:
       params: the denoiser's.
@@ -56,7 +56,7 @@ def enhance_chunk(
       denoiser: gives the velocity.
       plan: the timesteps and their coefficients.
       temperature: scale of the noise that sampling starts from.
-      shared_noise: whether the noise is a function of the key alone.
+      shared_noise: whether the noise is a function of the key only.
 
     Returns:
       The last frame in [-1, 1], for the next chunk, and all n frames as uint8.

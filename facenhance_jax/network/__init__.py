@@ -1,1 +1,1 @@
-"""The denoiser: its UNet, its expression encoder, and the pixels that they work on."""
+"""The denoiser: its UNet, its expression encoder, and conversions of the images that they work on."""

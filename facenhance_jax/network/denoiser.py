@@ -1,4 +1,4 @@
-"""The UNet, the expression encoder and the three conditions, behind one question: what is the velocity?"""
+"""The denoiser: the UNet, the expression encoder and the three conditions as one velocity function."""
 
 import functools
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from facenhance_jax.network import pixels
 from facenhance_jax.network.expression import ExpressionEncoder
 from facenhance_jax.network.unet import UNet, UNetConfig
 
-SHARE_UNIT = 0.1  # of the share's output: at 1, a training's first steps would swing it from nothing to all
+SHARE_UNIT = 0.1  # scale of the share that the network outputs: at 1, the first training steps would change it too much
 
 CHOICES = {
     "expression": ("encoder", "concat", "both"),
@@ -36,18 +36,18 @@ class DenoiserConfig:
       unet: the UNet's shape.
       expression: "encoder" (E_exp's tokens in the attention), "concat" (the low-res frame, enlarged, as three more
         input channels: the first ablation of the paper's Table 3) or "both".
-      place_low: whether concat, both and warp_low lay the low-res frame on the square where the photo's face is
-        (`registration.find_face`; black around it), rather than over the whole frame.
+      place_low: whether concat, both and warp_low lay the low-res frame on the square of the photo where the face is
+        (`registration.find_face`), with black around it, instead of over the whole frame.
       expression_channels: widths of E_exp's levels; each halves the grid.
       previous: "noisy" (previous frame + z), "clean" or "none" (the other ablations of Table 3).
       prediction: what the network outputs, "x_prev" (x_{t-1}) or "velocity".
       target: what is diffused, "frame" (x_0) or "residual" (residual_scale (x_0 - identity)).
       residual_scale: k, near 1 / rms(x_0 - identity) over the training set.
-      gate_std: where > 0, the network also outputs a gate for each pixel. The gate lets through the best guess at the
-        velocity that a pixel of this standard deviation allows from itself alone (`gaussian_gain`), in units of the
-        target. The noise of pixels that hardly change then need not pass the channels, of which `patch` leaves few.
-      warp_low: the network also outputs, for each pixel, where in the low-res frame it is found and how much of it to
-        take (see `Denoiser.velocity`). The warped low-res frame then need not pass the channels either.
+      gate_std: if > 0, the network also outputs a gate for each pixel. It multiplies the best guess of the velocity
+        from that pixel alone (`gaussian_gain`), for pixels of this standard deviation, in units of the target. So the
+        noise of pixels that hardly change need not pass through the UNet, whose channels are few if `patch` > 1.
+      warp_low: whether the network also outputs, for each pixel, a shift into the low-res frame and how much to take
+        from there (see `Denoiser.velocity`). So the low-res frame need not pass through the UNet either.
       dtype: of the computation, "float32" or "bfloat16". Parameters, norms' statistics, softmax and loss stay float32.
     """
 
@@ -90,17 +90,17 @@ class DenoiserConfig:
 
     @property
     def in_channels(self) -> int:
-        """Channels of the UNet's input: x_t, the photo and, where they enter as images, previous and low-res frame."""
+        """Channels of the UNet's input: x_t, the photo and, if the config asks, the previous and the low-res frame."""
         return 3 * (2 + (self.previous != "none") + (self.expression != "encoder"))
 
     @property
     def token_width(self) -> int:
-        """Channels of an expression token; 0 where the expression is not encoded."""
+        """Channels of an expression token; 0 if the expression is not encoded."""
         return self.expression_channels[-1] if self.expression != "concat" else 0
 
 
 class Expression(NamedTuple):
-    """A low-res frame as the UNet takes it: E_exp's tokens, the frame laid out, or both; and what that is made of."""
+    """A low-res frame as the UNet takes it, E_exp's tokens, an image as large as the frame, or both; and its source."""
 
     tokens: Float[Array, "b n t"] | None
     image: Float[Array, "b h w 3"] | None
@@ -117,7 +117,7 @@ class Conditions(NamedTuple):
 
 
 class Network(nnx.Module):
-    """The parameters: the UNet and, where the expression is encoded, E_exp."""
+    """The parameters: the UNet and, if the expression is encoded, E_exp."""
 
     def __init__(self, config: DenoiserConfig, *, rngs: nnx.Rngs):
         dtype = jnp.dtype(config.dtype)
@@ -155,10 +155,10 @@ class Denoiser:
     def encode(
         self, params: dict, low: Float[Array, "b l l 3"], place: Float[Array, "b 3"] | None = None
     ) -> Expression:
-        """The expression of low-res frames in [-1, 1]; computed once a frame.
+        """Encodes low-res frames in [-1, 1]: once a frame, for all of its denoising steps.
 
-        `place` is the square (left, top, side), in pixels of the frame, on which each belongs; without it, or without
-        `place_low`, that is the whole frame.
+        `place` is the square (left, top, side), in pixels of the frame, on which each low-res frame belongs; without
+        it, or without `place_low`, that is the whole frame.
         """
         config = self.config
         whole = jnp.broadcast_to(jnp.array([0.0, 0.0, config.resolution]), (low.shape[0], 3))
@@ -167,18 +167,21 @@ class Denoiser:
         if config.expression != "concat":
             tokens = self._network(params).expression(low.astype(config.dtype))
         if config.expression != "encoder":
-            places = self._places(place)
-            inside = jnp.all((places > -0.5) & (places < config.low_size - 0.5), axis=-1, keepdims=True)
-            image = jnp.where(inside, pixels.sample_bilinear(low, places), -1.0)
+            positions = self._positions(place)
+            inside = jnp.all((positions > -0.5) & (positions < config.low_size - 0.5), axis=-1, keepdims=True)
+            image = jnp.where(inside, pixels.sample_bilinear(low, positions), -1.0)
         return Expression(tokens, image, low, place)
 
     def velocity(
         self, params: dict, noisy: Float[Array, "b h w 3"], timestep: Int[Array, " b"], conditions: Conditions
     ) -> Float[Array, "b h w 3"]:
-        """v_t of `noisy` = x_t at `timestep` in 1..T. In "x_prev" form it is the velocity whose step is the output.
+        """v_t of `noisy` = x_t at `timestep` in 1..T.
 
-        v = -sin(phi) x_0 at the start, so a guess m of x_0 enters as -sin(phi) m. With `warp_low` that guess is the
-        low-res frame, warped by the shift that the network outputs, less the photo, times the share that it outputs.
+        With prediction="x_prev" it is the velocity whose step gives the network's output.
+
+        With `warp_low` the network also outputs a shift and a share for each pixel. The low-res frame, warped by the
+        shift, is a guess of the frame; its target (see `to_target`) times the share is a guess m of x_0, and since
+        v_t = cos(phi) eps - sin(phi) x_0, it adds -sin(phi) m to the velocity.
         """
         images = [noisy, conditions.identity]
         if self.config.previous != "none":
@@ -198,8 +201,8 @@ class Denoiser:
             velocity -= jnp.sin(phi) * share * self.to_target(warped, conditions.identity)
         return velocity
 
-    def _places(self, place: Float[Array, "b 3"]) -> Float[Array, "b h w 2"]:
-        """Where each pixel of the frame lies in the low-res frame, (x, y) in its pixels."""
+    def _positions(self, place: Float[Array, "b 3"]) -> Float[Array, "b h w 2"]:
+        """The position (x, y) of each pixel of the frame in the low-res frame, in low-res pixels."""
         config = self.config
         centres = jnp.arange(config.resolution) + 0.5
         scale = config.low_size / place[:, 2:, None]
@@ -208,18 +211,20 @@ class Denoiser:
         return jnp.stack([jnp.broadcast_to(columns[:, None], shape), jnp.broadcast_to(rows[..., None], shape)], axis=-1)
 
     def _warped(self, expression: Expression, shift: Float[Array, "b h w 2"]) -> Float[Array, "b h w 3"]:
-        """The low-res frame as seen from each pixel of the frame: where it is laid, plus `shift` (x, y) in low-res
-        pixels, which is smoothed over the patch."""
+        """For each pixel of the frame, the low-res frame at the pixel's position plus `shift`.
+
+        The shift is (x, y) in low-res pixels; it is averaged over each patch and interpolated between them.
+        """
         batch, size, patch = shift.shape[0], self.config.resolution, self.config.unet.patch
         coarse = shift.reshape(batch, size // patch, patch, size // patch, patch, 2).mean(axis=(2, 4))
         smooth = jax.image.resize(coarse, shift.shape, "linear")
-        return pixels.sample_bilinear(expression.low, self._places(expression.place) + smooth)
+        return pixels.sample_bilinear(expression.low, self._positions(expression.place) + smooth)
 
     def plan(self, steps: int, solver: str = "ddim") -> Plan:
-        """The walk of a sampler with that many steps.
+        """The plan of a sampler with that many steps.
 
-        Raises InputError where steps is not in 1..T, where a network that outputs x_{t-1} is asked for fewer than its
-        own T, or where there is no such solver.
+        Raises InputError if steps is not in 1..T, if the network outputs x_{t-1} and steps is less than T, or if there
+        is no such solver.
         """
         total = self.schedule.timesteps
         if not 1 <= steps <= total:
@@ -231,7 +236,7 @@ class Denoiser:
         return make_plan(self.schedule, spaced_timesteps(total, steps), solver)
 
     def delta(self, timestep: Int[Array, "*b"]) -> Float[Array, "*b"]:
-        """phi_t - phi_{t-1}, subtracted in float64: in float32 four digits of it would be lost."""
+        """phi_t - phi_{t-1}, subtracted in float64: in float32 it would lose four digits."""
         return jnp.asarray(self.schedule.delta, jnp.float32)[timestep]
 
     def phi(self, timestep: Int[Array, "*b"]) -> Float[Array, "*b"]:
@@ -247,7 +252,7 @@ class Denoiser:
         return identity + clean / self.config.residual_scale if self.config.target == "residual" else clean
 
     def noised_previous(self, previous: Float[Array, "b h w 3"], z: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
-        """The previous frame as the network sees it: with unit noise z, so that only its silhouette survives."""
+        """The previous frame as the network gets it. If "noisy", unit noise z leaves no more than its silhouette."""
         return previous + z if self.config.previous == "noisy" else previous
 
     def _network(self, params: dict) -> Network:
@@ -255,7 +260,7 @@ class Denoiser:
 
 
 class _NoRngs(nnx.Rngs):
-    """For parameters of which only the shapes are wanted: an `nnx.Rngs` counts keys in the trace, in quadratic time."""
+    """For tracing parameters' shapes: a real `nnx.Rngs` counts its keys in the trace, which takes quadratic time."""
 
     def __init__(self):
         pass
@@ -266,6 +271,6 @@ class _NoRngs(nnx.Rngs):
 
 @functools.cache
 def _blueprint(config: DenoiserConfig) -> tuple[nnx.GraphDef, dict]:
-    """The network's structure and its parameters' shapes, traced once a process."""
+    """The network's structure and its parameters' shapes, traced once per process."""
     graphdef, shapes = nnx.split(nnx.eval_shape(lambda: Network(config, rngs=_NoRngs())), nnx.Param)
     return graphdef, nnx.to_pure_dict(shapes)

@@ -9,11 +9,11 @@ from jaxtyping import Array, Float
 class ExpressionEncoder(nnx.Module):
     """Strided convolutions down to a small grid of tokens, plus a learned position for each.
 
-    Each level halves the grid: Conv3 stride 2, GroupNorm, SiLU, Conv3, GroupNorm, SiLU. Four levels bring 64x64 to 4x4.
+    Each level halves the grid: Conv3 stride 2, GroupNorm, SiLU, Conv3, GroupNorm, SiLU. Four levels make 4x4 of 64x64.
     """
 
     def __init__(self, low_size: int, channels: tuple[int, ...], *, dtype, rngs: nnx.Rngs):
-        """`channels`: one width a level, multiples of 32; the last is the tokens' width."""
+        """`channels`: the width of each level, multiples of 32; the last is the tokens' width."""
         widths = (3, *channels)
         conv = dict(kernel_size=(3, 3), padding="SAME", dtype=dtype, rngs=rngs)
         self.downs = nnx.List([nnx.Conv(a, b, strides=2, **conv) for a, b in zip(widths, channels, strict=False)])

@@ -1,4 +1,4 @@
-"""Pixels and signals: uint8 <-> [-1, 1], sizes, space-to-depth, and which of many frames to take."""
+"""Pixels and signals: uint8 <-> [-1, 1], sizes, space-to-depth, bilinear sampling, and evenly spread indices."""
 
 import cv2
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ def to_signal(pixels: UInt8[Array, "*b h w c"] | UInt8[np.ndarray, "*b h w c"]) 
 
 
 def to_pixels(signal: Float[Array, "*b h w c"]) -> UInt8[Array, "*b h w c"]:
-    """Maps [-1, 1] to 0..255, rounding to nearest and clipping what lies outside."""
+    """Maps [-1, 1] to 0..255, rounding to nearest and clipping values outside."""
     return jnp.clip(jnp.round((signal.astype(jnp.float32) + 1.0) * 127.5), 0, 255).astype(jnp.uint8)
 
 
@@ -32,7 +32,7 @@ def depth_to_space(grid: Float[Array, "b hp wp cpp"], patch: int) -> Float[Array
 
 
 def resize(pixels: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "s s 3"]:
-    """Brings a square image to size x size on the host: area mean on the way down, bicubic on the way up."""
+    """Resizes a square image to size x size on the host: by the area mean to shrink it, bicubic to enlarge it."""
     if pixels.shape[0] == size and pixels.shape[1] == size:
         return pixels
     shrinks = pixels.shape[0] > size
@@ -47,18 +47,18 @@ def centre_square(pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "s s 
     return pixels[top : top + side, left : left + side]
 
 
-def sample_bilinear(images: Float[Array, "b l m c"], places: Float[Array, "b h w 2"]) -> Float[Array, "b h w c"]:
-    """Images at places (x, y) in their pixels; whole numbers are pixel centres, beyond the edge is the edge."""
+def sample_bilinear(images: Float[Array, "b l m c"], positions: Float[Array, "b h w 2"]) -> Float[Array, "b h w c"]:
+    """Samples images at pixel positions (x, y). Whole numbers are pixel centres; outside, the edge is repeated."""
     batch, height, width, channels = images.shape
-    x = jnp.clip(places[..., 0], 0, width - 1)
-    y = jnp.clip(places[..., 1], 0, height - 1)
+    x = jnp.clip(positions[..., 0], 0, width - 1)
+    y = jnp.clip(positions[..., 1], 0, height - 1)
     left, top = jnp.clip(jnp.floor(x), 0, width - 2), jnp.clip(jnp.floor(y), 0, height - 2)
     across, down = (x - left)[..., None], (y - top)[..., None]
     flat = images.reshape(batch, height * width, channels)
 
     def at(row, column):
         index = (row * width + column).astype(jnp.int32).reshape(batch, -1, 1)
-        return jnp.take_along_axis(flat, index, axis=1, mode="clip").reshape(*places.shape[:-1], channels)
+        return jnp.take_along_axis(flat, index, axis=1, mode="clip").reshape(*positions.shape[:-1], channels)
 
     upper = at(top, left) * (1 - across) + at(top, left + 1) * across
     lower = at(top + 1, left) * (1 - across) + at(top + 1, left + 1) * across
@@ -66,5 +66,5 @@ def sample_bilinear(images: Float[Array, "b l m c"], places: Float[Array, "b h w
 
 
 def spread(count: int, total: int) -> list[int]:
-    """`count` of the indices 0 .. total - 1, evenly spread, with the first and the last; all if there are fewer."""
+    """`count` of the indices 0 .. total - 1, evenly spread from the first to the last; all if there are fewer."""
     return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()

@@ -1,7 +1,9 @@
 """The conditional UNet (section 4.1.2 of the paper): guided-diffusion's blocks, as Palette configures them."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -19,12 +21,12 @@ class UNetConfig:
     """The shape of a UNet; the defaults are the paper's (section 5.2).
 
     Attributes:
-      patch: side of the squares folded into channels at the entrance and unfolded at the exit; 1 is the paper.
+      patch: side of the squares folded into channels at the entrance and unfolded at the exit; 1 in the paper.
       base: channels at the first level, a multiple of 32.
       multipliers: channels of each level, in units of `base`; each level halves the grid of the one before.
-      res_blocks: residual blocks a level on the way down; one more on the way up.
+      res_blocks: residual blocks of each level on the way down; one more on the way up.
       attention_levels: the levels (from 0) whose blocks attend to the image and the expression.
-      remat: whether the gradient computes each block again rather than keep its activations.
+      remat: whether the backward pass computes each block again instead of keeping its activations.
     """
 
     patch: int = 1
@@ -46,12 +48,12 @@ class UNetConfig:
 
     @property
     def reduction(self) -> int:
-        """How many times smaller than the image the coarsest grid is: image sides have to be multiples of it."""
+        """Side of the image over side of the coarsest grid; image sides have to be multiples of it."""
         return self.patch * 2 ** (len(self.multipliers) - 1)
 
 
 def timestep_embedding(timestep: Int[Array, " b"], width: int) -> Float[Array, "b width"]:
-    """Sinusoids of the integer timestep, periods 2 pi to 20000 pi; cosines first, as guided-diffusion has it."""
+    """Sinusoids of the integer timestep, periods 2 pi to 20000 pi; cosines first, as in guided-diffusion."""
     frequencies = jnp.exp(-math.log(10000.0) * jnp.arange(width // 2) / (width // 2))
     angles = timestep.astype(jnp.float32)[:, None] * frequencies[None]
     return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
@@ -98,8 +100,9 @@ class Attention(nnx.Module):
         self.norm = nnx.GroupNorm(channels, num_groups=GROUPS, dtype=dtype, rngs=rngs)
         self.qkv = nnx.Linear(channels, 3 * channels, dtype=dtype, rngs=rngs)
         self.token_kv = nnx.Linear(token_width, 2 * channels, dtype=dtype, rngs=rngs) if token_width else None
-        # Guided-diffusion starts the projection at zero. With tokens it does not, so that the expression reaches the
-        # output after a single training step; the UNet's own last convolution keeps the output zero until then.
+        # Guided-diffusion starts this projection at zero. Here it starts at zero only without tokens, so that the
+        # expression reaches the output after one training step. The UNet's output still starts at zero, because its
+        # last convolution does.
         start = nnx.initializers.lecun_normal() if token_width else nnx.initializers.zeros
         self.out = nnx.Linear(channels, channels, dtype=dtype, kernel_init=start, rngs=rngs)
 
@@ -113,13 +116,13 @@ class Attention(nnx.Module):
             key = jnp.concatenate([key, token_key], axis=1)
             value = jnp.concatenate([value, token_value], axis=1)
         heads = (batch, -1, channels // HEAD_CHANNELS, HEAD_CHANNELS)
-        # The softmax runs in float32 whatever the inputs are.
+        # The softmax runs in float32, also for bfloat16 inputs.
         attended = jax.nn.dot_product_attention(query.reshape(heads), key.reshape(heads), value.reshape(heads))
         return x + self.out(attended.reshape(batch, height, width, channels))
 
 
 class Stage(nnx.Module):
-    """One residual block and, at the attending levels, the attention after it."""
+    """One residual block and, at the levels with attention, the attention after it."""
 
     def __init__(self, block: ResBlock, attention: Attention | None = None, *, remat: bool = False):
         self.block = block
@@ -132,6 +135,48 @@ class Stage(nnx.Module):
     def _apply(self, x, embedding, tokens):
         x = self.block(x, embedding)
         return x if self.attention is None else self.attention(x, tokens)
+
+
+def _stage(
+    config: UNetConfig,
+    inputs: int,
+    outputs: int,
+    level: int | None = None,
+    resample: str = "",
+    *,
+    token_width: int,
+    dtype,
+    rngs: nnx.Rngs,
+) -> Stage:
+    attends = level in config.attention_levels
+    attention = Attention(outputs, token_width, dtype=dtype, rngs=rngs) if attends else None
+    block = ResBlock(inputs, outputs, 4 * config.base, resample=resample, dtype=dtype, rngs=rngs)
+    return Stage(block, attention, remat=config.remat)
+
+
+def _downs(config: UNetConfig, stage: Callable[..., Stage]) -> tuple[list[Stage], list[int]]:
+    """The stages on the way down, and the channels of all skip connections, the entrance's first."""
+    downs, skips = [], [config.base]
+    for level, multiplier in enumerate(config.multipliers):
+        for _ in range(config.res_blocks):
+            downs.append(stage(skips[-1], config.base * multiplier, level))
+            skips.append(config.base * multiplier)
+        if level != len(config.multipliers) - 1:
+            downs.append(stage(skips[-1], skips[-1], resample="down"))
+            skips.append(skips[-1])
+    return downs, skips
+
+
+def _ups(config: UNetConfig, stage: Callable[..., Stage], skips: list[int]) -> list[Stage]:
+    """The stages on the way up; each but the resampling ones takes the last skip connection that is left."""
+    ups, skips, channels = [], [*skips], skips[-1]
+    for level, multiplier in reversed(list(enumerate(config.multipliers))):
+        for _ in range(config.res_blocks + 1):
+            ups.append(stage(channels + skips.pop(), config.base * multiplier, level))
+            channels = config.base * multiplier
+        if level:
+            ups.append(stage(channels, channels, resample="up"))
+    return ups
 
 
 class UNet(nnx.Module):
@@ -152,10 +197,10 @@ class UNet(nnx.Module):
 
         Args:
           config: its shape.
-          in_channels: channels of the input images, all conditions included.
+          in_channels: channels of the input images, with all conditions.
           out_channels: channels of the output image.
           extra_channels: further output channels, from a last convolution of their own.
-          token_width: channels of an expression token; 0 where there are none.
+          token_width: channels of an expression token; 0 without tokens.
           dtype: of the computation.
           rngs: for the parameters.
         """
@@ -165,38 +210,14 @@ class UNet(nnx.Module):
         self.time_in = nnx.Linear(base, width, dtype=dtype, rngs=rngs)
         self.time_out = nnx.Linear(width, width, dtype=dtype, rngs=rngs)
         self.entrance = nnx.Conv(in_channels * config.patch**2, base, (3, 3), dtype=dtype, rngs=rngs)
-
-        def stage(inputs, outputs, level=None, resample=""):
-            attends = level in config.attention_levels
-            attention = Attention(outputs, token_width, dtype=dtype, rngs=rngs) if attends else None
-            block = ResBlock(inputs, outputs, width, resample=resample, dtype=dtype, rngs=rngs)
-            return Stage(block, attention, remat=config.remat)
-
-        channels, skips = base, [base]
-        last_level = len(config.multipliers) - 1
-        downs, ups = [], []
-        for level, multiplier in enumerate(config.multipliers):
-            for _ in range(config.res_blocks):
-                downs.append(stage(channels, base * multiplier, level))
-                channels = base * multiplier
-                skips.append(channels)
-            if level != last_level:
-                downs.append(stage(channels, channels, resample="down"))
-                skips.append(channels)
+        stage = partial(_stage, config, token_width=token_width, dtype=dtype, rngs=rngs)
+        downs, skips = _downs(config, stage)
         self.downs = nnx.List(downs)
-
+        channels = skips[-1]
         self.middle_in = stage(channels, channels)
         self.middle_attention = Attention(channels, 0, dtype=dtype, rngs=rngs)
         self.middle_out = stage(channels, channels)
-
-        for level, multiplier in reversed(list(enumerate(config.multipliers))):
-            for _ in range(config.res_blocks + 1):
-                ups.append(stage(channels + skips.pop(), base * multiplier, level))
-                channels = base * multiplier
-            if level:
-                ups.append(stage(channels, channels, resample="up"))
-        self.ups = nnx.List(ups)
-
+        self.ups = nnx.List(_ups(config, stage, skips))
         self.norm = nnx.GroupNorm(base, num_groups=GROUPS, dtype=dtype, rngs=rngs)
         zeros = nnx.initializers.zeros
         outputs = out_channels * config.patch**2

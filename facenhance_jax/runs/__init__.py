@@ -1,1 +1,1 @@
-"""What is kept on disk: checkpoints, a run's folder, released models."""
+"""Files on disk: checkpoints, a run's folder, released models."""

@@ -1,8 +1,8 @@
-"""What is kept on disk: the checkpoints of a training run, and the folder of a released model.
+"""Files on disk: the checkpoints of a training run, and the folder of a released model.
 
-Both are Orbax checkpoints of NumPy arrays, so that plain Orbax restores them on any devices. Before we let Orbax read
-one, every array in it is read once with TensorStore and compared with what the caller expects: a file cut short is then
-one error of ours, where Orbax would print thousands of lines. Enhancing does without Orbax, so it is imported late.
+Both are Orbax checkpoints of NumPy arrays, so plain Orbax restores them on any devices. Before Orbax reads one, we read
+every array once with TensorStore and compare it with what the caller expects: a truncated file then gives one error,
+where Orbax would print thousands of lines. Enhancing does not need Orbax, so it is imported late.
 """
 
 import collections
@@ -38,9 +38,9 @@ class Damaged(InputError):
 class RunCheckpoints:
     """Writes the checkpoints of a training run, in the background, as `folder/<step>/`.
 
-    The latest two are kept, and the one of the lowest validation loss. A checkpoint takes its final name only when it
-    is whole, so a process killed while saving leaves those before intact. Opening this clears away what such a
-    process left behind: one writer at a time.
+    Keeps the latest two, and the one with the lowest validation loss. A checkpoint gets its final name only when it is
+    complete, so a process killed while saving leaves the earlier ones intact. Opening this removes what such a process
+    left behind, so there may be only one writer at a time.
     """
 
     def __init__(self, folder: Path | str):
@@ -74,8 +74,8 @@ class RunCheckpoints:
     def save(self, step: int, state: Any, validation_loss: float | None = None) -> None:
         """Copies the whole of `state` (a pytree of arrays) to this host, then writes it while the caller goes on.
 
-        Waits for the save before it. `state` may be donated as soon as this returns. A disk that is full, or fails, is
-        reported, and the next save tries again. Of several processes all call this, and the first writes.
+        First waits for the save before. `state` may be donated as soon as this returns. If the disk is full or fails,
+        that is reported, and the next save tries again. With several processes all must call this; the first writes.
         """
         from orbax.checkpoint.args import StandardSave
 
@@ -100,40 +100,40 @@ class RunCheckpoints:
         return self._step is not None
 
     def _make_room(self) -> None:
-        """Removes what saves left that were killed, or that failed and then wrote on for a moment."""
+        """Removes the unfinished checkpoints of saves that were killed or failed."""
         for unfinished in self._folder.glob("*.orbax-checkpoint-tmp"):
             shutil.rmtree(unfinished, ignore_errors=True)
 
     def _failed(self, error: Exception) -> None:
         if not isinstance(error, OSError) and "os_error_code" not in str(error):
-            raise error  # no fault of the disk
+            raise error  # not the disk's fault
         messages.note(f"{self._folder}: step {self._step} not saved ({_reason(error)}); the training goes on")
         self._step = None
         with contextlib.suppress(OSError, ValueError):
             self._manager.close()
-        self._manager = None  # it would raise the same error again; the next save opens another
+        self._manager = None  # this one would raise the same error again; the next save opens another
 
 
 def _reason(error: Exception) -> str:
-    """What the system said, out of the many words of TensorStore."""
+    """The system's error message, out of TensorStore's long one."""
     code = re.search(r"os_error_code='(\d+)'", str(error))
     return os.strerror(int(code[1])) if code else getattr(error, "strerror", None) or str(error).splitlines()[0]
 
 
 def steps(folder: Path | str) -> list[int]:
-    """The steps of the whole checkpoints in `folder`, in order."""
-    # Orbax gives a checkpoint its plain name last: anything else here is unfinished.
+    """The steps of the complete checkpoints in `folder`, in order."""
+    # Orbax gives a checkpoint its plain name last: any other name is an unfinished one.
     folder = Path(folder)
     return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()) if folder.is_dir() else []
 
 
 def newest_whole(folder: Path | str, abstract: Any) -> int:
-    """The step of the newest checkpoint that can be read; 0 where there is none.
+    """The step of the newest checkpoint that can be read; 0 if there are no checkpoints.
 
-    Those that cannot are reported, and set aside in `damaged/` beside `folder`.
+    Those that cannot be read are reported and moved to `damaged/`, next to `folder`.
 
     Raises:
-      InputError: none can be read though there are some, or the newest holds another tree than `abstract`.
+      InputError: there are checkpoints but none can be read, or the newest holds another tree than `abstract`.
     """
     folder = Path(folder).absolute()
     found = steps(folder)
@@ -164,10 +164,10 @@ def check(folder: Path | str, step: int, abstract: Any) -> None:
 
 
 def restore(folder: Path | str, step: int, abstract: Any) -> Any:
-    """Reads the checkpoint of `step`, which `check` found whole, bit for bit.
+    """Reads the checkpoint of `step` bit for bit; call `check` first.
 
-    `abstract` is the pytree to fill: arrays or `jax.ShapeDtypeStruct`s. A leaf goes to its sharding, or to the first
-    local device where it has none, whatever devices wrote it.
+    `abstract` is the pytree to fill: arrays or `jax.ShapeDtypeStruct`s. A leaf is put where its sharding says, or on
+    the first local device if it has none. It does not matter which devices wrote it.
     """
     from orbax.checkpoint import StandardCheckpointer
 
@@ -176,7 +176,7 @@ def restore(folder: Path | str, step: int, abstract: Any) -> Any:
 
 
 def restore_ema(folder: Path | str, step: int, abstract: Any) -> Any:
-    """Reads the EMA alone of the checkpoint of `step`; `abstract` is that of the parameters.
+    """Reads only the EMA of the checkpoint of `step`; `abstract` is the tree of the parameters.
 
     Raises:
       InputError: it is damaged, or holds other leaves or shapes.
@@ -185,17 +185,17 @@ def restore_ema(folder: Path | str, step: int, abstract: Any) -> Any:
 
 
 def save_model(folder: Path | str, params: Any, config: dict[str, Any], card: str, dtype: str = "float32") -> None:
-    """Writes a released model: `params/`, `config.json` and `card.md`, whole or not at all.
+    """Writes a released model: `params/`, `config.json` and `card.md`, completely or not at all.
 
     Args:
       folder: new or empty; its parents are made.
       params: a pytree of floating-point arrays.
       config: everything needed to build the network again; JSON values only.
       card: the model card, Markdown.
-      dtype: of the arrays on disk; "float16" halves the folder. `load_params` gives back what its caller asks for.
+      dtype: of the arrays on disk; "float16" halves the folder. `load_params` returns the dtypes that it is asked for.
 
     Raises:
-      InputError: the folder holds something, or a parameter is not finite in `dtype`.
+      InputError: the folder is not empty, or a parameter is not finite in `dtype`.
     """
     from orbax.checkpoint import StandardCheckpointer
 
@@ -211,7 +211,7 @@ def save_model(folder: Path | str, params: Any, config: dict[str, Any], card: st
         (model / "card.md").write_text(card, encoding="utf-8")
         with StandardCheckpointer() as checkpointer:
             checkpointer.save(model / "params", stored)
-        (model / "params" / "commit_success.txt").unlink()  # names the scratch folder; nothing on a local disk reads it
+        (model / "params" / "commit_success.txt").unlink()  # holds the scratch folder's path; never read on local disks
         os.replace(model, folder)
 
 
@@ -235,13 +235,13 @@ def load_params(folder: Path | str, abstract: Any) -> Any:
 
     Args:
       folder: of the model.
-      abstract: the pytree that the model's config makes: arrays or `jax.ShapeDtypeStruct`s. What is stored in half
-          precision comes back in the dtype asked for here.
+      abstract: the parameters of the config's network: arrays or `jax.ShapeDtypeStruct`s. What is stored is cast to
+        their dtypes.
 
     Raises:
-      InputError: the files are damaged, or hold other leaves or shapes than the config makes.
+      InputError: the files are damaged, or hold other leaves or shapes than `abstract`.
     """
-    # Read without Orbax, whose import and own look at the files would double the time to a first frame.
+    # Without Orbax, whose import and own reading would double the time to the first frame.
     return _read(Path(folder).absolute() / "params", abstract, "copy the model again")
 
 
@@ -249,7 +249,7 @@ def read_config(file: Path, remedy: str) -> dict[str, Any]:
     """Reads a config from a JSON file. JSON has no tuples and our configs no lists, so its lists come back as tuples.
 
     Raises:
-      InputError: it cannot be read or is no JSON object; the message ends with `remedy`, what to do about it.
+      InputError: it cannot be read or is not a JSON object; the message ends with `remedy`, which says what to do.
     """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
@@ -280,7 +280,7 @@ def _cast(path: tuple[Any, ...], leaf: Any, dtype: str) -> np.ndarray:
 
 
 def _read(checkpoint: Path, abstract: Any, remedy: str, within: str = "", kept: bool = True) -> Any:
-    """Reads every array whose name begins with `within`, compares, and returns them as `abstract` has them, if kept."""
+    """Reads the arrays whose names begin with `within`, checks names and shapes and, if `kept`, fills `abstract`."""
     tree = _tree(checkpoint)
     try:
         for file in (checkpoint / "_CHECKPOINT_METADATA", tree / "_METADATA"):
@@ -296,17 +296,17 @@ def _read(checkpoint: Path, abstract: Any, remedy: str, within: str = "", kept: 
     if misfit := _misfit(shapes, expected):
         raise InputError(f"{checkpoint}: does not fit the config, {misfit}; use it with the config it was written with")
     if kept:
-        # Cast on the host: on the device each shape would have its own program.
+        # Cast on the host: the device would compile a program for each shape.
         return jax.tree.map_with_path(lambda path, leaf: jnp.asarray(arrays[_name(path)].astype(leaf.dtype)), abstract)
 
 
 def _tree(checkpoint: Path) -> Path:
-    """The folder of the arrays: in a model its own, in a run `default/`, and in those of earlier versions `state/`."""
+    """The folder of the arrays: a model's own, `default/` in a run, or `state/` in both of earlier versions."""
     return next((checkpoint / name for name in ("default", "state") if (checkpoint / name).is_dir()), checkpoint)
 
 
 def _arrays(folder: Path, within: str) -> Iterator[tuple[str, np.ndarray]]:
-    """Every array with its name, less `within`. Damage is a ValueError, as all of TensorStore's errors are."""
+    """Every array with its name without `within`. Raises ValueError, as TensorStore does, if a file is damaged."""
     store = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder}/"}}
     context = tensorstore.Context()  # shared, so that the table of contents is read once
     keys = tensorstore.KvStore.open(store, context=context).result().list().result()
@@ -328,7 +328,7 @@ def _arrays(folder: Path, within: str) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _misfit(stored: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]) -> str | None:
-    """Says in which leaf the two trees first differ; None where they do not."""
+    """Says in which leaf the two trees first differ; None if they do not."""
     for name in sorted(stored.keys() | expected.keys()):
         if name not in stored:
             return f"{name} is not stored"
@@ -345,5 +345,5 @@ def _target(leaf: Any) -> jax.ShapeDtypeStruct:
 
 
 def _name(path: tuple[Any, ...]) -> str:
-    """As Orbax names the array of a leaf: opt_state.1.0.count."""
+    """Orbax's name for the array of a leaf, such as opt_state.1.0.count."""
     return jax.tree_util.keystr(path, simple=True, separator=".")

@@ -1,4 +1,4 @@
-"""A run's average as a released model, with a card made of the run's own records."""
+"""A run's EMA as a released model, with a card made from the run's records."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -14,20 +14,20 @@ def export_model(
 ) -> int:
     """Writes the EMA of a checkpoint in `workdir`, the "newest" or the "best", as a released model; returns its step.
 
-    Without a `card` (Markdown) the model gets one made of the run's own records.
+    Without a `card` (Markdown) the model gets one made from the run's records.
 
     Raises:
-      InputError: `workdir` holds no run or no such checkpoint, the checkpoint is damaged, or `output` holds something.
+      InputError: `workdir` holds no run or no such checkpoint, the checkpoint is damaged, or `output` is not empty.
     """
     config, step, ema = run_folder.read_ema(workdir, which)
     card = card or model_card(workdir, config, step, ema)
-    del config["data"], config["train"]["start_from"]  # paths on the machine that trained are nobody's business
+    del config["data"], config["train"]["start_from"]  # paths on the machine that trained are private
     checkpoints.save_model(output, ema, config, card, dtype)
     return step
 
 
 def model_card(workdir: Path, config: dict[str, Any], step: int, params: Any) -> str:
-    """Markdown: what was trained, on what, how long, and how near it came. What a run did not record is left out."""
+    """Markdown: the network, its data, the training time and the scores. What a run did not record is left out."""
     lines = [line for line in run_folder.read_lines(workdir) if line["step"] <= step]
     data, train, model = config["data"], config["train"], config["model"]
     rows = {
@@ -49,7 +49,7 @@ def model_card(workdir: Path, config: dict[str, Any], step: int, params: Any) ->
 
 
 def _time(lines: list[dict]) -> str | None:
-    """The steps by their logged rates: stops between are not in it, compilation is."""
+    """The training time by the logged rates: it counts compilation, but no pauses between one start and the next."""
     logged = [line for line in lines if line.get("steps_per_second")]
     steps = [0, *(line["step"] for line in logged)]
     seconds = [(b - a) / line["steps_per_second"] for (a, b), line in zip(pairwise(steps), logged, strict=True)]

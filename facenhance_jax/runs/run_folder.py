@@ -1,4 +1,4 @@
-"""The folder of a training run: what lies where in it, and what may change when it goes on."""
+"""The folder of a training run: its files, and what may change when the run is resumed."""
 
 import importlib.metadata
 import json
@@ -22,7 +22,7 @@ ENVIRONMENT = "environment.json"
 METRICS = "metrics.jsonl"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets", "numpy")
 
-# What may change in a run that goes on: the network, its optimizer's state and its randomness stay what they are.
+# What may change when a run is resumed. The network, its optimizer's state and its randomness may not.
 _CHANGEABLE = (
     "run.",
     "data.",
@@ -40,9 +40,9 @@ _CHANGEABLE = (
 
 
 def check_config(workdir: Path, settings: Settings, allow_change: bool) -> None:
-    """Raises InputError where the run in `workdir` was begun with other values; the message names the fields.
+    """Raises InputError if the run in `workdir` was begun with other values; the message names the fields.
 
-    With `allow_change` only where one of them may not change in a run that goes on.
+    With `allow_change`, only if one of these fields may not change.
     """
     file = workdir / CONFIG
     if workdir.exists() and not workdir.is_dir():
@@ -64,7 +64,7 @@ def check_config(workdir: Path, settings: Settings, allow_change: bool) -> None:
 
 
 def write_config(workdir: Path, settings: Settings) -> None:
-    """Writes the resolved config, and what it is run with."""
+    """Writes the resolved config, and the `environment` that it is run in."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         for name, values in ((CONFIG, settings.to_dict()), (ENVIRONMENT, environment())):
@@ -80,7 +80,7 @@ def environment() -> dict[str, Any]:
     try:
         revision = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        revision = None  # installed, or no git
+        revision = None  # not a git checkout, or no git
     return {
         "python": sys.version.split()[0],
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
@@ -120,15 +120,15 @@ def chosen_step(workdir: Path, which: str) -> int:
 
 
 def read_lines(workdir: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of `metrics.jsonl`; none where there is no such file."""
+    """The complete lines of `metrics.jsonl`; none if there is no such file."""
     file = workdir / METRICS
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
-        if line.endswith("}"):  # one that was cut short does not
+        if line.endswith("}"):  # a truncated line does not
             yield json.loads(line)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """("train.seed", "0"), ...: each value as JSON, in which a tuple and a list are one."""
+    """("train.seed", "0"), ...: each value as JSON, where tuples and lists are the same."""
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")

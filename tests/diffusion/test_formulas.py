@@ -29,7 +29,7 @@ def test_the_deltas_add_up_to_phi():
 
 
 @pytest.mark.parametrize("bad", [dict(timesteps=0), dict(beta_start=0.0), dict(beta_end=1.0), dict(beta_start=0.03)])
-def test_a_schedule_that_cannot_be_is_refused(bad):
+def test_an_impossible_schedule_is_refused(bad):
     with pytest.raises(ValueError, match="no such schedule"):
         formulas.linear_schedule(**bad)
 

@@ -1,4 +1,4 @@
-"""The sampler against velocity functions whose end is known."""
+"""The sampler with velocity functions whose result is known."""
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ def test_a_perfect_velocity_recovers_the_clean_image(steps, solver):
     noise = start()
     noisy = formulas.diffuse(clean, noise, PHI[-1])
 
-    def velocity(x, t):  # knows x_0, and takes whatever noise is left from x itself
+    def velocity(x, t):  # knows x_0, and takes the remaining noise from x
         eps = (x - jnp.cos(PHI[t]) * clean) / jnp.sin(PHI[t])
         return formulas.velocity(clean, eps, PHI[t])
 
@@ -39,7 +39,7 @@ def gaussian(variance):
     return lambda x, t: formulas.gaussian_gain(PHI[t], variance**0.5) * x
 
 
-def test_gaussian_data_come_out_with_their_own_variance():
+def test_gaussian_data_keep_their_variance():
     """The flow of the ideal velocity is x_t = sqrt(variance cos^2 + sin^2) times a constant, in closed form."""
     variance = 0.25
     scale = np.sqrt(variance / (variance * np.cos(SCHEDULE.phi[-1]) ** 2 + np.sin(SCHEDULE.phi[-1]) ** 2))
@@ -67,7 +67,7 @@ def test_timesteps_are_spaced_evenly_from_the_top():
 
 
 @pytest.mark.parametrize("timesteps", [[], [10, 10], [5, 6], [1001], [5, 0]])
-def test_a_walk_that_does_not_descend_is_refused(timesteps):
+def test_timesteps_that_do_not_decrease_are_refused(timesteps):
     with pytest.raises(ValueError, match="decrease"):
         sampler.make_plan(SCHEDULE, timesteps)
 

@@ -1,4 +1,4 @@
-"""v_low: alignment against closed forms, and what is black."""
+"""v_low: alignment against closed forms, and which pixels are black."""
 
 import cv2
 import numpy as np

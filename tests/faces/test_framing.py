@@ -1,4 +1,4 @@
-"""The square of a clip that is kept: known squares, and a drawn person off the middle of a wide frame."""
+"""The square of a clip that is kept: known squares, and a drawn person at one side of a wide frame."""
 
 import cv2
 import numpy as np
@@ -48,7 +48,7 @@ def test_the_middle_is_the_centre_square():
 
 @pytest.fixture
 def wide(tmp_path):
-    """A person at the right of a wide video, its landmarks, and the frames by themselves."""
+    """The folder of a wide video with a person at its right, its frames and its landmarks."""
     frames, landmarks = draw_clip(draw_subject(0, 5), "fear", 0, 4, 128)
     video = np.full((4, 160, 480, 3), 90, np.uint8)
     video[:, 16:144, 320:448] = frames
@@ -58,7 +58,7 @@ def wide(tmp_path):
     return tmp_path, video, landmarks + [320, 16]
 
 
-def test_a_person_off_the_middle_is_framed_and_so_is_the_photo(wide):
+def test_a_person_at_one_side_is_framed_and_so_is_the_photo(wide):
     root, video, landmarks = wide
     (clip,) = layout.read_own_tree(root).recordings
     square = around(landmarks, 160, 480)
@@ -76,7 +76,7 @@ def test_a_person_off_the_middle_is_framed_and_so_is_the_photo(wide):
     assert decode_image(plain["high"][0], "image").std() < 3  # the middle shows the wall
 
 
-def test_a_photo_of_its_own_is_framed_by_its_own_face(wide, monkeypatch):
+def test_a_separate_photo_is_framed_by_its_own_face(wide, monkeypatch):
     root, video, landmarks = wide
     cv2.imwrite(str(root / "ann/neutral.png"), video[1, :, ::-1, ::-1])  # mirrored: the face is at the left
     (clip,) = layout.read_own_tree(root).recordings

@@ -1,4 +1,4 @@
-"""Finding the face's square in a photo: known squares, drawn people, and faces that are not there."""
+"""Finding the face's square in a photo: known squares, drawn people, and low-res frames without a face."""
 
 import cv2
 import numpy as np

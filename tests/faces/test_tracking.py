@@ -1,4 +1,4 @@
-"""Tracking against drawn people, whose landmarks are known: points, gaps, several faces, and how much is searched."""
+"""Tracking of drawn people, whose landmarks are known: points, gaps, several faces, and how much is searched."""
 
 import importlib.util
 import sys
@@ -45,7 +45,7 @@ def searched(monkeypatch) -> list[tuple[int, int]]:
 
 
 def off(found: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """How far points are off in the mean over a face, in percent of the distance between the eyes."""
+    """The mean error of a face's points, in percent of the distance between the eyes."""
     apart = np.linalg.norm(known[..., 36:42, :].mean(-2) - known[..., 42:48, :].mean(-2), axis=-1)
     return 100 * np.linalg.norm(found - known, axis=-1).mean(-1) / apart
 
@@ -69,7 +69,7 @@ def test_points_and_low_frames_are_near_the_drawn_ones(drawn):
     assert off(track.landmarks, points).max() < 8  # percent; measured: 4 to 5
     for frame, found, known in zip(frames, track.landmarks, points, strict=True):
         low, exact = (alignment.low_frame(frame, p).astype(int) for p in (found, known))
-        assert np.abs(low - exact).mean() < 8  # of 84 in the mean; measured: 4 to 7
+        assert np.abs(low - exact).mean() < 8  # grey levels; the frame's mean is 84; measured: 4 to 7
         assert ((low > 0).any(-1) == (exact > 0).any(-1)).mean() > 0.93
 
 
@@ -165,13 +165,13 @@ def test_of_two_faces_the_larger_is_taken_and_followed_when_it_shrinks(drawn, ot
 def test_a_face_that_jumps_is_found_again_by_a_search_of_the_whole_frame(drawn, other, searched):
     (frames, points), (neighbour, _) = drawn, other
     canvas = np.full((460, 800, 3), 90, np.uint8)
-    poses = [(1.05, 50, 0), (0.9, 158, 20), (0.9, 162, 23)]  # by 0.9 of her face's width
-    theirs = [(0.8, 0, 270), (1.2, 0, 190), (1.2, 0, 190)]  # from the second on the neighbour is larger, but further
+    poses = [(1.05, 50, 0), (0.9, 158, 20), (0.9, 162, 23)]  # a jump by 0.9 of her face's width
+    theirs = [(0.8, 0, 270), (1.2, 0, 190), (1.2, 0, 190)]  # from the second on the neighbour is larger, but farther
     clip = [put(frames[0], *hers, put(neighbour, *his, canvas)) for hers, his in zip(poses, theirs, strict=True)]
     track = tracking.track(clip, "clip")
     assert track.missing == () and track.faces == 2
     assert off(track.landmarks, np.stack([moved(points[0], *pose) for pose in poses])).max() < 8  # percent
-    wide = [width for _, width in searched]  # whole, near in vain, whole, near; 800 are searched at 640
+    wide = [width for _, width in searched]  # whole, near (nothing found), whole, near; 800 is searched at 640
     assert [width > 221 for width in wide] == [True, False, True, False] and wide[0] == wide[2] == 640
 
 

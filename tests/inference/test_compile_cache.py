@@ -1,4 +1,4 @@
-"""Programs are kept in the user's cache folder, unless somebody chose another, and are the same as made anew."""
+"""Programs are kept in the user's cache folder, unless another is set, and give the same results as fresh ones."""
 
 import jax
 import jax.numpy as jnp
@@ -72,7 +72,7 @@ def test_another_program_shape_or_code_is_traced(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", None])
-def test_a_damaged_file_is_made_anew(tmp_path, content):
+def test_a_damaged_file_is_replaced(tmp_path, content):
     jax.config.update("jax_compilation_cache_dir", str(tmp_path))
     traces = []
     traced(counting(traces), ARGUMENTS, "this")
@@ -85,7 +85,7 @@ def test_a_damaged_file_is_made_anew(tmp_path, content):
     assert len(traces) == 2
 
 
-def test_without_a_folder_or_room_in_it_it_is_traced_as_always(tmp_path):
+def test_without_a_folder_that_can_be_written_a_function_is_traced_as_usual(tmp_path):
     (tmp_path / "file").write_text("")
     for folder in (None, str(tmp_path / "file")):
         jax.config.update("jax_compilation_cache_dir", folder)

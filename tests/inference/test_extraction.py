@@ -1,4 +1,4 @@
-"""`facenhance extract`: what it writes, how that hangs together, what it says, and what it leaves behind."""
+"""`facenhance extract`: its files and how they fit together, its messages, and no files after an error."""
 
 import os
 import re
@@ -60,7 +60,7 @@ def test_the_clip_is_cut_by_the_landmarks_that_are_written(folder, drawn, capfd)
     for low, frame, by_found in zip(lows, blanked(frames, 3, 4), found, strict=True):
         np.testing.assert_array_equal(low, alignment.low_frame(frame, by_found))
     exact = alignment.low_frame(frames[0], points[0])
-    assert np.abs(lows[0].astype(int) - exact).mean() < 10  # of 85 in the mean
+    assert np.abs(lows[0].astype(int) - exact).mean() < 10  # grey levels; the frame's mean is 85
     np.testing.assert_allclose(found[3], (2 * found[2] + found[5]) / 3, atol=1e-3)
 
 
@@ -81,7 +81,7 @@ def test_a_video_keeps_its_speed_and_the_preview_shows_what_was_written(folder, 
         assert 60 < (original == extraction.DOT).all(-1).sum() < 68 * 16
 
 
-def test_two_people_are_told(folder, drawn, capfd):
+def test_two_people_are_noted(folder, drawn, capfd):
     pair = np.concatenate([drawn[0][0], drawn[0][0]], 1)
     Image.fromarray(pair).save("clip.png")
     assert extract(video="clip.png") == 0
@@ -139,11 +139,11 @@ def test_without_dlib_one_line_says_what_to_install(folder, capfd, monkeypatch):
     ("output", "preview"),
     [("low.mp4", "low.preview.png"), ("a/b.c.gif", "a/b.c.preview.png"), ("a/low/", "a/low.preview.png")],
 )
-def test_a_preview_goes_beside_the_output(output, preview):
+def test_a_preview_is_written_next_to_the_output(output, preview):
     assert extraction.preview_path(output) == Path(preview)
 
 
-def test_even_a_nameless_folder_has_a_preview(folder):
+def test_a_folder_without_a_name_has_a_preview_too(folder):
     assert extraction.preview_path(".") == folder.parent / f"{folder.name}.preview.png"
 
 
@@ -159,7 +159,7 @@ def test_preview_frames_are_spread_over_the_clip(count, numbers):
     [(250, 200, 60, (100, 120)), (120, 250, 40, (24, 30)), (120, 250, 40, (224, 80)), (250, 250, 200, (140, 110))],
 )
 def test_a_close_up_marks_the_landmarks_where_they_are(height, width, size, middle):
-    """Red tells a pixel's column in the frame and green its row: what is beside the outer dots tells where they are."""
+    """Red is a pixel's column in the frame and green its row, so pixels near the outer dots tell where those are."""
     points = (alignment.mean_shape(size) - (size - 1) / 2 + middle).astype(np.float32)
     y, x = np.mgrid[:height, :width]
     shown = extraction.close_up(np.stack([x, y, 0 * x], -1).astype(np.uint8), points)
@@ -168,9 +168,9 @@ def test_a_close_up_marks_the_landmarks_where_they_are(height, width, size, midd
         [(points[:, 0].min(), points[:, 0].max()), (points[:, 1].min(), points[:, 1].max())]
     ):
         for dot, known, way in [(dots[:, 1 - axis].argmin(), first, -1), (dots[:, 1 - axis].argmax(), last, 1)]:
-            beside = dots[dot] + way * 4 * np.array([axis, 1 - axis])
+            near = dots[dot] + way * 4 * np.array([axis, 1 - axis])
             scale = min(height, width, extraction.ROOM * 60 / 64 * size) / 256  # frame pixels a shown one
-            assert abs(int(shown[tuple(beside)][axis]) - way * 6 * scale - known) <= 1 + 2 * scale
+            assert abs(int(shown[tuple(near)][axis]) - way * 6 * scale - known) <= 1 + 2 * scale
 
 
 def test_a_close_up_of_a_face_that_leaves_the_frame():

@@ -1,4 +1,4 @@
-"""Algorithm 3, with networks small enough to know: causality, conditioning, and the same pixels however it is cut."""
+"""Algorithm 3 with small networks: causality, conditioning, and the same pixels however a clip is split."""
 
 import functools
 
@@ -21,7 +21,7 @@ def random_pixels(*shape, seed=0):
 
 @pytest.fixture(scope="module")
 def enhancer():
-    """A smoke-sized model with random weights everywhere, the zero-initialised ones too."""
+    """A smoke-sized model with random weights everywhere, also where they are initialised as zeros."""
     chosen = settings.read_model(smoke.get_config())
     leaves, tree = jax.tree.flatten(chosen.denoiser().init(0))
     keys = jax.random.split(jax.random.key(1), len(leaves))
@@ -30,7 +30,7 @@ def enhancer():
 
 
 def untrained(config):
-    """Its velocity is zero everywhere."""
+    """A model whose velocity is zero everywhere."""
     chosen = settings.read_model(config)
     return Enhancer(chosen.denoiser(), chosen.denoiser().init(0), chosen.sampling)
 
@@ -46,8 +46,8 @@ def enhanced(enhancer):
 
 def test_one_scan_equals_chunks_equals_stream(enhancer, enhanced):
     """Bit for bit: the recurrence over the whole clip in a single scan, in chunks of 8, and frame by frame."""
-    walk = enhancer.denoiser.plan(2)
-    options = dict(denoiser=enhancer.denoiser, plan=walk, temperature=enhancer.sampling.temperature, shared_noise=True)
+    plan = enhancer.denoiser.plan(2)
+    options = dict(denoiser=enhancer.denoiser, plan=plan, temperature=enhancer.sampling.temperature, shared_noise=True)
     whole = jax.jit(functools.partial(recurrence.enhance_chunk, **options))
     photo = PHOTO[None]
     place = find_face(LOW[0], PHOTO)[None]
@@ -77,7 +77,7 @@ def test_the_future_does_not_reach_the_past(enhancer, enhanced):
     again = enhancer.enhance(changed, PHOTO, steps=2)
     np.testing.assert_array_equal(again[:3], enhanced[:3])
     assert (again[3] != enhanced[3]).any()
-    assert (again[4] != enhanced[4]).any()  # its frame is the next one's condition
+    assert (again[4] != enhanced[4]).any()  # frame 3 is its condition
 
 
 def test_the_seed_is_the_noise(enhancer, enhanced):
@@ -85,8 +85,8 @@ def test_the_seed_is_the_noise(enhancer, enhanced):
     assert (enhancer.enhance(LOW[:3], PHOTO, steps=2, seed=1) != enhanced[:3]).any()
 
 
-def test_noise_is_shared_by_all_frames_or_other_for_each():
-    """A zero velocity leaves the noise, scaled (0.86 of it in 8 steps): what the frames differ by is their noise."""
+def test_noise_is_shared_by_all_frames_or_new_for_each():
+    """A zero velocity leaves the noise, scaled (0.86 of it in 8 steps): frames differ only by their noise."""
     config = smoke.get_config()
     config.model.residual_scale = 4.0
     model = untrained(config)
@@ -108,7 +108,7 @@ def test_temperature_scales_the_noise_that_sampling_starts_from():
     made.append(untrained(config).enhance(LOW[:1], grey, temperature=1.0).astype(float) - 128)
     assert made[0].std() > 10
     np.testing.assert_allclose(made[1], made[0] / 2, atol=1)
-    np.testing.assert_array_equal(made[2], made[0])  # asked for otherwise than the config has it
+    np.testing.assert_array_equal(made[2], made[0])  # the argument overrides the config's 0.5
 
 
 def test_a_stream_reads_no_further_than_its_chunk(enhancer):
@@ -156,11 +156,11 @@ def test_a_model_of_x_prev_takes_only_its_own_steps():
     with pytest.raises(InputError, match="samples only with its own 5"):
         enhancer.enhance(LOW[:1], PHOTO, steps=4)
     # At initialisation the network outputs x_{t-1} = 0, so the last step's output, the residual, is 0: the photo.
-    np.testing.assert_array_equal(enhancer.enhance(LOW[:1], PHOTO)[0], PHOTO)  # it takes them unless asked otherwise
+    np.testing.assert_array_equal(enhancer.enhance(LOW[:1], PHOTO)[0], PHOTO)  # its own steps are the default
 
 
 def test_a_batch_of_clips_gives_each_clips_pixels(enhancer, enhanced):
-    """Beside others and alone: the noise is the same. Up to a grey level, as sums are added in another order."""
+    """The noise is the same alone and in a batch. Equal up to one grey level, as sums are added in another order."""
     lows, photos = np.stack([LOW, LOW[::-1], LOW]), np.stack([PHOTO, PHOTO[::-1], PHOTO])
     together = enhancer.enhance_batch(lows, photos, steps=2)
     for one, made in zip(
@@ -174,7 +174,7 @@ def test_a_batch_of_clips_gives_each_clips_pixels(enhancer, enhanced):
         enhancer.enhance_batch(lows[:, :0], photos, steps=2)
 
 
-def test_what_was_compiled_beforehand_is_what_runs(enhancer, monkeypatch):
+def test_after_compile_nothing_is_compiled(enhancer, monkeypatch):
     """The first call after `compile` compiles nothing."""
     fresh = Enhancer(enhancer.denoiser, enhancer.params, enhancer.sampling)
     fresh.compile(steps=2)

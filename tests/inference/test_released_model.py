@@ -1,4 +1,4 @@
-"""The model inside the package: it is whole, does its job on a drawn person it has not seen, and refuses damage."""
+"""The model inside the package: it is complete, enhances a drawn person it has not seen, and damage is refused."""
 
 import json
 import shutil
@@ -32,8 +32,8 @@ def surprise():
     return clip, Enhancer.load().enhance(clip.low, clip.identity, steps=2)
 
 
-def test_it_comes_nearer_to_a_new_face_than_its_photo(surprise):
-    """By what is asked of the mean over 13 people and six expressions; this one moves more than most."""
+def test_it_comes_closer_to_a_new_face_than_the_photo_does(surprise):
+    """The bounds are those for the mean over 13 people and six expressions; this clip moves more than most."""
     clip, enhanced = surprise
     copied = np.broadcast_to(clip.identity, clip.real.shape)
     assert np.mean(psnr(enhanced, clip.real) - psnr(copied, clip.real)) > 2.0
@@ -52,7 +52,7 @@ def test_what_moves_in_the_clip_moves_in_the_enhanced_frames(surprise):
 
 @pytest.fixture
 def enhance(tmp_path):
-    """Runs `facenhance enhance` on a small clip with a model; gives the exit status and what is left behind."""
+    """Runs `facenhance enhance` on a small clip with a model; returns the exit status and the files left behind."""
     np.save(tmp_path / "low.npy", np.zeros((1, 64, 64, 3), np.uint8))
     media.write_png(tmp_path / "photo.png", np.full((192, 192, 3), 128, np.uint8))
 
@@ -76,7 +76,7 @@ def test_a_copy_of_it_works(enhance, model):
 
 def cut_short(model):
     largest = max(files(model), key=lambda path: path.stat().st_size)
-    # In half: the file ends in an index that nothing reads, and a cut within that loses nothing.
+    # Half of it: the file ends with an index that nothing reads, so a shorter cut would lose nothing.
     largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
 
 
@@ -111,7 +111,7 @@ def gone(model):
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_damaged_model_is_one_line_and_leaves_nothing(enhance, model, damage, message, capfd):
+def test_a_damaged_model_is_refused_in_one_line_and_nothing_is_written(enhance, model, damage, message, capfd):
     damage(model)
     assert enhance(model) == (2, set())
     printed = capfd.readouterr().err.strip().splitlines()

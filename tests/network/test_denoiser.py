@@ -49,7 +49,7 @@ def velocity_of(denoiser, params, batch, timestep):
 
 @pytest.fixture(scope="module")
 def after_one_step():
-    """(denoiser, parameters, velocity function) of a form, after one training step; made once each."""
+    """Gives (denoiser, parameters, velocity function) of a model's config after one training step; makes each once."""
 
     @functools.cache
     def train(**model):
@@ -71,7 +71,7 @@ def test_every_condition_reaches_the_output_after_one_training_step(after_one_st
     assert float(jnp.abs(velocity(params, batch, 500) - velocity(params, changed, 500)).max()) > 1e-5
 
 
-def test_without_the_previous_frame_it_makes_no_difference(after_one_step):
+def test_with_previous_none_the_previous_frame_makes_no_difference(after_one_step):
     denoiser, params, velocity = after_one_step(previous="none", expression="encoder")
     batch = random_batch(seed=1)
     changed = batch | {"previous": 255 - batch["previous"]}
@@ -81,7 +81,7 @@ def test_without_the_previous_frame_it_makes_no_difference(after_one_step):
 
 def test_the_timestep_reaches_the_output(after_one_step):
     _, _, velocity = after_one_step()
-    # The timestep enters before the residual blocks' last convolutions, which one step leaves at zero: two more.
+    # The timestep enters before the residual blocks' last convolutions, which are still zero after one step: so three.
     one = experiment.make(settings.read(config_of()))
     step, state = jax.jit(one.step), one.initial_state()
     for seed in range(3):
@@ -91,7 +91,7 @@ def test_the_timestep_reaches_the_output(after_one_step):
     assert float(jnp.abs(difference).max()) > 1e-6
 
 
-def test_input_channels_are_the_papers_nine_and_more_or_less_by_ablation():
+def test_input_channels_are_nine_in_the_paper_and_change_with_the_ablations():
     assert DenoiserConfig().in_channels == 9
     assert DenoiserConfig(expression="concat").in_channels == 12
     assert DenoiserConfig(expression="both").in_channels == 12
@@ -99,8 +99,8 @@ def test_input_channels_are_the_papers_nine_and_more_or_less_by_ablation():
     assert DenoiserConfig(previous="none").in_channels == 6
 
 
-def test_in_x_prev_form_the_step_of_the_velocity_is_what_the_network_outputs(after_one_step):
-    """At initialisation it outputs zero, so v = cot(delta) x_t; and a step by delta then gives exactly zero."""
+def test_with_x_prev_a_step_of_the_velocity_gives_the_networks_output():
+    """At initialisation it outputs zero, so v = cot(delta) x_t, and a step by delta gives exactly zero."""
     denoiser = denoiser_of(prediction="x_prev", target="frame", gate_std=0.0)
     batch = random_batch()
     velocity = velocity_of(denoiser, denoiser.init(0), batch, 400)
@@ -161,8 +161,8 @@ def test_both_gives_the_encoders_tokens_and_the_concats_image():
     np.testing.assert_array_equal(expression.image, concat.encode(params, low, place).image)
 
 
-def test_the_low_res_frame_warped_is_a_guess_at_the_frame():
-    """With a share of 1 and no shift, the guess at timestep T is the low-res frame laid on the photo."""
+def test_the_warped_low_res_frame_is_a_guess_of_the_frame():
+    """With a share of 1 and a shift of 3 pixels, the guess at timestep T is the low-res frame, shifted by 3 pixels."""
     denoiser = denoiser_of(warp_low=True, gate_std=0.0, place_low=True)
     params = denoiser.init(0)
     extra = params["unet"]["extra"]
@@ -178,7 +178,7 @@ def test_the_low_res_frame_warped_is_a_guess_at_the_frame():
     expression = denoiser.encode(params, low, jnp.array([[8.0, 8.0, 16.0]]))  # pixel for pixel
     velocity = denoiser.velocity(params, jnp.zeros_like(photo), jnp.array([1000]), Conditions(photo, photo, expression))
     frame = denoiser.to_frame(-velocity / float(np.sin(denoiser.schedule.phi[1000])), photo)
-    np.testing.assert_allclose(frame[:, 8:24, 8:21], low[:, :, 3:], atol=1e-4)  # found three pixels further on
+    np.testing.assert_allclose(frame[:, 8:24, 8:21], low[:, :, 3:], atol=1e-4)  # shifted by three pixels
 
 
 def test_deltas_keep_their_digits_on_the_device():
@@ -204,6 +204,6 @@ def test_deltas_keep_their_digits_on_the_device():
         (dict(unet=UNetConfig(patch=7)), "resolution 192 must be a multiple of patch x 2.* = 224"),
     ],
 )
-def test_a_config_that_cannot_be_is_refused(bad, message):
+def test_an_impossible_config_is_refused(bad, message):
     with pytest.raises(ValueError, match=message):
         DenoiserConfig(**bad)

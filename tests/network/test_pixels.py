@@ -13,7 +13,7 @@ def test_every_pixel_value_survives_the_round_trip():
     np.testing.assert_array_equal(pixels.to_pixels(signal), values)
 
 
-def test_what_lies_outside_is_clipped():
+def test_values_outside_are_clipped():
     np.testing.assert_array_equal(pixels.to_pixels(jnp.full((1, 1, 1), 7.0)), [[[255]]])
     np.testing.assert_array_equal(pixels.to_pixels(jnp.full((1, 1, 1), -7.0)), [[[0]]])
 
@@ -26,7 +26,7 @@ def test_space_to_depth_keeps_each_square_together_and_is_undone():
     np.testing.assert_array_equal(pixels.depth_to_space(folded, 2), image)
 
 
-def test_resize_means_areas_on_the_way_down_and_leaves_the_right_size_alone():
+def test_resize_averages_areas_and_leaves_the_right_size_alone():
     image = np.zeros((4, 4, 3), np.uint8)
     image[:2, :2] = [[[0] * 3, [100] * 3], [[100] * 3, [200] * 3]]
     assert pixels.resize(image, 2)[0, 0].tolist() == [100, 100, 100]

@@ -57,16 +57,16 @@ def test_three_steps_are_ours(variant):
     chosen = settings.read(config)
     ours = experiment.make(chosen)
     start = ours.initial_state()
-    rng = np.random.default_rng(1)  # off zero, where the last layers begin and hide all that is before them
+    rng = np.random.default_rng(1)  # no zeros: last layers that start at zero would hide all before them
     params = jax.tree.map(lambda x: x + 0.05 * rng.standard_normal(x.shape, np.float32), start.params)
     state, batch = start._replace(params=params, ema=params), random_batch(config)
     training, step = torch_unet.Training(chosen, params, "cpu", compiled=False), jax.jit(ours.step)
-    placed = training.placed(batch)
+    on_device = training.placed(batch)
     for _ in range(3):
-        loss = training.step(placed, our_draw(state, batch, config.schedule.timesteps))
+        loss = training.step(on_device, our_draw(state, batch, config.schedule.timesteps))
         state, metrics = step(state, batch)
         np.testing.assert_allclose(loss, metrics["loss"], rtol=1e-5)
     for ours, found in ((state.params, training.parameters), (state.ema, training.ema)):
         moved = ours_flat(ours) - ours_flat(params)
-        # Of the distance gone: Adam makes a full step of a gradient that is zero but for rounding.
+        # Relative to the distance moved: Adam makes full steps even where a gradient is only rounding error.
         assert (flat(found) - ours_flat(ours)).norm() < 0.01 * moved.norm()

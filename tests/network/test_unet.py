@@ -1,4 +1,4 @@
-"""The network's parts: exact sizes, zero output at first, attention where the paper has it."""
+"""The network's parts: exact sizes, zero output at initialisation, attention where the paper has it."""
 
 import jax
 import jax.numpy as jnp
@@ -43,11 +43,8 @@ def test_the_parts_of_the_demo_config():
 def test_attention_is_at_12x12_and_in_the_middle_only():
     unet = nnx.eval_shape(lambda: UNet(UNetConfig(), 9, 3, token_width=512, rngs=nnx.Rngs(0)))
     attending = [stage.attention.qkv.in_features for stage in [*unet.downs, *unet.ups] if stage.attention]
-    assert attending == [
-        512,
-        512,
-        512,
-    ]  # one block down and two up, of the fifth level: 4 x 128 channels, 192 / 2^4 = 12
+    # One block down and two up, of the fifth level: 4 x 128 channels, 192 / 2^4 = 12.
+    assert attending == [512, 512, 512]
     assert [i for i, stage in enumerate(unet.downs) if stage.attention] == [8]  # level 4 of [block, down] pairs
     assert unet.middle_attention.qkv.in_features == 1024
 
@@ -66,7 +63,7 @@ def test_resblock_and_attention_start_as_the_identity():
     np.testing.assert_array_equal(attention(x), x)
 
 
-def test_resampling_means_squares_and_repeats_them():
+def test_resampling_averages_squares_and_repeats_pixels():
     x = jnp.broadcast_to(jnp.arange(16.0).reshape(1, 4, 4, 1), (1, 4, 4, 32))
     down = ResBlock(32, 32, 8, resample="down", dtype=jnp.float32, rngs=nnx.Rngs(0))(x, jnp.ones((1, 8)))
     np.testing.assert_array_equal(down[0, :, :, 0], [[2.5, 4.5], [10.5, 12.5]])
@@ -74,8 +71,8 @@ def test_resampling_means_squares_and_repeats_them():
     np.testing.assert_array_equal(up[0, :2, :4, 0], [[0, 0, 1, 1], [0, 0, 1, 1]])
 
 
-def test_attention_over_one_kind_of_value_gives_that_value():
-    """A softmax averages its values: where all are equal, image and token alike, every position receives just that."""
+def test_attention_over_equal_values_gives_that_value():
+    """A softmax averages its values: if those of image and tokens are all equal, every position gets that value."""
     attention = Attention(32, 32, dtype=jnp.float32, rngs=nnx.Rngs(1))
     attention.qkv.kernel[...] = attention.qkv.kernel[...].at[:, 64:].set(0.0)
     attention.qkv.bias[...] = jnp.full(96, 3.0)
@@ -93,7 +90,7 @@ def test_the_timestep_embedding_is_guided_diffusions():
     np.testing.assert_allclose(embedding, expected, atol=1e-6)
 
 
-def test_a_patched_unet_answers_at_full_resolution():
+def test_a_patched_unet_outputs_full_resolution():
     config = UNetConfig(patch=2, base=32, multipliers=(1,), attention_levels=())
     unet = UNet(config, 3, 3, rngs=nnx.Rngs(0))
     unet.exit.bias[...] = jnp.arange(12.0)  # channels of the 2x2 square: (row, column, colour)
@@ -112,17 +109,17 @@ def test_bfloat16_computes_in_bfloat16_from_float32_parameters():
     tokens = jax.random.normal(jax.random.key(4), (1, 4, 32))
     one, other = (unet(images, jnp.array([500]), tokens) for unet in (exact, half))
     assert other.dtype == jnp.float32
-    # bfloat16 keeps 8 bits: a percent or so, and not nothing.
+    # bfloat16 keeps 8 bits: the outputs differ, by about a percent.
     assert 0 < float(jnp.abs(one - other).max() / jnp.abs(one).max()) < 0.05
 
 
-def test_the_encoder_halves_to_tokens():
+def test_each_token_of_the_encoder_sees_mostly_its_own_part_of_the_frame():
     encoder = ExpressionEncoder(64, (32, 32, 64, 96), dtype=jnp.float32, rngs=nnx.Rngs(0))
     low = jnp.zeros((1, 64, 64, 3))
     tokens = encoder(low)
     assert tokens.shape == (1, 16, 96)
     moved = encoder(low.at[:, :8, :8].set(1.0)) - tokens
-    # A 3x3 convolution a level reaches about one token of the last grid, so a far corner sees nothing but the norms.
+    # The convolutions reach about as far as one token; a change in the far corner arrives only through the norms.
     assert float(jnp.abs(moved[0, 0]).mean()) > 3 * float(jnp.abs(moved[0, 15]).mean())
 
 
@@ -134,6 +131,6 @@ def test_the_encoder_halves_to_tokens():
         (dict(attention_levels=(6,)), "must lie in 0..5"),
     ],
 )
-def test_a_shape_that_cannot_be_is_refused(bad, message):
+def test_an_impossible_shape_is_refused(bad, message):
     with pytest.raises(ValueError, match=message):
         UNetConfig(**bad)

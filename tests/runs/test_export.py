@@ -20,7 +20,7 @@ from facenhance_jax.training import experiment
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The folder of a run at step 3, its settings, and its average, which differs from its parameters."""
+    """The folder of a run at step 3, its settings, and its EMA, which differs from its parameters."""
     config = smoke.get_config()
     config.update_from_flattened_dict(SMALLEST | {"data.directory": "/somewhere", "train.start_from": "/elsewhere"})
     chosen, workdir = settings.read(config), tmp_path_factory.mktemp("run")
@@ -32,18 +32,18 @@ def run(tmp_path_factory):
     return workdir, chosen, state.ema
 
 
-def test_a_release_is_the_average_of_the_newest_checkpoint_with_its_config(run, tmp_path):
+def test_a_released_model_is_the_ema_of_the_newest_checkpoint_with_its_config(run, tmp_path):
     workdir, chosen, ema = run
     assert export.export_model(workdir, tmp_path / "model", "# A card") == 3
     expected = {name: section for name, section in chosen.to_dict().items() if name != "data"}
-    del expected["train"]["start_from"]  # a path on the machine that trained, as those of `data` are
+    del expected["train"]["start_from"]  # a path on the machine that trained, like those in `data`
     assert checkpoints.load_config(tmp_path / "model") == expected
     assert settings.read_model(expected).model == chosen.model
     assert_same(checkpoints.load_params(tmp_path / "model", ema), ema)
     assert (tmp_path / "model" / "card.md").read_text() == "# A card"
 
 
-def test_what_cannot_be_released_is_one_line(tmp_path):
+def test_a_folder_without_a_run_or_checkpoint_is_refused_in_one_line(tmp_path):
     with pytest.raises(InputError, match="not a training run .it has no config.json.; give the --workdir"):
         export.export_model(tmp_path, tmp_path / "model")
     (tmp_path / "config.json").write_text("{}")
@@ -51,7 +51,7 @@ def test_what_cannot_be_released_is_one_line(tmp_path):
         export.export_model(tmp_path, tmp_path / "model")
 
 
-def test_the_card_is_made_of_the_runs_own_records(tmp_path):
+def test_the_card_is_made_from_the_runs_records(tmp_path):
     config = make_config()
     config.data.directory, config.model.resolution, config.model.unet.patch = "/somewhere/faces", 64, 2
     config = config.to_dict()
@@ -78,7 +78,7 @@ def test_the_card_is_made_of_the_runs_own_records(tmp_path):
     assert "| hardware | 4 x cpu |" in export.model_card(tmp_path, config, 700, {})
 
 
-def test_an_enhancer_takes_a_run_for_a_model(run):
+def test_an_enhancer_loads_a_runs_folder_like_a_released_model(run):
     workdir, chosen, ema = run
     enhancer = Enhancer.load(workdir)
     assert_same(enhancer.params, ema)

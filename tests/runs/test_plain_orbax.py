@@ -38,7 +38,7 @@ def assert_leaves_same(actual: dict[str, np.ndarray], expected: dict[str, np.nda
 
 @pytest.fixture(scope="module")
 def packaged() -> dict[str, np.ndarray]:
-    """The packaged model's parameters as they are stored, by our own reader."""
+    """The packaged model's parameters as they are stored, read by our own code."""
     abstract = read_model(checkpoints.load_config(PACKAGED_MODEL)).denoiser().abstract_params()
     stored = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.float16), abstract)
     return by_name(checkpoints.load_params(PACKAGED_MODEL, stored))
@@ -46,7 +46,7 @@ def packaged() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
-    """Steps 3 and 5 of a run on four devices, every second leaf split over them where it divides."""
+    """Steps 3 and 5 of a run on four devices, with the kernels split over them."""
     folder = tmp_path_factory.mktemp("run") / "checkpoints"
     mesh = Mesh(np.asarray(jax.devices()), ("data",))
     specs = [PartitionSpec(), PartitionSpec(None, None, "data")]
@@ -136,7 +136,7 @@ assert not [name for name in sys.modules if name.startswith("orbax")]
 
 
 def test_enhancing_does_not_import_orbax():
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     subprocess.run([sys.executable, "-c", LOADS], env=environment, check=True, timeout=120)
 
 
@@ -156,7 +156,7 @@ def test_a_model_of_an_earlier_version_loads(tmp_path):
     assert_same(loaded, jax.tree.map(lambda leaf: leaf.astype(jnp.float32), half))
 
 
-def test_a_run_of_an_earlier_version_goes_on(tmp_path):
+def test_a_run_of_an_earlier_version_can_be_resumed(tmp_path):
     context = v1.Context()
     context.array.saving.use_replica_parallel = False
     with v1.training.Checkpointer(tmp_path, context=context) as earlier:
@@ -174,7 +174,7 @@ def test_a_run_of_an_earlier_version_goes_on(tmp_path):
         assert_same(checkpoints.restore(tmp_path, step, abstract_state()), make_state(step))
 
 
-def test_the_ema_of_an_earlier_version_alone(tmp_path):
+def test_only_the_ema_of_an_earlier_version_is_read(tmp_path):
     state = {"params": make_params(1), "ema": make_params(2), "em": jnp.zeros(3)}
     v1.save(tmp_path / "7", state)
     assert_same(checkpoints.restore_ema(tmp_path, 7, jax.eval_shape(make_params)), make_params(2))
