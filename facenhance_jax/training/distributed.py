@@ -62,7 +62,7 @@ def in_slurm_step(environment: Mapping[str, str]) -> bool:
 def slurm_devices(environment: Mapping[str, str]) -> list[int] | None:
     """The GPUs that a task takes of those that it sees; None for JAX's default, the one of its number on the node.
 
-    That default is wrong if the task sees only one GPU, and if it is alone on its node, where it takes all.
+    That default is wrong if the task sees only one GPU, or if it is alone on its node and should take all.
     """
     visible = len(environment.get("CUDA_VISIBLE_DEVICES", "").split(","))
     alone = environment["SLURM_NTASKS"] == environment.get("SLURM_STEP_NUM_NODES")

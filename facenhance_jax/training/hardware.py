@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-# Dense bfloat16 FLOP/s of one device as JAX counts them (published figures); float16 where there is no bfloat16.
+# Dense bfloat16 FLOP/s of one device as JAX counts them (published figures); float16 for those without bfloat16.
 _PEAKS = {
     "H200": 989e12,
     "H100 PCIe": 756e12,

@@ -61,7 +61,7 @@ def train_step(
     accumulate: int = 1,
     axis: str | None = None,
 ) -> tuple[TrainState, dict]:
-    """One step of Algorithm 1, pure. `batch` is this device's share where `axis` names a mapped axis, else all of it.
+    """One step of Algorithm 1, pure. `batch` is this device's share if `axis` names a mapped axis, else all of it.
 
     With `accumulate` > 1 the batch goes through the network in that many parts, one after the other; there is still one
     update of the parameters and of the EMA. If the loss or a gradient is not finite, only the counters are updated.
@@ -102,7 +102,7 @@ def _accumulated(gradient: Callable, batch: dict, parts: int) -> tuple:
 
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(gradient, _first(split)))
     # XLA for CPUs makes convolutions fast only outside of loops: in a loop their gradients take 15 times as long. So on
-    # a CPU the loop is unrolled, where the parts then save no memory.
+    # CPUs the loop is unrolled, and the parts save no memory.
     unroll = jax.default_backend() == "cpu"
     ((value, sums), gradients), _ = jax.lax.scan(add, zeros, split, unroll=unroll)
     return (value / parts, sums), jax.tree.map(lambda x: x / parts, gradients)

@@ -1,7 +1,6 @@
 """The training loop on a model of one small matrix: exact resumption, the log, and what the loop survives."""
 
 import itertools
-import os
 import signal
 import struct
 import subprocess
@@ -299,7 +298,7 @@ def test_a_bad_flag_is_one_line_and_status_2(command, flags, says):
 def test_a_bad_value_in_the_config_is_one_line_and_status_2(tmp_path):
     flags = ["--config=configs/smoke.py", f"--workdir={tmp_path}/run", "--config.run.parallel=tpu"]
     command = [sys.executable, "launch/train.py", *flags]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=os.environ | {})
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "facenhance: config.run: parallel must be one of jit, fsdp, pmap, not 'tpu'\n"
     assert list(tmp_path.iterdir()) == []
