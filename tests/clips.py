@@ -1,4 +1,4 @@
-"""Small clips on disk for the tests of `media`, and how a refusal must look."""
+"""Small clips on disk for the tests of `media`, and a check of error messages."""
 
 from fractions import Fraction
 from pathlib import Path

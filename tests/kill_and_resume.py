@@ -1,6 +1,6 @@
 """Kills a training with -9 at random moments, and starts it again each time: python tests/kill_and_resume.py --times=20
 
-In the end its state must be, bit for bit on one device, that of a training that nobody killed; so must what it logged.
+In the end its state (on one device) and its log must be, bit for bit, those of a training that was never killed.
 """
 
 import argparse
@@ -31,11 +31,11 @@ from facenhance_jax.training import experiment  # noqa: E402
 
 SIZE = 32  # pixels
 SAVE_EVERY = 5  # steps
-SMALLEST = {  # configs/smoke.py with nothing in it that takes long to compile
+SMALLEST = {  # changes to configs/smoke.py that leave out what takes long to compile
     "model.resolution": SIZE,
     "model.low_size": 64,
     "model.unet.patch": 4,
-    "model.unet.base": 64,  # 32 would be one channel a norm group: biases without a gradient but for rounding
+    "model.unet.base": 64,  # with 32, a norm group would be one channel, and a bias's gradient only rounding error
     "model.unet.multipliers": (1,),
     "model.unet.attention_levels": (),
     "model.expression": "concat",
@@ -50,7 +50,7 @@ SMALLEST = {  # configs/smoke.py with nothing in it that takes long to compile
 
 
 def prepared(folder: Path) -> Path:
-    """A data set of two subjects, smooth noise for faces."""
+    """A data set of two subjects, with smooth noise instead of faces."""
     for name in ("001/anger", "001/neutral", "002/fear", "002/neutral"):
         write_clip(folder / "tree", f"{name}/take000")
     builder = Mug(data_dir=folder / "data", config=clip_dataset.ClipConfig(frames=3, resolution=SIZE))
@@ -67,7 +67,7 @@ def smallest(data: Path, **changes) -> ml_collections.ConfigDict:
 
 
 def command(workdir: Path, data: Path, *more: str, **changes) -> list[str]:
-    """That trains with the config `smallest`."""
+    """The command that trains with the config `smallest`."""
     values = SMALLEST | {"data.directory": str(data)} | {key.replace("__", "."): changes[key] for key in changes}
     fields = [f"--config.{name}={value}" for name, value in values.items()]
     return [sys.executable, str(ROOT / "launch/train.py"), "--config=configs/smoke.py", f"--workdir={workdir}"] + [
@@ -77,21 +77,21 @@ def command(workdir: Path, data: Path, *more: str, **changes) -> list[str]:
 
 
 def environment(devices: int = 1) -> dict[str, str]:
-    # Of several processes only the first finds its programs in the cache; by the time that the others have compiled
-    # theirs, it may have stopped waiting for them (30 s, with JAX on CPUs).
+    # With several processes only the first finds its programs in the cache; while the others compile theirs, it may
+    # give up waiting for them (30 s, with JAX on CPUs).
     cached = "true" if devices == 1 else "false"
     more = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), "JAX_ENABLE_COMPILATION_CACHE": cached}
     return os.environ | more
 
 
 def start(arguments: list[str], log: Path, devices: int = 1) -> subprocess.Popen:
-    """Starts a program whose output goes to the end of `log`."""
+    """Starts a program whose output is appended to `log`."""
     with log.open("ab") as file:
         return subprocess.Popen(arguments, stdout=file, stderr=file, cwd=ROOT, env=environment(devices))
 
 
 def logged(workdir: Path) -> list[dict]:
-    """The whole lines of what a training logged, be it at work or not."""
+    """The complete lines of a training's log, also while it runs."""
     file = workdir / "metrics.jsonl"
     lines = file.read_text().splitlines(keepends=True) if file.exists() else []
     return [json.loads(line) for line in lines if line.endswith("}\n")]
@@ -102,7 +102,7 @@ def steps_done(workdir: Path) -> int:
 
 
 def wait_for(workdir: Path, step: int, *processes: subprocess.Popen) -> None:
-    """Until a training has logged the step, or one of its processes has ended."""
+    """Waits until a training has logged the step, or one of its processes has ended."""
     while steps_done(workdir) < step and all(process.poll() is None for process in processes):
         time.sleep(0.005)
 
@@ -113,10 +113,10 @@ def final_state(workdir: Path, config: ml_collections.ConfigDict):
 
 
 def kill_and_resume(folder: Path, times: int, steps: int, seed: int) -> list[str]:
-    """Says what differs in the end between a training killed so often and one never killed; nothing, if all is well.
+    """What differs in the end between a training killed `times` times and one never killed; empty if all is well.
 
-    The moments of the kills are spread over the steps at random, and each comes up to half a second after its step; or
-    at any time while the training starts and catches up, where the one before had got that far already.
+    Each kill comes up to half a second after a random step. If the training had reached that step before the last kill,
+    the next one comes at a random time while it starts and catches up.
     """
     data = prepared(folder)
     straight, killed = folder / "straight", folder / "killed"
@@ -147,7 +147,7 @@ def kill_and_resume(folder: Path, times: int, steps: int, seed: int) -> list[str
 
 
 def differences(one: Path, other: Path, config: ml_collections.ConfigDict) -> list[str]:
-    """The leaves of the two final states that are not the same bits, and the steps that were not logged alike."""
+    """The leaves of the two final states that differ in a bit, and "metrics.jsonl" if the logged losses differ."""
     leaves = [jax.tree_util.tree_leaves_with_path(final_state(workdir, config)) for workdir in (one, other)]
     found = [
         jax.tree_util.keystr(path)

@@ -53,7 +53,7 @@ def draw(root: Path) -> Path:
         (root / stray).write_bytes(b"stray")
     (root / "003/sadness/take000").mkdir(parents=True)  # nothing was recorded
     (root / "003/sadness/take000/clip.avi").touch()
-    second = root / "002/anger/take000"  # beside the session folders: the name of session0's again
+    second = root / "002/anger/take000"  # next to the session folders: it would have the same name as session0's
     second.mkdir(parents=True)
     (second / "img_0000.jpg").write_bytes((root / "002/session0/anger/take000/img_0000.jpg").read_bytes())
     return root

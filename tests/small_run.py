@@ -44,7 +44,7 @@ def make_experiment(config: ml_collections.ConfigDict) -> Experiment:
 
 
 def train(config: ml_collections.ConfigDict, workdir: Path, allow_config_change: bool = False, **parts) -> None:
-    """Trains the matrix; `parts` are fields of the experiment to put in place of its own."""
+    """Trains the matrix; `parts` replace fields of the experiment."""
     loop.train(make_experiment(config)._replace(**parts), workdir, allow_config_change)
 
 
@@ -78,7 +78,7 @@ def make_batch(step: int, size: int) -> dict[str, np.ndarray]:
 
 
 def numbered(batch):
-    """As the devices get it."""
+    """The batch with the index that `parallel` adds."""
     return batch | {"index": np.arange(len(batch["high"]), dtype=np.int32)}
 
 
@@ -98,7 +98,7 @@ def logged(workdir: Path) -> list[dict]:
 
 
 def raising(error):
-    """A drawing of pictures that does not get to draw."""
+    """A stand-in for `Pictures.draw` that calls `error` first."""
 
     def draw(pictures, params):
         error()

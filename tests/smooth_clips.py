@@ -1,4 +1,4 @@
-"""Clips of a tree that show no face, but smooth noise and landmarks that drift: quick to write."""
+"""Clips for a tree with smooth noise instead of faces, and landmarks that drift: quick to write."""
 
 from pathlib import Path
 

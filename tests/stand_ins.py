@@ -1,8 +1,8 @@
 """Stand-ins for generated clips: drawn faces with the faults that a generator is known for. No generator made them.
 
-They exercise the reading, enhancing and scoring of generated clips as long as nobody brings a system's own. The kinds
-of faults are those that FacEnhance describes (section 5.5 and Figure 4); how strong they are is our choice. So no
-number that comes from them says anything about VideoGAN, ImaGINator, MotionGAN or FEV-GAN.
+They test the reading, enhancing and scoring of generated clips as long as there are none of the systems themselves. The
+kinds of faults are those that FacEnhance describes (section 5.5 and Figure 4); their strength is our choice. So numbers
+from these clips say nothing about VideoGAN, ImaGINator, MotionGAN or FEV-GAN.
 """
 
 import csv
@@ -51,10 +51,9 @@ def write_stand_ins(
     """Writes stand-ins for `system` that `read_generated(directory, system)` reads back bit for bit, take "".
 
     The clips are the drawn people `subjects` of population 0 in the six expressions: the first half, `frames` frames,
-    of take 0, drawn at `size` x `size` pixels and cut out by its exact landmarks. The identity that "videogan" loses
-    goes to the next person in `subjects`, from the last one to the first. Names are the system's own, where they are
-    known; videos are without loss, where the system's own are not. A note in the directory, which may not exist yet,
-    says what they are.
+    of take 0, drawn at `size` x `size` pixels and cut out by its exact landmarks. For "videogan" each person is mixed
+    with the next one in `subjects`, and the last with the first. File names are those of the system, if known; unlike
+    the system's own, videos are lossless. A note in the directory, which is made if missing, says what the clips are.
     """
     directory = Path(directory)
     directory.mkdir(parents=True)
@@ -144,11 +143,11 @@ _FAULTS: dict[str, _Fault] = {
 }
 
 
-# Files, as `generated` says that each system writes them
+# Files in each system's own form, as `data.generated` describes it
 
 
 def _write_grid(directory: Path, clips: _Clips) -> None:
-    """All clips as tiles of one video, gen.mp4, and `pairs.csv` to tell who is where."""
+    """All clips as tiles of one video, gen.mp4, and `pairs.csv`, which says what each tile shows."""
     first = next(iter(clips.values()))
     rows = -(-len(clips) // COLUMNS)
     grid = np.full((len(first), rows, generated.SIDE, COLUMNS, generated.SIDE, 3), 255, np.uint8)
@@ -184,7 +183,7 @@ def _write_strips(directory: Path, clips: _Clips) -> None:
 
 
 def _write_video(path: Path, frames: UInt8[np.ndarray, "n h w 3"]) -> None:
-    """H.264 in RGB, without loss: `media` writes what players show, whose colours are not kept exactly."""
+    """Lossless H.264 in RGB. `media` cannot write it: its videos are for players and do not keep colours exactly."""
     with av.open(os.fspath(path), "w") as container:
         stream = container.add_stream("libx264rgb", rate=FPS, options={"crf": "0", "preset": "fast"})
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "rgb24"

@@ -45,9 +45,9 @@ def track(frames: Iterable[UInt8[np.ndarray, "h w 3"]], name: str | Path) -> Tra
     """Follows one face through a clip: the largest in the first frame with a face, then always the nearest to the last.
 
     Takes RGB frames one at a time and keeps none. The face is searched for around the last one, then in the whole
-    frame, where it has to be at least about 1/16 of the longer side wide. A face that is farther away from the last one
-    than that one is wide is another person's and does not count. Up to 5 frames in a row without the face are
-    interpolated, linearly in time; before the first face and after the last, its landmarks are repeated.
+    frame, where it has to be at least about 1/16 of the longer side wide. If the nearest face is farther from the last
+    one than the last one's width, it is another person's and does not count. Up to 5 frames in a row without the face
+    are interpolated, linearly in time; before the first face and after the last, its landmarks are repeated.
 
     `name` is the clip's, for messages. Raises InputError if dlib or its models are not installed, or if the clip has no
     frames, no face, or more than 5 frames in a row without the face.

@@ -121,7 +121,7 @@ class Enhancer:
         return asked
 
     def compile(self, clips: int = 1, **sampling: Any) -> None:
-        """Compiles the program for that many clips at once, so that the first call is as fast as later ones."""
+        """Compiles the program for so many clips at once, so that the first call is as fast as later ones."""
         low = np.zeros((CHUNK, clips, self.low_size, self.low_size, 3), np.uint8)
         photos = np.zeros((clips, self.size, self.size, 3), np.uint8)
         self._program(self.sampling_with(**sampling), self._first_chunk(low, photos, seed=0))

@@ -100,7 +100,7 @@ class DenoiserConfig:
 
 
 class Expression(NamedTuple):
-    """A low-res frame as the UNet takes it, E_exp's tokens, an image as large as the frame, or both; and its source."""
+    """A low-res frame as the UNet takes it (E_exp's tokens, an enlarged image, or both), with its pixels and place."""
 
     tokens: Float[Array, "b n t"] | None
     image: Float[Array, "b h w 3"] | None

@@ -1,1 +1,1 @@
-"""Training: an experiment, its loss and step, the loop, many devices, what is logged."""
+"""Training: an experiment, its loss and step, the loop, many devices, the log."""

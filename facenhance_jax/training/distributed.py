@@ -11,26 +11,26 @@ import jax
 from facenhance_jax.messages import InputError
 
 TIMEOUT = 300  # seconds
-# What JAX reads of a Slurm step. A batch script before its srun has the others, but not the step's nodes.
+# What JAX reads of a Slurm step. A batch script outside srun has all of them but the step's nodes.
 _SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID")
 
 
 def join(
     coordinator: str | None = None, processes: int | None = None, process: int | None = None, timeout: int = TIMEOUT
 ) -> None:
-    """Makes this process one of several where the arguments, or without any Slurm or a Cloud TPU, say that it is.
+    """Makes this process one of several, if the arguments say so or, without arguments, Slurm or a Cloud TPU does.
 
-    To be called before anything else asks JAX for a device. Returns when all processes have come; where they do not
-    within `timeout` seconds, prints one line and ends this process with status 2.
+    Call it before anything else asks JAX for a device. Returns when all processes have joined; if they have not within
+    `timeout` seconds, prints one line and ends this process with status 2.
 
     Args:
       coordinator: "host:port" of process 0, a port that is free there.
-      processes: how many; 1 for this one alone, whatever Slurm or a Cloud TPU say.
-      process: which of them this is, from 0.
+      processes: how many; 1 for this process alone, also under Slurm or on a Cloud TPU.
+      process: the number of this one, from 0.
       timeout: seconds.
 
     Raises:
-      InputError: arguments that do not go together, or a port that process 0 cannot have.
+      InputError: the arguments do not fit together, or process 0 cannot open the port.
     """
     if processes == 1 and process in (None, 0):
         return
@@ -39,16 +39,16 @@ def join(
         _check(given)
         where = f"the coordinator {coordinator}"
         arguments = dict(coordinator_address=coordinator, num_processes=processes, process_id=process)
-        arguments |= dict(cluster_detection_method="deactivate")  # all devices of this host are this process's
+        arguments |= dict(cluster_detection_method="deactivate")  # this process takes all devices of its host
     elif in_slurm_step(os.environ):
         where, arguments = "the Slurm step", dict(local_device_ids=slurm_devices(os.environ))
-    elif (jax.config.jax_platforms or "").startswith("tpu"):  # as JAX itself sets it where it finds one
+    elif (jax.config.jax_platforms or "").startswith("tpu"):  # set by JAX itself if it finds one
         where, arguments = "the TPU slice", {}
     else:
         return
     with _giving_up(timeout, where):
         try:
-            # Beyond our own limit: at its own, JAX aborts the process with a stack trace.
+            # Longer than our own limit, because JAX aborts the process with a stack trace at its limit.
             jax.distributed.initialize(**arguments, initialization_timeout=timeout + 60)
         except RuntimeError as error:
             raise InputError(f"{where}: {str(error).splitlines()[0]}; give a port that is free") from error
@@ -60,9 +60,9 @@ def in_slurm_step(environment: Mapping[str, str]) -> bool:
 
 
 def slurm_devices(environment: Mapping[str, str]) -> list[int] | None:
-    """Which of the GPUs that a task sees are its own; None for JAX's way, the one with the task's number on its node.
+    """The GPUs that a task takes of those that it sees; None for JAX's default, the one of its number on the node.
 
-    That way is wrong where a task sees only its own, and where it is alone on its node and has them all.
+    That default is wrong if the task sees only one GPU, or if it is alone on its node and should take all.
     """
     visible = len(environment.get("CUDA_VISIBLE_DEVICES", "").split(","))
     alone = environment["SLURM_NTASKS"] == environment.get("SLURM_STEP_NUM_NODES")
@@ -83,7 +83,7 @@ def _check(given: dict[str, str | int | None]) -> None:
 
 @contextmanager
 def _giving_up(timeout: int, where: str) -> Iterator[None]:
-    """Ends the process if what is done within takes longer: JAX waits in C++, where no exception gets in."""
+    """Ends the process if the block takes longer than `timeout`: JAX waits in C++, where no exception can end it."""
 
     def give_up():
         message = f"{where}: not all processes came within {timeout} s; start them all, or see to the network between"

@@ -1,4 +1,4 @@
-"""An experiment: everything that a training is made of, made once from its settings and handed on."""
+"""An experiment: all parts of a training, made once from its settings."""
 
 import functools
 import itertools
@@ -25,12 +25,12 @@ Batch = dict[str, np.ndarray]
 
 
 class Experiment(NamedTuple):
-    """What the training loop works with. The loop knows neither networks nor data sets, only these.
+    """The parts that the training loop works with. The loop itself knows nothing of networks and data sets.
 
     Attributes:
       settings: what it was made from.
-      initial_state: () -> the state before the first step, with fresh parameters; may be traced.
-      warm_start: that state -> the state that the first step begins with.
+      initial_state: () -> the state before the first step, with fresh parameters; can be traced.
+      warm_start: that state -> the same with the parameters to start from.
       step: (state, batch, axis=None, accumulate=...) -> (state, metrics), pure; see `train_step.train_step`.
       loss: (parameters, batch, key) -> (the loss, sums over the examples by name); see `objective.loss`.
       sample: (parameters, batch) -> each example's frame, uint8 [b, h, w, 3]; see `sampled`.
@@ -51,7 +51,7 @@ class Experiment(NamedTuple):
 
 
 def make(settings: Settings) -> Experiment:
-    """FacEnhance's own: the denoiser, the paper's objective and a prepared data set."""
+    """FacEnhance's experiment: the denoiser, the paper's objective and a prepared data set."""
     denoiser, train = settings.denoiser(), settings.train
     rate = learning_rate(train, settings.run.steps)
     optimizer = make_optimizer(rate, train.gradient_clip)
@@ -100,7 +100,7 @@ def make_optimizer(rate: optax.Schedule, gradient_clip: float) -> optax.Gradient
 
 
 def started_from(folder: str, fresh: TrainState) -> TrainState:
-    """The fresh state, with the parameters of the released model in `folder`; with "" as it is."""
+    """The fresh state, with the parameters of the released model in `folder`; unchanged if `folder` is ""."""
     if not folder:
         return fresh
     other = read_model(checkpoints.load_config(folder)).denoiser()
@@ -109,9 +109,9 @@ def started_from(folder: str, fresh: TrainState) -> TrainState:
 
 
 def merged(params: dict, start: dict) -> dict:
-    """`params` with the arrays of `start` wherever both have one of the same shape; the others stay fresh.
+    """`params` with the arrays of `start` that have the same name and shape; the others stay fresh.
 
-    Raises InputError where less than half of the parameters would come from `start`: it is another network then.
+    Raises InputError if less than half of the parameters come from `start`, which is then another network.
     """
     known = dict(jax.tree_util.tree_leaves_with_path(start))
     same = {
@@ -142,7 +142,7 @@ def batches(settings: Settings, start_step: int = 0) -> Iterator[Batch]:
 def validation_batches(settings: Settings) -> list[Batch]:
     """This process's share of `run.validate_batches` batches of held-out subjects, without augmentation.
 
-    Raises InputError where no subject is held out.
+    Raises InputError if no subject is held out.
     """
     data = settings.data
     if data.validation_split == data.split or "all" in (data.split, data.validation_split):
@@ -155,7 +155,7 @@ def validation_batches(settings: Settings) -> list[Batch]:
 
 
 def _batches(settings: Settings, split: str, **options: Any) -> Iterator[Batch]:
-    # Imported here, because loading the data set libraries takes seconds, and a benchmark's random batches need none.
+    # Imported here, because the data set libraries take seconds to load, and a benchmark's random batches need none.
     from facenhance_jax.data import clip_dataset, pipeline
 
     directory, size, processes = settings.data.directory, settings.train.batch_size, jax.process_count()
@@ -176,7 +176,7 @@ def _batches(settings: Settings, split: str, **options: Any) -> Iterator[Batch]:
 
 
 def _check_fit(record: Any, settings: Settings) -> None:
-    """Raises InputError where a data set's records are not what the network takes."""
+    """Raises InputError if a data set's records do not fit the network."""
     from facenhance_jax.media.pictures import decode_image
 
     directory, model = settings.data.directory, settings.model
@@ -196,7 +196,7 @@ def _check_fit(record: Any, settings: Settings) -> None:
 
 
 def sampled(params: dict, batch: dict, *, denoiser: Denoiser, settings: Settings) -> UInt8[jax.Array, "b h w 3"]:
-    """Each example's frame, from noise that is always the same, after the real frame before it."""
+    """Each example's frame, sampled with the real previous frame, and always from the same noise."""
     sampling = settings.sampling
     chunk = recurrence.Chunk(
         low=batch["low"][None],

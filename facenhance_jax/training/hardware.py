@@ -1,4 +1,4 @@
-"""What the devices can do, by their makers' data sheets, and what a training step asks of them."""
+"""The peak speed of devices, by their makers' data sheets, and the FLOPs of a training step."""
 
 import functools
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-# Dense bfloat16 FLOP/s of one device as JAX counts them (published figures); float16 where there is no bfloat16.
+# Dense bfloat16 FLOP/s of one device as JAX counts them (published figures); float16 for those without bfloat16.
 _PEAKS = {
     "H200": 989e12,
     "H100 PCIe": 756e12,
@@ -27,19 +27,20 @@ _PEAKS = {
 
 
 def peak_flops(device: jax.Device) -> float | None:
-    """FLOP/s of a device at most, in half precision; None where it is not known, as for every CPU."""
+    """The peak FLOP/s of a device in half precision; None if unknown, as for every CPU."""
     return next((peak for name, peak in _PEAKS.items() if name in device.device_kind), None)
 
 
 def peak_memory(device: jax.Device) -> int | None:
-    """The most bytes in use on a device so far; None where it does not say."""
+    """The most bytes in use on a device so far; None if it does not say."""
     return (device.memory_stats() or {}).get("peak_bytes_in_use")
 
 
 def step_flops(step: Callable, abstract_state: Any, batch: dict) -> float | None:
-    """FLOPs of one update of the whole batch, by the program's own count; None where JAX may not use the CPU.
+    """FLOPs of one update of the whole batch, as XLA counts them; None if JAX may not use the CPU.
 
-    Counted for the CPU before it is compiled: what a GPU's compiler makes of convolutions is left out of its count.
+    Counted in the program for the CPU, before it is compiled: the count of one compiled for a GPU leaves out the
+    convolutions.
     """
     try:
         cpu = jax.local_devices(backend="cpu")[0]

@@ -1,4 +1,4 @@
-"""What a training tells while it runs: a progress bar, `metrics.jsonl`, TensorBoard's files."""
+"""The log of a training: a progress bar, `metrics.jsonl`, TensorBoard's files."""
 
 import json
 import math
@@ -21,17 +21,17 @@ from facenhance_jax.media.writing import replacing
 from facenhance_jax.runs.run_folder import METRICS, read_lines
 from facenhance_jax.training import hardware
 
-MAX_SKIPPED = 100  # steps in a row that were not finite: nothing is learned any more
+MAX_SKIPPED = 100  # steps in a row whose loss or gradient was not finite; after them the training stops
 
 
 class RunLog:
-    """Takes the metrics of every step, one step late, so that the devices never wait for the host.
+    """Reads the metrics of every step, one step late, so that the devices never wait for the host.
 
-    What is logged is the mean over the steps since the last line, counters and norms excepted. `metrics.jsonl` has a
-    line for a step that was logged, never two. A full disk is reported, and the training goes on.
+    Losses are logged as means over the steps since the last line, norms and counters as they are. A resumed run logs no
+    step twice. A full disk is reported, and the training goes on.
 
     Attributes:
-      hopeless: why going on is of no use; None as long as it is.
+      hopeless: why the training should stop; None as long as it learns.
       board: TensorBoard's file; None in all processes but the first.
     """
 
@@ -44,7 +44,7 @@ class RunLog:
         learning_rate: Callable[[int], float],
         step_flops: float | None = None,
     ):
-        """`step_flops` is what one update takes, where the share of the devices' peak is to be told."""
+        """With `step_flops`, the FLOPs of one update, the share of the devices' peak is logged as `mfu`."""
         self._every, self._last, self._rate, self._flops = every, steps, learning_rate, step_flops
         self._file = workdir / METRICS
         self._pending: tuple[int, dict] | None = None
@@ -74,12 +74,12 @@ class RunLog:
             self.board.close()
 
     def add(self, step: int, metrics: dict[str, jax.Array], examples: int) -> None:
-        """Notes the step just begun, and takes in the one before. `examples` is how many the step saw."""
+        """Takes the metrics of a step just begun, and reads those of the step before. `examples`: its batch size."""
         self.flush()
         self._pending, self._examples = (step, metrics), examples
 
     def flush(self) -> None:
-        """Waits for the step noted last, and writes where it is due."""
+        """Waits for the last step that was added, and logs it if it is due."""
         if self._pending is None:
             return
         (step, metrics), self._pending = self._pending, None
@@ -91,7 +91,7 @@ class RunLog:
         self._bar.update()
 
     def validated(self, step: int, values: dict[str, float]) -> None:
-        """Writes a validation's figures, in a line of their own."""
+        """Logs the scores of a validation, in a line of their own."""
         self._line(step, {f"validation_{name}": value for name, value in values.items()})
 
     def _count_skipped(self, step: int, skipped: int) -> None:
@@ -107,7 +107,7 @@ class RunLog:
 
     def _write(self, step: int) -> None:
         now = time.perf_counter()
-        # The first rate of a run counts the compilation.
+        # The first rate of a run includes the compilation.
         rate = len(self._since) / (now - self._clock)
         values = _summary(self._since) | {
             "learning_rate": float(self._rate(step - 1)),
@@ -136,18 +136,18 @@ class RunLog:
 
 
 class Board:
-    """TensorBoard's file, written at once: tensorboardX's own writer waits for ever once the disk was full."""
+    """TensorBoard's file, written without a queue: tensorboardX's own writer hangs once the disk was full."""
 
     def __init__(self, workdir: Path, start: int):
         self._writer = EventsWriter(str(workdir / "events"))
-        # Steps that will be done again are to vanish from the curves.
+        # Removes the steps that will be done again from the curves.
         self._event(start + 1, session_log=SessionLog(status=SessionLog.START))
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         line = Summary()
         for name, value in values.items():
             line.MergeFrom(summary.scalar(name, value))
-        self._event(step, summary=line)  # together: each event is forced to the disk, which takes its time
+        self._event(step, summary=line)  # all in one event: each is forced to the disk, which is slow
 
     def picture(self, step: int, name: str, pixels: np.ndarray) -> None:
         self._event(step, summary=summary.image(name, pixels, dataformats="HWC"))
@@ -167,7 +167,7 @@ class Board:
 
 
 def _summary(steps: list[dict[str, np.ndarray]]) -> dict[str, float]:
-    """Sums and means over steps; norms and counters as they were last. A mean takes finite values alone."""
+    """The mean losses of the steps with a finite loss, and the last norms and counters."""
     last = {name: float(value) for name, value in steps[-1].items() if np.ndim(value) == 0}
     losses = np.array([step["loss"] for step in steps], np.float64)
     finite = np.isfinite(losses)
@@ -181,7 +181,7 @@ def _summary(steps: list[dict[str, np.ndarray]]) -> dict[str, float]:
 
 
 def _forget_after(file: Path, start: int) -> None:
-    """Drops the lines of steps that will be done again, and one that was cut short."""
+    """Drops the lines of steps that will be done again, and a truncated line."""
     kept = [line for line in read_lines(file.parent) if line["step"] <= start]
     with replacing(file) as part:
         part.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")

@@ -21,15 +21,15 @@ from facenhance_jax.training.validation import Pictures, Validation
 
 
 def train(experiment: Experiment, workdir: Path, allow_config_change: bool = False) -> None:
-    """Trains until `run.steps`, going on from the newest checkpoint in `workdir`.
+    """Trains up to step `run.steps`, from the newest checkpoint in `workdir` or from the start.
 
     The folder gets `config.json`, `environment.json`, `checkpoints/`, `metrics.jsonl`, `samples/*.png` and TensorBoard
-    files, all written by the first process. SIGTERM and SIGINT save a checkpoint and return; a second one acts as
-    usual. `allow_config_change` lets a run go on with other values of what does not change its network.
+    files, all written by the first process. On SIGTERM or SIGINT it saves a checkpoint and returns; a second signal
+    acts as usual. With `allow_config_change`, fields that do not change the network may differ from the run's own.
 
     Raises:
-      InputError: another config than the one `workdir` was begun with, no checkpoint that can be read, a loss that is
-        never finite, or a disk on which the last checkpoint has no room.
+      InputError: the config differs from the run's own, no checkpoint can be read, the loss stays not finite, or the
+        last checkpoint could not be saved.
     """
     settings = experiment.settings
     run_folder.check_config(workdir, settings, allow_config_change)
@@ -53,14 +53,18 @@ def train(experiment: Experiment, workdir: Path, allow_config_change: bool = Fal
         pictures = Pictures(experiment, devices)
         loop = _Loop(settings.run, workdir, devices, saves, log, interruption, validation, pictures)
         step = loop.run(state, feed, start)
-        whole = saves.wait() or step == start
+        saved = saves.wait() or step == start
     if log.hopeless:
         raise InputError(f"{workdir}: {log.hopeless}")
-    if not whole:
+    if not saved:
         raise InputError(f"{workdir}: step {step} could not be saved; make room and run it again to go on")
-    ending = "finished" if step == settings.run.steps else f"stopped by {interruption.received}; run it again to go on"
     if jax.process_index() == 0:
-        print(f"{workdir}: step {step} of {settings.run.steps}, {ending}", flush=True)
+        _print_end(workdir, step, settings.run.steps, interruption.received)
+
+
+def _print_end(workdir: Path, step: int, steps: int, signal_name: str | None) -> None:
+    ending = "finished" if step == steps else f"stopped by {signal_name}; run it again to go on"
+    print(f"{workdir}: step {step} of {steps}, {ending}", flush=True)
 
 
 class _Loop:
@@ -74,7 +78,7 @@ class _Loop:
         self.tracing = False
 
     def run(self, state: Any, feed: Any, start: int) -> int:
-        """Returns the step that was reached and, where a disk had room, saved."""
+        """Trains on from `state`, the one after step `start`; returns the step that was reached."""
         settings, step, saved = self.settings, start, start
         while step < settings.steps and not self.interruption.due(step) and not self.log.hopeless:
             self._begin_trace(step + 1)
@@ -100,14 +104,14 @@ class _Loop:
         return every > 0 and step % every == 0
 
     def _is_late(self, step: int) -> bool:
-        """Whether the last checkpoint is too long ago; asked only now and then, since all processes must agree."""
+        """Whether the last checkpoint is too long ago; asked only at logged steps, since all processes must agree."""
         if not self.settings.save_minutes or step % self.settings.log_every:
             return False
-        self.log.flush()  # the processes' agreeing must not cross the update under way: both would wait for ever
+        self.log.flush()  # ends the update first: at the same time, it and `agreed` would wait for each other for ever
         return bool(parallel.agreed(time.monotonic() - self.saved_at > 60 * self.settings.save_minutes))
 
     def _save(self, step: int, state: Any, validation_loss: float | None) -> None:
-        self.log.flush()  # first: a resumed run begins behind the checkpoint
+        self.log.flush()  # first, because a resumed run begins after the checkpoint
         self.saves.save(step, state, validation_loss)
         self.saved_at = time.monotonic()
 
@@ -140,9 +144,9 @@ class _Loop:
 
 
 class Interruption:
-    """Notes the first SIGTERM or SIGINT in `received`, by name, and leaves a second one to whoever had it before.
+    """Puts the name of the first SIGTERM or SIGINT into `received`; a second one goes to the handler from before.
 
-    Across processes JAX notes SIGTERM, and tells all of them to stop before the same step.
+    With several processes JAX catches SIGTERM, and tells all of them to stop before the same step.
     """
 
     def __init__(self):
@@ -181,7 +185,7 @@ def _initial_or_restored(experiment: Experiment, folder: Path, step: int, shardi
 
 
 def _step_flops(experiment: Experiment, abstract_state: Any, batch: dict) -> float | None:
-    """What an update takes, where there is a peak to compare it with: counting traces the network once more."""
+    """FLOPs of an update; None if the devices' peak is unknown, to save the tracing that counting takes."""
     if hardware.peak_flops(jax.devices()[0]) is None:
         return None
     return hardware.step_flops(experiment.step, abstract_state, batch)

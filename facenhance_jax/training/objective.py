@@ -24,8 +24,8 @@ def loss(
     Args:
       params: the denoiser's.
       batch: high, previous, identity [b, 192, 192, 3] and low [b, 64, 64, 3] frames, uint8; index [b], each example's
-        place in the global batch; and place [b, 3], where `place_low` asks for it. An example's eps, z and t are
-        functions of (key, index), so the loss does not depend on how many devices share the batch.
+        number in the global batch; and place [b, 3], if `place_low` needs it. An example's eps, z and t are functions
+        of (key, index), so the loss does not depend on how many devices share the batch.
       key: of this training step.
       denoiser: gives the velocity.
       weighting: "x_prev", ||x_{t-1} - xhat_{t-1}||^2 (equation 5), or "velocity", the same divided by

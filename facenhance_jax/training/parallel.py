@@ -1,4 +1,4 @@
-"""One pure step on many devices: the same numbers to rounding, however the devices share the work."""
+"""One pure step on many devices: the same numbers up to rounding, however the devices share the work."""
 
 import collections
 import functools
@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from facenhance_jax.messages import InputError
 
-SMALLEST_SHARDED = 2**14  # elements: to gather less than this costs more than it saves
+SMALLEST_SHARDED = 2**14  # elements: splitting a smaller array costs more than it saves
 
 
 class Parallel(NamedTuple):
@@ -21,10 +21,10 @@ class Parallel(NamedTuple):
 
     Attributes:
       update: (state, batch on the devices) -> (state, metrics).
-      put: a host batch, this process's share -> the same on the devices, as `update` wants it.
-      spread: a host batch -> the same over the mesh, for any jitted function.
-      state_sharding: abstract state -> where each of its leaves belongs.
-      replicated: the whole of an array on each device.
+      put: this process's share of a batch, on the host -> the same on the devices, as `update` takes it.
+      spread: the same -> split over the mesh, for any jitted function.
+      state_sharding: abstract state -> the sharding of each leaf.
+      replicated: the sharding with a whole array on each device.
     """
 
     update: Callable[[Any, Any], tuple[Any, dict]]
@@ -48,8 +48,8 @@ def over_devices(
       strategy: "jit" over a mesh, the state whole on each device; "fsdp", the same with every large array of the state
         (parameters, EMA and moments) split over the devices; or "pmap", within one process.
       abstract_state: shapes and dtypes of the state.
-      accumulate: parts that each device's share of a batch is to split into.
-      devices: all there are, by default.
+      accumulate: parts that each device's share of a batch is split into.
+      devices: all that there are, by default.
 
     Raises:
       InputError: pmap across processes; from `put` and `spread`, a batch that does not split.
@@ -63,10 +63,7 @@ def over_devices(
         return jax.tree.map(lambda leaf: _sharding(mesh, leaf.shape) if strategy == "fsdp" else replicated, abstract)
 
     if strategy == "pmap":
-        if jax.process_count() > 1:
-            raise InputError("config.run.parallel: pmap runs in one process only; set it to jit")
-        mapped = functools.partial(step, axis="data")
-        update = jax.pmap(mapped, axis_name="data", in_axes=(None, 0), out_axes=None, donate_argnums=0, devices=devices)
+        update = _mapped(step, devices)
     else:
         shardings = (state_sharding(abstract_state), replicated)
         update = jax.jit(functools.partial(step, axis=None), donate_argnums=0, out_shardings=shardings)
@@ -84,8 +81,15 @@ def over_devices(
     return Parallel(update, put, spread, state_sharding, replicated)
 
 
+def _mapped(step: Callable[..., tuple[Any, dict]], devices: list[jax.Device]) -> Callable[[Any, Any], tuple[Any, dict]]:
+    if jax.process_count() > 1:
+        raise InputError("config.run.parallel: pmap runs in one process only; set it to jit")
+    step = functools.partial(step, axis="data")
+    return jax.pmap(step, axis_name="data", in_axes=(None, 0), out_axes=None, donate_argnums=0, devices=devices)
+
+
 def ahead(batches: Iterable[Any], depth: int = 2) -> Iterator[Any]:
-    """Keeps `depth` batches in flight to the devices while one is at work."""
+    """Takes `depth` batches in advance, so that they travel to the devices while one is in use."""
     waiting = collections.deque()
     for batch in batches:
         waiting.append(batch)
@@ -95,14 +99,14 @@ def ahead(batches: Iterable[Any], depth: int = 2) -> Iterator[Any]:
 
 
 def agreed(value: int) -> int:
-    """What the first process says: for decisions that all must take alike."""
+    """The first process's value, in all processes: for decisions that must be the same in all."""
     if jax.process_count() == 1:
         return value
     return int(multihost_utils.broadcast_one_to_all(np.int64(value)))
 
 
 def _sharding(mesh: Mesh, shape: tuple[int, ...]) -> NamedSharding:
-    """Splits the longest axis that the devices divide, if the array is large."""
+    """Splits the longest axis that divides by the number of devices, if the array is large."""
     fitting = [axis for axis, length in enumerate(shape) if length % mesh.size == 0]
     if math.prod(shape) < SMALLEST_SHARDED or not fitting:
         return NamedSharding(mesh, PartitionSpec())
@@ -121,7 +125,7 @@ def _split(batch: dict[str, np.ndarray], parts: int) -> dict[str, np.ndarray]:
 
 
 def _numbered(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Adds each example's place in the global batch, as `pipeline.batches` deals them out: one to each process."""
+    """Adds each example's number in the global batch: `pipeline.batches` gives the processes one example in turn."""
     rows = len(next(iter(batch.values())))
     index = jax.process_index() + jax.process_count() * np.arange(rows, dtype=np.int32)
     return batch | {"index": index}

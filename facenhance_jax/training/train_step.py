@@ -1,4 +1,4 @@
-"""What a training carries from step to step, and one step of it."""
+"""The state of a training, and one step of it."""
 
 from collections.abc import Callable
 from functools import partial
@@ -46,7 +46,7 @@ def initial_state(params: dict, optimizer: optax.GradientTransformation, seed: i
 
 
 def warmed_up_decay(step: Int[Array, ""], decay: float) -> Float[Array, ""]:
-    """The EMA's decay, min(decay, (1 + step) / (10 + step)): an average of the recent past while the past is short."""
+    """The EMA's decay, min(decay, (1 + step) / (10 + step)): small at first, so the fresh parameters soon fade."""
     return jnp.minimum(decay, (1.0 + step) / (10.0 + step))
 
 
@@ -61,10 +61,10 @@ def train_step(
     accumulate: int = 1,
     axis: str | None = None,
 ) -> tuple[TrainState, dict]:
-    """One step of Algorithm 1, pure. `batch` is this device's share where `axis` names a mapped axis, else all of it.
+    """One step of Algorithm 1, pure. `batch` is this device's share if `axis` names a mapped axis, else all of it.
 
-    With `accumulate` > 1 the batch goes through the network in that many parts, one after the other, and there is still
-    one update, of the parameters as of the EMA. A loss or gradient that is not finite updates nothing but the counters.
+    With `accumulate` > 1 the batch goes through the network in that many parts, one after the other; there is still one
+    update of the parameters and of the EMA. If the loss or a gradient is not finite, only the counters are updated.
     Metrics: loss, grad_norm, param_norm, skipped, and the loss's own sums.
     """
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key, impl="threefry2x32"), state.step)
@@ -101,8 +101,8 @@ def _accumulated(gradient: Callable, batch: dict, parts: int) -> tuple:
         return jax.tree.map(jnp.add, total, gradient(part)), None
 
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(gradient, _first(split)))
-    # XLA for CPUs brings only convolutions outside of loops into the form for which it has fast ones: in a loop their
-    # gradients take 15 times as long. Unrolled, the parts save no memory there.
+    # XLA for CPUs makes convolutions fast only outside of loops: in a loop their gradients take 15 times as long. So on
+    # CPUs the loop is unrolled, and the parts save no memory.
     unroll = jax.default_backend() == "cpu"
     ((value, sums), gradients), _ = jax.lax.scan(add, zeros, split, unroll=unroll)
     return (value / parts, sums), jax.tree.map(lambda x: x / parts, gradients)

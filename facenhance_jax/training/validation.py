@@ -1,4 +1,4 @@
-"""What held-out subjects say of a training, and pictures of it."""
+"""Scores of a training on held-out subjects, and pictures of its samples."""
 
 import functools
 from typing import Any
@@ -30,7 +30,7 @@ class Validation:
     def score(self, params: Any) -> dict[str, float]:
         """The loss; and PSNR (dB) and SSIM of sampled frames, and of the photo copied.
 
-        Each frame is sampled after the real one before it; a whole clip, each frame after its own, is harder.
+        Each frame is sampled with the real previous frame. In a whole clip it is a sampled one, which is harder.
         """
         losses, rows = [], []
         for batch in self._batches:
@@ -46,7 +46,7 @@ class Validation:
 
 
 class Sampler:
-    """Samples every example of a batch that is on the devices, and brings the frames of all processes to the host."""
+    """Samples every example of a batch that is on the devices, and copies the frames of all processes to the host."""
 
     def __init__(self, experiment: Experiment, parallel: Parallel):
         def run(params, batch):
@@ -60,29 +60,29 @@ class Sampler:
 
 
 class Pictures:
-    """Pictures of one batch, drawn again and again: its first 8 examples, as they get better."""
+    """Draws the first 8 examples of one batch, always the same, so that pictures show the progress."""
 
     def __init__(self, experiment: Experiment, parallel: Parallel):
         self._experiment, self._parallel = experiment, parallel
 
     @functools.cached_property
     def _drawing(self) -> tuple[Sampler, dict[str, np.ndarray]]:
-        # Held-out subjects where there are some; else the first batch of all, whatever step the run goes on from.
+        # Held-out subjects if there are some; else the training's first batch, also in a resumed run.
         experiment = self._experiment
         held_out = experiment.settings.run.validate_every > 0
         batch = experiment.validation_batches()[0] if held_out else next(experiment.batches(0))
         return Sampler(experiment, self._parallel), batch
 
     def draw(self, params: Any) -> UInt8[np.ndarray, "h w 3"]:
-        """Rows of photo | low-res | previous | sampled | real, in the first process of its own examples."""
+        """The `grid` of the batch. Only the first process's is right: it pairs the batch with the first samples."""
         sampler, batch = self._drawing
-        # The first rows of the whole batch are the first process's own.
+        # The first rows of the global batch are the first process's own.
         sampled = sampler(params, self._parallel.spread(batch))[0]
         return grid(batch, sampled)
 
 
 def grid(batch: dict[str, np.ndarray], sampled: UInt8[np.ndarray, "b h w 3"]) -> UInt8[np.ndarray, "rows columns 3"]:
-    """Up to 8 examples side by side: photo, low-res, previous, sampled and real frame, from above."""
+    """Up to 8 examples side by side, each a column of photo, low-res, previous, sampled and real frame."""
     shown = min(PICTURED, len(batch["low"]))
     low = np.stack([resize(frame, sampled.shape[1]) for frame in batch["low"][:shown]])
     rows = [batch["identity"], low, batch["previous"], sampled, batch["high"]]

@@ -61,9 +61,9 @@ def test_three_steps_are_ours(variant):
     params = jax.tree.map(lambda x: x + 0.05 * rng.standard_normal(x.shape, np.float32), start.params)
     state, batch = start._replace(params=params, ema=params), random_batch(config)
     training, step = torch_unet.Training(chosen, params, "cpu", compiled=False), jax.jit(ours.step)
-    on_device = training.placed(batch)
+    on_devices = training.placed(batch)
     for _ in range(3):
-        loss = training.step(on_device, our_draw(state, batch, config.schedule.timesteps))
+        loss = training.step(on_devices, our_draw(state, batch, config.schedule.timesteps))
         state, metrics = step(state, batch)
         np.testing.assert_allclose(loss, metrics["loss"], rtol=1e-5)
     for ours, found in ((state.params, training.parameters), (state.ema, training.ema)):

@@ -1,4 +1,4 @@
-"""Two real processes on this machine: the same numbers as one, stopped and killed and gone on by one."""
+"""Two real processes on this machine: they train as one does, and one resumes what they were stopped or killed in."""
 
 import random
 import socket
@@ -40,7 +40,7 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(data, tmp_path_factory) -> Path:
-    """A run of one process on this one's four devices."""
+    """A run of one process, this one, on its four devices."""
     workdir = tmp_path_factory.mktemp("alone") / "run"
     loop.train(experiment.make(settings.read(smallest(data, run__steps=STEPS))), workdir)
     return workdir
@@ -62,7 +62,7 @@ def start_two(workdir: Path, data: Path, log: Path, **changes) -> list[subproces
 
 
 def finish(processes: list[subprocess.Popen], log: Path) -> list[str]:
-    """Waits for both, and returns what each said."""
+    """Waits for both, and returns what each printed."""
     codes = [process.wait(timeout=240) for process in processes]
     said = [log.with_suffix(f".{n}").read_text() for n in range(2)]
     assert codes == [0, 0], "\n".join(said)
@@ -70,7 +70,7 @@ def finish(processes: list[subprocess.Popen], log: Path) -> list[str]:
 
 
 def wait_for_checkpoint(workdir: Path, after: int, processes: list[subprocess.Popen]) -> int:
-    """The newest step, once it is beyond `after` or a process has ended."""
+    """Waits for a step after `after`, or for the end of a process; returns the newest step."""
     newest = 0
     while newest <= after and all(process.poll() is None for process in processes):
         time.sleep(0.01)
@@ -86,18 +86,18 @@ def assert_near(workdir: Path, other: Path, config) -> None:
 
 
 @pytest.mark.parametrize("parallel", ["jit", "fsdp"])
-def test_two_processes_end_where_one_does(data, alone, tmp_path, parallel):
+def test_two_processes_end_with_the_numbers_of_one(data, alone, tmp_path, parallel):
     changes = {"run__steps": STEPS, "run__parallel": parallel}
     said = finish(start_two(tmp_path / "run", data, tmp_path / "log", **changes), tmp_path / "log")
     assert f"{tmp_path}/run: step {STEPS} of {STEPS}, finished\n" in said[0]
-    assert "step" not in said[1]  # only the first speaks
+    assert "step" not in said[1]  # only the first prints
     assert_near(tmp_path / "run", alone, smallest(data, **changes))
     assert [line["step"] for line in logged(tmp_path / "run")] == list(range(1, STEPS + 1))
     for ours, its in zip(logged(tmp_path / "run"), logged(alone), strict=True):
         assert ours["loss"] == pytest.approx(its["loss"], rel=1e-5)
 
 
-def test_killed_and_stopped_on_two_it_goes_on_alone_and_enhances(data, tmp_path, capfd):
+def test_a_run_of_two_processes_killed_and_stopped_is_resumed_by_one_and_enhances(data, tmp_path, capfd):
     workdir, log = tmp_path / "run", tmp_path / "log"
     processes = start_two(workdir, data, log, run__steps=1_000_000)
     first = wait_for_checkpoint(workdir, 0, processes)
@@ -120,7 +120,7 @@ def test_killed_and_stopped_on_two_it_goes_on_alone_and_enhances(data, tmp_path,
     loop.train(one, tmp_path / "straight")
     states = [jax.tree.map(np.asarray, final_state(where, config)) for where in (workdir, tmp_path / "straight")]
     for left, right in zip(*(jax.tree.leaves(state.params) for state in states), strict=True):
-        np.testing.assert_allclose(left, right, rtol=0, atol=1e-4)  # sums in other orders add up
+        np.testing.assert_allclose(left, right, rtol=0, atol=1e-4)  # differences from the order of sums add up
 
     export.export_model(workdir, tmp_path / "model")
     rng = np.random.default_rng(0)
@@ -137,7 +137,7 @@ def test_killed_and_stopped_on_two_it_goes_on_alone_and_enhances(data, tmp_path,
         assert file.read_bytes() == (made[1] / file.name).read_bytes()
 
 
-# ---- who joins whom --------------------------------------------------------------------------------------------------
+# ---- which processes join --------------------------------------------------------------------------------------------
 
 
 def test_slurm_steps_are_recognised_and_batch_scripts_are_not():
@@ -150,12 +150,12 @@ def test_slurm_steps_are_recognised_and_batch_scripts_are_not():
 @pytest.mark.parametrize(
     ("tasks", "visible", "devices"),
     [
-        ("8", "0,1,2,3", None),  # four tasks a node, who see all four: JAX takes the one of the task's number
-        ("8", "3", [0]),  # Slurm has bound each task to one
-        ("2", "0,1,2,3", [0, 1, 2, 3]),  # a task a node has all
+        ("8", "0,1,2,3", None),  # four tasks on a node see all four GPUs: JAX takes the one of the task's number
+        ("8", "3", [0]),  # Slurm has bound each task to one GPU
+        ("2", "0,1,2,3", [0, 1, 2, 3]),  # the only task of a node has all
     ],
 )
-def test_a_slurm_task_takes_the_gpus_that_are_its_own(tasks, visible, devices):
+def test_a_slurm_task_takes_its_own_gpus(tasks, visible, devices):
     assert distributed.slurm_devices(SLURM | {"SLURM_NTASKS": tasks, "CUDA_VISIBLE_DEVICES": visible}) == devices
 
 
@@ -170,13 +170,13 @@ def test_a_slurm_task_takes_the_gpus_that_are_its_own(tasks, visible, devices):
         ({"coordinator": "a:1", "processes": 1, "process": 1}, "--process_id=1: not from 0 to 0"),
     ],
 )
-def test_what_does_not_go_together_is_one_line(given, says):
+def test_arguments_that_do_not_fit_together_are_refused_in_one_line(given, says):
     with pytest.raises(InputError) as error:
         distributed.join(**given)
     assert str(error.value).startswith(says) and "\n" not in str(error.value)
 
 
-def test_alone_by_choice_or_where_nothing_says_otherwise(monkeypatch):
+def test_a_process_is_alone_by_default_or_if_asked(monkeypatch):
     def initialize(**_):
         raise AssertionError
 
@@ -189,7 +189,7 @@ def test_alone_by_choice_or_where_nothing_says_otherwise(monkeypatch):
         distributed.join()
 
 
-def test_processes_that_wait_in_vain_say_so_in_one_line(tmp_path):
+def test_a_process_that_waits_for_the_other_in_vain_says_so_in_one_line(tmp_path):
     """The first without the second, and the second without the first."""
     where = [f"--workdir={tmp_path}/run", "--num_processes=2", "--coordinator_timeout=2"]
     ports = [free_port(), free_port()]

@@ -1,4 +1,4 @@
-"""What an experiment is made of, where no other file tests it: its optimizer, and its start from another model."""
+"""The parts of an experiment that no other file tests: its optimizer, and its start from another model."""
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ def test_merged_takes_what_fits_and_keeps_the_rest():
     assert (made["a"] == 1).all() and (made["b"]["c"] == 0).all() and (made["b"]["d"] == 0).all()
 
 
-def test_a_model_of_which_less_than_half_fits_is_refused():
+def test_a_model_is_refused_if_less_than_half_of_it_fits():
     fresh = {"a": jnp.zeros(5), "b": jnp.zeros(6)}
     with pytest.raises(InputError, match="config.train.start_from: a model of another shape"):
         experiment.merged(fresh, {"a": jnp.ones(5), "b": jnp.ones(7)})
@@ -70,6 +70,6 @@ def test_the_learning_rate_warms_up_and_decays():
     assert experiment.make(settings.read(config)).learning_rate(0) == 1.0
 
 
-def test_without_a_clip_adam_stands_alone():
+def test_without_a_clip_the_optimizer_is_adam_only():
     adam = experiment.make_optimizer(lambda step: 1.0, gradient_clip=0.0)
     assert len(adam.init({"w": jnp.ones(1)})) == 2  # its moments and its rate

@@ -1,4 +1,4 @@
-"""The script of that name, with two kills."""
+"""tests/kill_and_resume.py with two kills."""
 
 import jax
 import numpy as np
@@ -9,7 +9,7 @@ from facenhance_jax.runs import checkpoints
 
 def test_killed_twice_it_ends_with_the_same_bits(tmp_path):
     assert kill_and_resume(tmp_path, times=2, steps=20, seed=1) == []
-    # And the comparison sees a single bit, and a step that is missing from the log.
+    # The comparison also finds a single wrong bit, and a step that is missing from the log.
     config = smallest(tmp_path / "data", run__steps=20)
     state = jax.tree.map(np.array, final_state(tmp_path / "killed", config))
     name, leaf = next((name, leaf) for name, leaf in jax.tree_util.tree_leaves_with_path(state.ema))

@@ -1,7 +1,6 @@
-"""The training loop on a model of one small matrix: exact resumption, what it tells, what it survives."""
+"""The training loop on a model of one small matrix: exact resumption, the log, and what the loop survives."""
 
 import itertools
-import os
 import signal
 import struct
 import subprocess
@@ -40,7 +39,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
-def test_six_steps_are_the_plain_step_six_times(tmp_path, parallel, capfd):
+def test_six_steps_of_the_loop_equal_six_plain_steps(tmp_path, parallel, capfd):
     config = make_config(parallel=parallel)
     train(config, tmp_path / "run")
     assert f"{tmp_path}/run: step 6 of 6, finished\n" in capfd.readouterr().out
@@ -58,9 +57,7 @@ def test_six_steps_are_the_plain_step_six_times(tmp_path, parallel, capfd):
 
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stopped_by_a_signal_and_started_again_it_ends_bit_for_bit_the_same(
-    tmp_path, parallel, number, monkeypatch, capfd
-):
+def test_a_run_stopped_by_a_signal_and_resumed_ends_with_the_same_bits(tmp_path, parallel, number, monkeypatch, capfd):
     config = make_config(parallel=parallel, sample_every=3)
     train(config, tmp_path / "straight")
     with monkeypatch.context() as patch:
@@ -87,7 +84,7 @@ def test_steps_lost_in_a_crash_are_done_again_and_logged_once(tmp_path, monkeypa
             train(config, tmp_path)
     assert [line["step"] for line in logged(tmp_path)] == [1, 2, 3, 4]
     with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 5, "lo')  # as a process killed while writing leaves it
+        file.write('{"step": 5, "lo')  # left by a process that was killed while writing
     train(config, tmp_path)
     assert [line["step"] for line in logged(tmp_path)] == [1, 2, 3, 4, 5, 6]
     assert sorted(entry.name for entry in (tmp_path / "checkpoints").iterdir()) == ["3", "6"]
@@ -116,7 +113,7 @@ def test_a_second_signal_acts_as_it_did_before():
 # ---- the folder ------------------------------------------------------------------------------------------------------
 
 
-def test_another_config_is_refused_by_the_names_of_its_fields(tmp_path):
+def test_another_config_is_refused_and_its_fields_are_named(tmp_path):
     train(make_config(), tmp_path)
     other = make_config(steps=7)
     other.model.unet.base = 64
@@ -129,7 +126,7 @@ def test_another_config_is_refused_by_the_names_of_its_fields(tmp_path):
     assert checkpoints.read_config(tmp_path / "config.json", "")["run"]["steps"] == 6
 
 
-def test_what_does_not_change_the_network_may_change_if_asked(tmp_path, capfd):
+def test_fields_that_do_not_change_the_network_may_change_if_asked(tmp_path, capfd):
     train(make_config(steps=3), tmp_path)
     longer = make_config(steps=6)
     longer.train.learning_rate = 0.5
@@ -178,7 +175,7 @@ def test_only_the_steps_asked_for_are_logged_and_what_is_not_finite_is_null(tmp_
 
 
 def test_a_line_is_the_mean_of_the_steps_since_the_last(tmp_path):
-    """Losses and those of each noise level are averaged; here a level is the first or second half of each batch."""
+    """The loss and that of each noise level are averaged; here the levels are the two halves of each batch."""
     train(make_config(), tmp_path / "each")
     train(make_config(log_every=3), tmp_path / "third")
     each = logged(tmp_path / "each")
@@ -189,7 +186,7 @@ def test_a_line_is_the_mean_of_the_steps_since_the_last(tmp_path):
 
 
 def test_a_validation_scores_samples_and_the_copied_photo_and_names_the_best(tmp_path, monkeypatch):
-    """Samples are the low-res frames here: their scores are known without a network."""
+    """The samples here are the low-res frames, so their scores are known without a network."""
     large = {name: np.repeat(np.repeat(value, 8, 1), 8, 2) for name, value in make_batch(9, 8).items()}
     losses = iter([0.3, 0.2, 0.4])
     monkeypatch.setattr(validation.Validation, "score", scored := spy(validation.Validation.score, losses))
@@ -206,7 +203,7 @@ def test_a_validation_scores_samples_and_the_copied_photo_and_names_the_best(tmp
 
 
 def spy(score, losses):
-    """`Validation.score` with the losses given here."""
+    """`Validation.score` with these losses; it keeps its last result."""
 
     def scored(self, params):
         scored.last = score(self, params) | {"loss": next(losses)}
@@ -215,7 +212,7 @@ def spy(score, losses):
     return scored
 
 
-def test_what_is_never_finite_stops_the_run_and_loses_nothing(tmp_path, monkeypatch):
+def test_a_loss_that_stays_not_finite_stops_the_run_and_loses_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(log, "MAX_SKIPPED", 3)
     config = make_config(steps=50)
 
@@ -234,7 +231,7 @@ def test_what_is_never_finite_stops_the_run_and_loses_nothing(tmp_path, monkeypa
 
 
 def test_a_checkpoint_is_also_due_by_the_clock(tmp_path, monkeypatch):
-    clock = itertools.count(0, 60)  # a minute passes whenever it is asked
+    clock = itertools.count(0, 60)  # seconds: a minute passes between two calls
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     saved = []
     monkeypatch.setattr(checkpoints.RunCheckpoints, "save", lambda self, step, state, loss: saved.append(step))
@@ -259,7 +256,7 @@ def test_pictures_show_the_first_batch_at_every_due_step(tmp_path):
     files = sorted(file.name for file in (tmp_path / "samples").iterdir())
     assert files == ["00000002.png", "00000004.png", "00000006.png"]
     batch = make_batch(0, 8)
-    rows = [batch[name] for name in ("identity", "low", "previous", "low", "high")]  # what is sampled here is `low`
+    rows = [batch[name] for name in ("identity", "low", "previous", "low", "high")]  # the samples here are `low`
     expected = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
     for file in files:
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "samples" / file)), expected)
@@ -301,7 +298,7 @@ def test_a_bad_flag_is_one_line_and_status_2(command, flags, says):
 def test_a_bad_value_in_the_config_is_one_line_and_status_2(tmp_path):
     flags = ["--config=configs/smoke.py", f"--workdir={tmp_path}/run", "--config.run.parallel=tpu"]
     command = [sys.executable, "launch/train.py", *flags]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=os.environ | {})
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "facenhance: config.run: parallel must be one of jit, fsdp, pmap, not 'tpu'\n"
     assert list(tmp_path.iterdir()) == []

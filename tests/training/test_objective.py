@@ -1,4 +1,4 @@
-"""Algorithm 1's loss, and one step of training, against what they must be."""
+"""Algorithm 1's loss, and one step of training, against closed forms."""
 
 import functools
 
@@ -43,7 +43,7 @@ KEY = jax.random.key(3)
 
 
 def test_the_loss_of_a_zero_velocity_is_the_velocitys_own_power():
-    """E||v||^2 = cos^2 E||eps||^2 + sin^2 E||x_0||^2, which is 1 where x_0 = 1; over many pixels, to a percent."""
+    """E||v||^2 = cos^2 E||eps||^2 + sin^2 E||x_0||^2, which is 1 if x_0 = 1; within a percent over many pixels."""
     batch = {name: np.full_like(pixels, 255) for name, pixels in random_batch(64).items() if name != "index"}
     batch["index"] = np.arange(64)
     value, _ = objective.loss({"factor": 0.0}, batch, KEY, denoiser=oracle(target="frame"), weighting="velocity")
@@ -51,7 +51,7 @@ def test_the_loss_of_a_zero_velocity_is_the_velocitys_own_power():
 
 
 def test_the_papers_weighting_is_sin_squared_delta():
-    """With one timestep only the two weightings differ by exactly that factor."""
+    """With a single timestep, the two weightings differ by exactly that factor."""
     denoiser = Oracle(DenoiserConfig(resolution=32, low_size=16), Schedule(np.array([0.0, 0.3])))
     by = {
         weighting: float(
@@ -79,7 +79,7 @@ def test_x_prev_form_and_its_weighting_are_the_papers_mse():
 
 
 def test_the_sums_by_noise_level_are_the_loss():
-    """Each example belongs to the quarter of 1..T that its timestep is in, and their errors add up to the mean."""
+    """Each example counts in the quarter of 1..T that its timestep is in, and the errors add up to the mean."""
     batch = random_batch(16)
     value, sums = objective.loss({"factor": 0.5}, batch, KEY, denoiser=oracle(), weighting="velocity")
     np.testing.assert_allclose(sums["level_loss"].sum() / 16, value, rtol=1e-6)
@@ -113,7 +113,7 @@ def half_square(params, batch, key):
     return 0.5 * (params["w"] ** 2).sum() * batch["high"].mean(), {"rows": jnp.float32(len(batch["high"]))}
 
 
-def test_a_step_and_its_average_in_closed_form():
+def test_a_step_and_its_ema_in_closed_form():
     start, step = tiny_training(half_square)
     batch = {"high": jnp.ones((2, 1))}
     after, metrics = step(start, batch)
@@ -127,18 +127,18 @@ def test_a_step_and_its_average_in_closed_form():
     np.testing.assert_allclose(again.ema["w"], decay * after.ema["w"] + (1 - decay) * again.params["w"], rtol=1e-6)
 
 
-def test_the_averages_decay_warms_up_to_its_end():
+def test_the_emas_decay_warms_up():
     decays = [float(train_step.warmed_up_decay(jnp.asarray(step), 0.9999)) for step in (0, 90, 10**6)]
     np.testing.assert_allclose(decays, [0.1, 0.91, 0.9999], rtol=1e-6)
 
 
-def test_without_a_warm_up_the_averages_decay_is_its_own_from_the_first_step_on():
+def test_without_a_warm_up_the_emas_decay_is_constant():
     start, step = tiny_training(half_square, decay=0.9999)
     after, _ = step(start, {"high": jnp.ones((2, 1))}, ema_warmup=False)
     np.testing.assert_allclose(after.ema["w"] - start.ema["w"], [-1e-5, -2e-5], rtol=0.02)  # float32 near 1 and 2
 
 
-def test_what_is_not_finite_updates_nothing_but_the_counters():
+def test_a_loss_that_is_not_finite_updates_only_the_counters():
     start, step = tiny_training(half_square)
     after, _ = step(start, {"high": jnp.full((2, 1), jnp.nan)})
     np.testing.assert_array_equal(after.params["w"], start.params["w"])
@@ -147,7 +147,7 @@ def test_what_is_not_finite_updates_nothing_but_the_counters():
 
 
 def test_a_batch_in_parts_is_one_update_with_the_mean_of_the_parts():
-    """Loss sum(w^2)/2 times the rows' mean: of rows 1, 2, 3, 4 in two parts, each part every other row."""
+    """The loss is sum(w^2)/2 times the rows' mean; the rows 1, 2, 3, 4 go in two parts of every other row."""
     start, step = tiny_training(half_square)
     batch = {"high": jnp.arange(1.0, 5.0)[:, None]}
     whole, metrics = step(start, batch)
@@ -158,7 +158,7 @@ def test_a_batch_in_parts_is_one_update_with_the_mean_of_the_parts():
     assert int(parts.step) == 1 and float(parts_metrics["rows"]) == float(metrics["rows"]) == 4
 
 
-def test_the_parts_are_a_loop_but_on_a_cpu(monkeypatch):
+def test_the_parts_are_a_loop_except_on_a_cpu(monkeypatch):
     """XLA for CPUs is slow at the gradients of convolutions in loops; elsewhere a loop saves memory."""
     start, step = tiny_training(half_square)
     batch = {"high": jnp.arange(1.0, 5.0)[:, None]}
@@ -173,13 +173,13 @@ def test_the_parts_are_a_loop_but_on_a_cpu(monkeypatch):
 
 @pytest.fixture(scope="module")
 def one_step():
-    """An experiment of `configs/smoke.py`, its first state, and its jitted step's answer to a batch."""
+    """An experiment of `configs/smoke.py`, its first state, and the result of its jitted step on a batch."""
     smallest = experiment.make(settings.read(smoke.get_config()))
     begin = smallest.initial_state()
     return smallest, begin, jax.jit(smallest.step)(begin, random_batch())
 
 
-def test_accumulation_and_remat_change_no_number_of_the_network(one_step):
+def test_accumulation_and_remat_do_not_change_the_numbers(one_step):
     _, begin, (plain, metrics) = one_step
     config = smoke.get_config()
     config.train.accumulate = 2
@@ -192,7 +192,7 @@ def test_accumulation_and_remat_change_no_number_of_the_network(one_step):
 
 
 def test_a_shared_batch_gives_the_whole_batchs_step(one_step):
-    """pmap over 4 devices, one example each, against one device with all four: noise goes by the global index."""
+    """pmap over 4 devices, one example each, and one device with all four: the noise depends on the global index."""
     smallest, begin, (whole, metrics) = one_step
     step = functools.partial(smallest.step, axis="data")
     mapped = jax.pmap(step, axis_name="data", in_axes=(None, 0), out_axes=None)

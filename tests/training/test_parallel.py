@@ -36,8 +36,8 @@ def alone():
 @pytest.mark.parametrize(
     "strategy, count", [("jit", 2), ("jit", 4), ("pmap", 1), ("pmap", 2), ("pmap", 4), ("fsdp", 4)]
 )
-def test_five_steps_end_alike_on_any_devices_and_in_parts(alone, strategy, count, parts, monkeypatch):
-    monkeypatch.setattr(parallel, "SMALLEST_SHARDED", 100)  # so that the small matrix is sharded, too
+def test_five_steps_end_the_same_on_any_devices_and_in_parts(alone, strategy, count, parts, monkeypatch):
+    monkeypatch.setattr(parallel, "SMALLEST_SHARDED", 100)  # so that the small matrix is sharded too
     config = make_config()
     config.train.accumulate = parts
     ends = after_five_steps(strategy, count, config)
@@ -62,12 +62,12 @@ def test_fsdp_splits_the_longest_axis_of_large_arrays_of_the_whole_state(monkeyp
     assert [found.spec for found in over("fsdp").state_sharding(abstract)] == list(shapes.values())
 
 
-def test_the_number_of_an_example_is_its_place_in_the_whole_batch(monkeypatch):
+def test_an_examples_index_counts_through_the_whole_batch(monkeypatch):
     np.testing.assert_array_equal(over("jit").put(make_batch(0, 8))["index"], np.arange(8))
     np.testing.assert_array_equal(np.ravel(over("pmap").put(make_batch(0, 8))["index"]), np.arange(8))
     monkeypatch.setattr(jax, "process_index", lambda: 2)
     monkeypatch.setattr(jax, "process_count", lambda: 3)
-    # As pipeline.batches deals them out: process 2 of 3 has the examples 2, 5, 8, ...
+    # As pipeline.batches shares them: process 2 of 3 has the examples 2, 5, 8, ...
     np.testing.assert_array_equal(parallel._numbered(make_batch(0, 4))["index"], [2, 5, 8, 11])
 
 
@@ -91,8 +91,8 @@ def test_a_batch_is_split_in_order_over_the_devices():
             np.testing.assert_array_equal(np.asarray(shard.data).reshape(mine.shape), mine)
 
 
-def test_batches_are_placed_two_ahead_and_none_is_lost():
-    placed = []
-    feed = parallel.ahead((placed.append(n) or n for n in range(6)), depth=2)
-    assert (next(feed), placed) == (0, [0, 1, 2])
-    assert (list(feed), placed) == ([1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5])
+def test_batches_are_sent_two_ahead_and_none_is_lost():
+    on_devices = []
+    feed = parallel.ahead((on_devices.append(n) or n for n in range(6)), depth=2)
+    assert (next(feed), on_devices) == (0, [0, 1, 2])
+    assert (list(feed), on_devices) == ([1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5])
