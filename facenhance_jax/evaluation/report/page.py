@@ -14,7 +14,7 @@ from PIL import Image
 from facenhance_jax import __version__
 from facenhance_jax.evaluation import results, tables
 from facenhance_jax.evaluation.report import charts
-from facenhance_jax.evaluation.report.reading import Kept
+from facenhance_jax.evaluation.report.reading import ERROR_END, Kept
 
 BY_CLIP = ("psnr", "ssim", "face_psnr", "temporal", "acd_i", "landmarks")  # and by expression
 BY_STEPS = (*tables.PAPER, "landmarks", "temporal", "seconds_per_frame")
@@ -25,8 +25,7 @@ SAMPLING = ("seed", "solver", "temperature", "shared_noise", "resize", "model")
 def html(found: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], clips: Sequence[Kept]) -> str:
     """The whole page, of what `reading.read` returns; the same folder gives the same text."""
     rows, metrics = found["rows"], found["metrics"]
-    keys = [kept.line["method"] for kept in clips]
-    shown = next((row for row in rows if row["key"] in keys), rows[0])
+    shown = next((row for row in rows if row["key"] in {kept.line["method"] for kept in clips}), rows[0])
     compared = [row for row in rows if row["steps"] in (shown["steps"], None) and row["key"] != "real"]
     made = [row for row in rows if row["steps"]]
     absent = {"not computed": found["absent"]}
@@ -37,6 +36,7 @@ def html(found: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], clips: Se
     return environment.get_template("page.html").render(
         results=found,
         notes=tables.notes(found),
+        error_end=ERROR_END,
         shown=tables.label(shown),
         of_clips=tables.grid(metrics, of_clips | {"mean of all clips": shown}, BY_CLIP),
         strips=[(kept, _strip(kept)) for kept in clips],

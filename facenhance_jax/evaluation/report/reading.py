@@ -19,6 +19,7 @@ from facenhance_jax.media import strip
 from facenhance_jax.messages import InputError
 
 FIELDS = {"settings", "metrics", "extractors", "absent", "rows", "kept"}  # of results.json
+FRAMES = ("identity", "low", "enhanced", "real")  # of kept/NNNN.npz
 TEXTS = ("clip", "subject", "expression", "method", "steps")  # the columns of clips.csv that are not metrics
 DAMAGED = (OSError, ValueError, TypeError, AttributeError, LookupError, EOFError, zipfile.BadZipFile, zlib.error)
 ERROR_END = 32  # grey levels at which the errors' colours end, the same in all reports
@@ -26,7 +27,7 @@ ERROR_END = 32  # grey levels at which the errors' colours end, the same in all 
 
 @dataclass(frozen=True)
 class Kept:
-    """A clip's line of clips.csv, why it was kept, and the stem of its file's name. Raises ValueError."""
+    """A clip's line of clips.csv, why it was kept, and the stem of its file's name."""
 
     line: Mapping[str, Any]
     why: str
@@ -35,12 +36,6 @@ class Kept:
     low: UInt8[np.ndarray, "n l l 3"]
     enhanced: UInt8[np.ndarray, "n h h 3"]
     real: UInt8[np.ndarray, "n h h 3"]
-
-    def __post_init__(self):
-        frames = self.low, self.enhanced, self.real
-        fit = self.low.ndim == 4 and self.enhanced.shape == self.real.shape == (len(self.low), *self.identity.shape)
-        if not fit or any(array.dtype != np.uint8 for array in (self.identity, *frames)):
-            raise ValueError("the frames do not fit together")
 
     @cached_property
     def error(self) -> Float32[np.ndarray, "n h h"]:
@@ -84,9 +79,12 @@ def read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]], list[Kept]
         by_clip = {(line["clip"], line["method"]): line for line in lines}
         for kept in results["kept"]:
             file = folder / kept["file"]
-            with np.load(file, allow_pickle=False) as stored:
-                frames = {name: stored[name] for name in ("identity", "low", "enhanced", "real")}
-            clips.append(Kept(by_clip[kept["clip"], kept["method"]], ", ".join(kept["why"]), file.stem, **frames))
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
+                identity, low, enhanced, real = frames = [stored[name] for name in FRAMES]
+            fit = low.ndim == 4 and enhanced.shape == real.shape == (len(low), *identity.shape)
+            if not fit or any(array.dtype != np.uint8 for array in frames):
+                raise ValueError("the frames do not fit together")
+            clips.append(Kept(by_clip[kept["clip"], kept["method"]], ", ".join(kept["why"]), file.stem, *frames))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{file}: is not there; give a folder that launch/evaluate.py wrote to its end") from error
     except DAMAGED as error:
