@@ -10,6 +10,7 @@ BLOCKS = (
 )
 PAPER = ("fvd", "psnr", "ssim", "acd", "acd_i")  # the paper's columns
 PAPER_HEADS = ["", "frames x size", "data", "FVD", "PSNR", "SSIM", "ACD", "ACD-I"]
+SECONDS = {"label": "s a frame", "unit": "seconds, compiling not counted", "best": "low", "digits": 3}
 Published = tuple[str, ...]  # as the paper prints them, in the order of `PAPER`; "" where there is none
 
 # Published numbers on MUG's test set: from the paper, not measured here.
@@ -40,6 +41,16 @@ def label(row: Mapping[str, Any]) -> str:
     return row["method"] if steps is None else f"{row['method']}, {steps} step{'s' * (steps > 1)}"
 
 
+def about(metrics: Mapping[str, Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+    """A metric's label, unit, better side and digits; `metrics` as in results.json, which has none for the seconds."""
+    return SECONDS if name == "seconds_per_frame" else metrics[name]
+
+
+def cells(metrics: Mapping[str, Mapping[str, Any]], row: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """A row's numbers for these metrics; "-" where it has none."""
+    return [f"{row[name]:.{about(metrics, name)['digits']}f}" if name in row else "-" for name in names]
+
+
 def text(results: Mapping[str, Any]) -> str:
     """All numbers, for a terminal; "-" where there is none, and the reasons at the end."""
     rows, metrics = results["rows"], results["metrics"]
@@ -51,9 +62,9 @@ def text(results: Mapping[str, Any]) -> str:
 def aligned(rows: Sequence[Mapping[str, Any]], names: Sequence[str], metrics: Mapping[str, Mapping[str, Any]]) -> str:
     """A table for a terminal with a column for each of `names`; `rows` and `metrics` as in results.json."""
     width = max(len(label(row)) for row in rows)
-    lines = [" " * width + "".join(f"{_head(metrics, name):>12}" for name in names)]
+    lines = [" " * width + "".join(f"{about(metrics, name)['label']:>12}" for name in names)]
     for row in rows:
-        lines.append(f"{label(row):{width}}" + "".join(f"{_cell(metrics, row, name):>12}" for name in names))
+        lines.append(f"{label(row):{width}}" + "".join(f"{cell:>12}" for cell in cells(metrics, row, names)))
     return "\n".join(lines)
 
 
@@ -81,9 +92,9 @@ def notes(results: Mapping[str, Any]) -> list[str]:
 
 def fvd_protocol(results: Mapping[str, Any]) -> str:
     """What FVD was computed on, for example "n 26, 40 frames, 128 x 128, stride 1"."""
-    about = results["extractors"]["fvd"]
-    size, count = about["size"], results["settings"]["n"]
-    return f"n {count}, {about['frames']} frames, {size} x {size}, stride {about['stride']}"
+    fvd = results["extractors"]["fvd"]
+    size, count = fvd["size"], results["settings"]["n"]
+    return f"n {count}, {fvd['frames']} frames, {size} x {size}, stride {fvd['stride']}"
 
 
 def scoring(results: Mapping[str, Any]) -> str:
@@ -101,10 +112,23 @@ def scoring(results: Mapping[str, Any]) -> str:
 
 def everything(results: Mapping[str, Any]) -> str:
     """All numbers of all methods, as Markdown."""
-    names = [name for block in BLOCKS for name in block if any(name in row for row in results["rows"])]
-    metrics = results["metrics"]
-    rows = [[label(row), *(_cell(metrics, row, name) for name in names)] for row in results["rows"]]
-    return _markdown(["", *(_head(metrics, name) for name in names)], rows)
+    heads, *rows = all_numbers(results)
+    return _markdown(heads, rows)
+
+
+def all_numbers(results: Mapping[str, Any]) -> list[list[str]]:
+    """The rows of the table of everything, the labels first."""
+    names = [name for block in BLOCKS for name in block]
+    return grid(results["metrics"], {label(row): row for row in results["rows"]}, names)
+
+
+def grid(
+    metrics: Mapping[str, Mapping[str, Any]], rows: Mapping[str, Mapping[str, Any]], names: Sequence[str]
+) -> list[list[str]]:
+    """The labels of those metrics that any row has, then each row's name and numbers."""
+    names = [name for name in names if any(name in row for row in rows.values())]
+    heads = ["", *(about(metrics, name)["label"] for name in names)]
+    return [heads, *([first, *cells(metrics, row, names)] for first, row in rows.items())]
 
 
 def before_after(before: Mapping[str, Any], after: Mapping[str, Any], layout: str) -> str:
@@ -124,8 +148,8 @@ def before_after(before: Mapping[str, Any], after: Mapping[str, Any], layout: st
             if row["key"] == "upsampled" if results is before else row["steps"]:
                 steps = f", {row['steps']} steps" if row["steps"] else ""
                 clips = f"{_clips(results, row)}{', enlarged from 64' if results is before else ''}"
-                about = [f"{name}, {when}{steps}", clips, f"{settings['data']}, ours"]
-                rows.append([*about, *_paper_cells(results, row)])
+                first = [f"{name}, {when}{steps}", clips, f"{settings['data']}, ours"]
+                rows.append([*first, *cells(results["metrics"], row, PAPER)])
     return _markdown(PAPER_HEADS, rows)
 
 
@@ -148,8 +172,8 @@ def ablations(results: Mapping[str, Any]) -> str:
 def _beside(published: list[list[str]], results: Mapping[str, Any]) -> list[list[str]]:
     rows = list(published)
     for row in results["rows"]:
-        about = [label(row), _clips(results, row), f"{results['settings']['data']}, ours"]
-        rows.append([*about, *_paper_cells(results, row)])
+        first = [label(row), _clips(results, row), f"{results['settings']['data']}, ours"]
+        rows.append([*first, *cells(results["metrics"], row, PAPER)])
     return rows
 
 
@@ -159,21 +183,6 @@ def _clips(results: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     if compared and (compared["frames"], compared["size"]) != (settings["frames"], settings["size"]):
         text += f", FVD of {compared['frames']} x {compared['size']}"
     return text
-
-
-def _paper_cells(results: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
-    return [_cell(results["metrics"], row, name) for name in PAPER]
-
-
-def _head(metrics: Mapping[str, Mapping[str, Any]], name: str) -> str:
-    return "s a frame" if name == "seconds_per_frame" else metrics[name]["label"]
-
-
-def _cell(metrics: Mapping[str, Mapping[str, Any]], row: Mapping[str, Any], name: str) -> str:
-    if name not in row:
-        return "-"
-    digits = 3 if name == "seconds_per_frame" else metrics[name]["digits"]
-    return f"{row[name]:.{digits}f}"
 
 
 def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
