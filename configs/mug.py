@@ -105,9 +105,8 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.data.validation_split = "test"  # of whom the training sees nothing
     config.data.any_previous = False  # the previous frame from anywhere in the clip, not the one before
     config.data.flip = True  # mirror a sample in half of the cases
-    config.data.jitter = 0.5  # strength, 0 to 1, of changed colours and places (1: 8 degrees, 8 %, 8 px of 192)
+    config.data.jitter = 0.5  # strength, 0 to 1, of changed colours and geometry (1: 8 degrees, 8 %, 8 px of 192)
     config.data.degrade = 0.5  # strength, 0 to 1, of a worse low-res frame (1: blur and warp of 1.5 px, noise, JPEG)
-    config.data.workers = 0  # processes that decode; 0 for threads in this one. Batches do not depend on it
 
     config.train = ml_collections.ConfigDict()
     config.train.seed = 0

@@ -8,7 +8,6 @@ import cv2
 import jax
 import numpy as np
 import pytest
-from absl import flags
 
 from configs import demo, mug, smoke
 from facenhance_jax import settings
@@ -188,14 +187,13 @@ def test_jitter_changes_all_four_images():
         assert [name for name in a if (a[name] == b[name]).all()] == []
 
 
-def test_the_same_augmented_batches_from_any_number_of_processes_and_after_a_stop():
-    flags.FLAGS.mark_as_parsed()  # as a launch script has done
+def test_the_same_augmented_batches_with_any_number_of_threads_and_after_a_stop():
     options = {"batch_size": 2, "jitter": 0.5, "degrade": 1.0}
-    placed = [clip | {"place": f"{n}.25 2 3.5"} for n, clip in enumerate(SOURCE)]
-    whole = take(7, source=placed, **options)
+    with_place = [clip | {"place": f"{n}.25 2 3.5"} for n, clip in enumerate(SOURCE)]
+    whole = take(7, source=with_place, **options)
     assert whole[0]["place"].dtype == np.float32
-    assert_same(take(4, source=placed, workers=1, start_step=3, **options), whole[3:])
-    assert_same(take(7, source=placed, workers=4, **options), whole)
+    assert_same(take(4, source=with_place, start_step=3, **options), whole[3:])
+    assert_same(take(7, source=with_place, threads=5, **options), whole)
 
 
 def test_a_dropped_frame_is_the_one_before_or_after():
@@ -232,7 +230,6 @@ def test_frames_are_dropped_as_often_as_written(monkeypatch):
     [
         ({"jitter": 1.5}, "jitter must be .* not 1.5"),
         ({"degrade": -0.1}, "degrade .* not -0.1"),
-        ({"workers": -1}, "workers .* not -1"),
     ],
 )
 def test_an_option_out_of_range_is_an_error(options, message):
@@ -287,13 +284,13 @@ def test_the_released_models_config_and_the_papers_change_no_image():
 
 
 def test_the_place_goes_along_with_mirroring_and_jitter():
-    placed = [record(clip) | {"place": b"2.000 3.000 4.000"} for clip in range(CLIPS)]
+    with_place = [record(clip) | {"place": "2.000 3.000 4.000"} for clip in range(CLIPS)]
     options = {"batch_size": 4, "seed": 3, "threads": 2}
-    for batch in islice(batches(placed, **options), 6):
+    for batch in islice(batches(with_place, **options), 6):
         for image, place in zip(batch["identity"], batch["place"], strict=True):
             mirrored = image[0, 0, 2] > image[0, -1, 2]
             assert place.tolist() == ([6, 3, 4] if mirrored else [2, 3, 4])
-    spread = np.concatenate([batch["place"] for batch in islice(batches(placed, **options, jitter=1.0), 6)])
+    spread = np.concatenate([batch["place"] for batch in islice(batches(with_place, **options, jitter=1.0), 6)])
     assert spread.dtype == np.float32 and 0.2 < np.ptp(spread[:, 2]) < 0.7  # the side: 8 % either way at most
 
 

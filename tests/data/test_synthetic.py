@@ -181,6 +181,8 @@ def test_write_tree_is_laid_out_like_mug_and_resumes(tmp_path, monkeypatch):
     assert [clip.expression for clip in read_tree(broken).recordings] == ["anger", "disgust", "fear"]
     kept = (broken / "005/anger/take000/landmarks.npy").stat().st_mtime_ns
     monkeypatch.setattr(population.np, "save", save)
+    with pytest.raises(InputError, match="holds something else"):
+        write_tree(broken, [5, 1200], frames=3, size=64, seed=1)
     write_tree(broken, [5, 1200], frames=3, size=64)
     assert files(broken) == files(whole)
     assert (broken / "005/anger/take000/landmarks.npy").stat().st_mtime_ns == kept

@@ -27,7 +27,7 @@ def record(subject: str, expression: str, take: str = "take000", session: str = 
     }
     words = {"subject": subject, "expression": expression, "take": take, "session": session, "place": "16 16 64"}
     photo = {"identity": png(np.full((96, 96, 3), 200, np.uint8))}
-    return pictures | photo | {name: word.encode() for name, word in words.items()}
+    return pictures | photo | words
 
 
 class Records(list):
