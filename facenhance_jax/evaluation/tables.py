@@ -1,4 +1,4 @@
-"""An evaluation's results (see `results`) as tables: for a terminal, and as Markdown with the paper's numbers."""
+"""Tables of an evaluation's results (see `results`): for a terminal, and as Markdown with the paper's numbers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,8 +12,8 @@ PAPER = ("fvd", "psnr", "ssim", "acd", "acd_i")  # the paper's columns
 PAPER_HEADS = ["", "frames x size", "data", "FVD", "PSNR", "SSIM", "ACD", "ACD-I"]
 Published = tuple[str, ...]  # as the paper prints them, in the order of `PAPER`; "" where there is none
 
-# Published numbers on MUG's test set: from the paper, not measured here.
-TABLE1: dict[str, tuple[str, Published, Published]] = {  # by layout: the system's name, then before and after
+# Published numbers on MUG's test set, copied from the paper, not measured here.
+TABLE1: dict[str, tuple[str, Published, Published]] = {  # {layout: the system's name, before, after}
     "videogan": ("VideoGAN", ("712.55", "22.30", ".83", ".09", ".73"), ("91.31", "30.88", ".94", ".01", ".09")),
     "imaginator": ("ImaGINator", ("2205.26", "20.29", ".85", ".08", ".29"), ("111.99", "30.27", ".93", ".01", ".05")),
     "motiongan": ("MotionGAN", ("654.98", "23.96", ".89", ".011", ".29"), ("167.01", "31.08", ".95", ".010", ".11")),
@@ -41,7 +41,7 @@ def label(row: Mapping[str, Any]) -> str:
 
 
 def text(results: Mapping[str, Any]) -> str:
-    """All numbers, for a terminal; "-" where there is none, and the reasons at the end."""
+    """All numbers, for a terminal; "-" where a number is missing, and the reasons at the end."""
     rows, metrics = results["rows"], results["metrics"]
     chosen = ([name for name in block if any(name in row for row in rows)] for block in BLOCKS)
     blocks = [aligned(rows, names, metrics) + "\n" for names in chosen if names]
@@ -49,7 +49,7 @@ def text(results: Mapping[str, Any]) -> str:
 
 
 def aligned(rows: Sequence[Mapping[str, Any]], names: Sequence[str], metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """A table for a terminal with a column for each of `names`; `rows` and `metrics` as in results.json."""
+    """A table for a terminal with a column for each name; `rows` and `metrics` as in results.json."""
     width = max(len(label(row)) for row in rows)
     lines = [" " * width + "".join(f"{_head(metrics, name):>12}" for name in names)]
     for row in rows:
@@ -87,7 +87,7 @@ def fvd_protocol(results: Mapping[str, Any]) -> str:
 
 
 def scoring(results: Mapping[str, Any]) -> str:
-    """How long scoring a clip and its real frames takes, compared with enhancing it; "" if that was not timed."""
+    """How long scoring a clip and its real frames takes, relative to enhancing it; "" if that was not timed."""
     made = next((row for row in results["rows"] if row["steps"]), {})
     real = next((row for row in results["rows"] if row["key"] == "real"), {})
     of_real = real.get("scoring", {})
@@ -108,7 +108,7 @@ def everything(results: Mapping[str, Any]) -> str:
 
 
 def before_after(before: Mapping[str, Any], after: Mapping[str, Any], layout: str) -> str:
-    """Table 1: a generator's frames before and after they are enhanced, with the paper's numbers for that system.
+    """Table 1: a generator's frames before and after enhancement, with the paper's numbers for that system.
 
     `before` is an evaluation of `clip_sets.Before`.
     """

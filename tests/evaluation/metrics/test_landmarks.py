@@ -76,5 +76,5 @@ def test_what_cannot_be_measured_is_said():
         expression_error(clip(), clip(1))
     crossed = clip()
     crossed[0], crossed[2, 45] = np.nan, crossed[2, 36]
-    with pytest.raises(InputError, match="^landmarks: the eyes of real frame 2 are one point; find the face anew$"):
+    with pytest.raises(InputError, match="^landmarks: the eyes of real frame 2 coincide; find the face again$"):
         expression_error(clip(), crossed)
