@@ -127,7 +127,7 @@ def _by_name(directory: Path, found: Sequence[Path]) -> list[GeneratedClip]:
         match = _NAME.fullmatch(path.with_name(_stem(path)).relative_to(directory).as_posix())
         if not match:
             raise InputError(
-                f"{path}: the name tells no subject and expression; name it <subject>_<expression>[_<take>], "
+                f"{path}: the name has no subject and expression; name it <subject>_<expression>[_<take>], "
                 f"or {_GIVE_PAIRS}"
             )
         subject, expression, take = match.groups(default="")

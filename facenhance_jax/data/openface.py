@@ -62,8 +62,8 @@ def find(recording: layout.Recording, root: Path | str, output: Path | str) -> P
     folder = Path(output) / recording.stem.relative_to(root)
     inside = sorted(folder.glob("*.csv")) if folder.is_dir() else []
     named = [path for path in inside if path.stem == folder.name]
-    beside = folder.with_name(f"{folder.name}.csv")
-    choices = [beside] if beside.is_file() else named or (inside if len(inside) == 1 else [])
+    sibling = folder.with_name(f"{folder.name}.csv")
+    choices = [sibling] if sibling.is_file() else named or (inside if len(inside) == 1 else [])
     return choices[0] if choices else None
 
 
@@ -78,7 +78,7 @@ def read(file: Path, frames: int) -> Output:
     face = min(counts, key=lambda face_id: (-counts[face_id], face_id), default="0")
     rows = {row["frame"]: row for row in rows if row["face_id"] == face}
     if rows and max(rows) > frames:
-        raise InputError(f"{file}: tells of frame {max(rows)}, but the clip has {frames}; give the CSV of this clip")
+        raise InputError(f"{file}: lists frame {max(rows)}, but the clip has {frames}; give the CSV of this clip")
     found = {number - 1: row for number, row in rows.items() if row["success"]}
     success = np.zeros(frames, bool)
     success[list(found)] = True

@@ -48,5 +48,5 @@ def split_subjects(subjects: Iterable[str], split: str = "quarter") -> dict[str,
     }
     for name, side in sides.items():
         if not side:
-            raise InputError(f"split {split}: leaves nobody to {name} of {' '.join(ids[:8])}; use quarter")
+            raise InputError(f"split {split}: leaves no subject to {name} among {' '.join(ids[:8])}; use quarter")
     return sides

@@ -10,7 +10,7 @@ BLOCKS = (
 )
 PAPER = ("fvd", "psnr", "ssim", "acd", "acd_i")  # the paper's columns
 PAPER_HEADS = ["", "frames x size", "data", "FVD", "PSNR", "SSIM", "ACD", "ACD-I"]
-Published = tuple[str, ...]  # as the paper prints them, in the order of `PAPER`; "" where there is none
+Published = tuple[str, ...]  # as in the paper, in the order of `PAPER`; "" for a missing one
 
 # Published numbers on MUG's test set, copied from the paper, not measured here.
 TABLE1: dict[str, tuple[str, Published, Published]] = {  # {layout: the system's name, before, after}
@@ -136,16 +136,16 @@ def against_published(results: Mapping[str, Any]) -> str:
 
 def beside_published(results: Mapping[str, Any]) -> list[list[str]]:
     """The rows of Table 2; the columns are `PAPER_HEADS`."""
-    return _beside([[name, clips, "MUG, published", *numbers] for name, clips, numbers in TABLE2], results)
+    return _with_ours([[name, clips, "MUG, published", *numbers] for name, clips, numbers in TABLE2], results)
 
 
 def ablations(results: Mapping[str, Any]) -> str:
     """Table 3: the paper's numbers, on MUG, and ours."""
     published = [[name, "32 x 192", "MUG, published", *numbers] for name, numbers in TABLE3]
-    return _markdown(PAPER_HEADS, _beside(published, results))
+    return _markdown(PAPER_HEADS, _with_ours(published, results))
 
 
-def _beside(published: list[list[str]], results: Mapping[str, Any]) -> list[list[str]]:
+def _with_ours(published: list[list[str]], results: Mapping[str, Any]) -> list[list[str]]:
     rows = list(published)
     for row in results["rows"]:
         about = [label(row), _clips(results, row), f"{results['settings']['data']}, ours"]

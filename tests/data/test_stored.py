@@ -1,4 +1,4 @@
-"""Entries on disk and the records made of them: the same clip again, and no more read than is asked for."""
+"""Entries on disk and the records made of them: the same clip again, and only the needed entries are read."""
 
 import numpy as np
 import pytest
@@ -73,7 +73,7 @@ def test_an_example_reads_its_frame_the_one_before_and_the_photos():
         frame = record(1)["high"].index(drawn.images["high"][1])
         before = {FRAMES + frame - 1} if frame else set()
         assert set(disk.read) == {FRAMES, FRAMES + frame} | before
-        assert len(disk.read) == len(set(disk.read))  # none twice
+        assert len(disk.read) == len(set(disk.read))  # none is read twice
         assert drawn.images["low"] == ("low", record(1)["low"][frame]) and drawn.name == "001/anger/take000"
 
 

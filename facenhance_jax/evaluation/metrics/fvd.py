@@ -87,7 +87,9 @@ def features(
     for index, clip in enumerate(clips):
         shape = shape or clip.shape
         if clip.shape != shape:
-            raise InputError(f"FVD: clip {index} is {_sizes(clip.shape)} and clip 0 {_sizes(shape)}: cut them alike")
+            raise InputError(
+                f"FVD: clip {index} is {_sizes(clip.shape)} and clip 0 {_sizes(shape)}; cut both to one length and size"
+            )
         _enough(len(clip))
         rows.append(np.asarray(i3d.logits(units, _prepare(clip)))[0])
     if not rows:
