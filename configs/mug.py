@@ -107,7 +107,6 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.data.flip = True  # mirror half of the samples
     config.data.jitter = 0.5  # strength, 0 to 1, of changes of colour and position (1: 8 degrees, 8 %, 8 px of 192)
     config.data.degrade = 0.5  # strength, 0 to 1, of a worse low-res frame (1: blur and warp of 1.5 px, noise, JPEG)
-    config.data.workers = 0  # processes that decode; 0 for threads in this process. Batches do not depend on it
 
     config.train = ml_collections.ConfigDict()
     config.train.seed = 0

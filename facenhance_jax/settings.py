@@ -65,7 +65,6 @@ class DataSettings:
     flip: bool
     jitter: float
     degrade: float
-    workers: int
 
     def __post_init__(self):
         for field in ("split", "validation_split"):
@@ -74,7 +73,6 @@ class DataSettings:
         for field in ("jitter", "degrade"):
             if not 0 <= getattr(self, field) <= 1:
                 raise ValueError(f"{field} must be from 0 to 1, not {getattr(self, field)}")
-        _check_at_least(self, workers=0)
 
 
 @dataclass(frozen=True)
@@ -203,6 +201,7 @@ def _check_at_least(settings: Any, **least: float) -> None:
 def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
     """Brings a config.json of an earlier version to the fields of this version; one of this version stays as it is."""
     values = {name: dict(section) for name, section in values.items()}
+    values.get("data", {}).pop("workers", None)
     model = values.get("model", {})
     if model and "unet" not in model:
         names = [field.name for field in dataclasses.fields(DenoiserConfig.unet) if field.name in model]

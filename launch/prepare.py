@@ -4,7 +4,6 @@
 that cannot be used are skipped and listed at the end; if more than --max_skipped percent are, the exit status is 3.
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from absl import app, flags, logging
 
 from facenhance_jax import messages
 from facenhance_jax.data import clip_dataset, folder_dataset_builder, layout, mug_dataset_builder, splits
-from facenhance_jax.messages import InputError
+from facenhance_jax.data.synthetic import population
 
 BUILDERS = {"mug": mug_dataset_builder.Mug, "folder": folder_dataset_builder.Folder}
 
@@ -36,7 +35,8 @@ def prepare() -> clip_dataset.Report:
     """Does what the flags say."""
     root = Path(_ROOT.value)
     if _DRAW.value:
-        draw(root, _DRAW.value)
+        about = {"seed": _SEED.value, "frames": 2 * _FRAMES.value, "size": _RESOLUTION.value}
+        population.write_tree(root, range(_DRAW.value), **about)
     config = clip_dataset.ClipConfig(
         frames=_FRAMES.value,
         resolution=_RESOLUTION.value,
@@ -46,24 +46,6 @@ def prepare() -> clip_dataset.Report:
     )
     builder = BUILDERS[_KIND.value](data_dir=_OUTPUT.value, config=config)
     return clip_dataset.prepare(builder, root)
-
-
-def draw(root: Path, people: int) -> None:
-    """Draws a tree of people at `root`: a new or empty folder, or one in which the same drawing was interrupted."""
-    from facenhance_jax.data.synthetic import population
-    from facenhance_jax.media.writing import replacing
-
-    drawing = {"seed": _SEED.value, "frames": 2 * _FRAMES.value, "size": _RESOLUTION.value}
-    mark = root / layout.DRAWN
-    if not (mark.is_file() and mark.read_text(encoding="utf-8") == json.dumps(drawing)):
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
-            raise InputError(
-                f"{root}: holds something else; draw in a new folder, or leave --draw out to use it as it is"
-            )
-        root.mkdir(parents=True, exist_ok=True)
-        with replacing(mark) as part:
-            part.write_text(json.dumps(drawing), encoding="utf-8")
-    population.write_tree(root, range(people), **drawing)
 
 
 def main(_: list[str]) -> None:

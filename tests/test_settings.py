@@ -58,6 +58,7 @@ def test_a_run_of_an_earlier_version_keeps_the_settings_it_was_trained_with():
     config = smoke.get_config().to_dict()
     before = config | {"model": config["model"] | config["model"]["unet"] | {"temperature": 0.8}}
     before["train"] = {name: value for name, value in config["train"].items() if name != "ema_warmup"}
+    before["data"] = config["data"] | {"workers": 4}
     del before["model"]["unet"], before["sampling"]
     assert settings.read(before) == settings.read(config)
 

@@ -1,7 +1,7 @@
-"""Changes to training images: another light and another place in the frame, and what light generators do to v_low.
+"""Changes to training images: `jitter` of their colours and geometry, and `degrade`, the faults of a generator's v_low.
 
-Pure functions of (images, rng); a strength of 0 gives the same images bit for bit, 1 the strongest change that is
-written here. Frames dropped from v_low need another frame, so they are in `pipeline`.
+Pure functions of (images, rng). A strength of 0 returns the same images bit for bit; a strength of 1 allows the ranges
+below. Dropping a frame of v_low needs a second frame, so `pipeline` does it.
 """
 
 import functools
@@ -11,32 +11,32 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
-# Of `jitter` at strength 1; each is drawn evenly from minus to plus this.
+# Ranges of `jitter` at strength 1; each value is drawn uniformly from minus to plus this.
 BRIGHTNESS = 0.4  # y = x^(2^b) for x in 0..1: mid grey, 128, becomes 102 to 151
 CONTRAST = 0.3  # the slope at mid grey is 1 + c / 2, and 1 - c at black and at white
-SATURATION = 0.3  # distances from grey times 1 + s
+SATURATION = 0.3  # a colour's distance from grey is multiplied by 1 + s
 ROTATION = 8.0  # degrees, about the image's centre
-SCALE = 0.08  # sizes times 1 + s
-SHIFT = 0.04  # of the side, in x and in y: 8 px of 192
+SCALE = 0.08  # sizes are multiplied by 1 + s
+SHIFT = 0.04  # share of the side, in x and in y: 8 px of 192
 
-# Of `degrade` at strength 1, for a frame of 64 px; each is drawn evenly from nothing to this.
+# Ranges of `degrade` at strength 1, for a frame of 64 px; each value is drawn uniformly from 0 to this.
 WARP = 1.5  # px that a point may move in x, and in y
-BLUR = 1.5  # px, the Gaussian's sigma
-NOISE = 8.0  # grey levels, the noise's standard deviation
-LOWEST_QUALITY = 30  # of JPEG, from 100 down; 4:2:0
+BLUR = 1.5  # px, sigma of the Gaussian
+NOISE = 8.0  # grey levels, standard deviation of the noise
+LOWEST_QUALITY = 30  # of JPEG, drawn between 100 and this; chroma 4:2:0
 
-_CONTROLS = 5  # points a side that carry a warp
+_CONTROLS = 5  # control points of a warp along each side
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def jitter(
     images: Mapping[str, Shaped[np.ndarray, "..."]], rng: np.random.Generator, strength: float
 ) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """One change of colour for all images of an example, and in half of the cases one of geometry for all but `low`.
+    """Changes the colours of an example's images in one way, and in half of the cases their geometry, except `low`'s.
 
-    `low` is aligned by rotation, scale and shift, so such a change of the frame it was cut from leaves it as it is.
-    Black stays black. What enters the frame at its borders mirrors what is inside. `place`, the square (left, top,
-    side) of the frame on which `low` belongs, moves along, where there is one; it cannot rotate.
+    `low` is an aligned crop: rotating, scaling or shifting the frame that it was cut from does not change it. Black
+    stays black. Pixels from outside the frame are its mirror image. If there is a `place`, the square (left, top, side)
+    of the frame on which `low` belongs, it is scaled and shifted too; it cannot rotate.
     """
     if not strength:
         return dict(images)
@@ -44,7 +44,7 @@ def jitter(
     pictures = {name: image for name, image in images.items() if name != "place"}
     changed = {name: cv2.transform(cv2.LUT(image, table), matrix) for name, image in pictures.items()}
     still = {name: images[name] for name in ("place",) if name in images}
-    # The other half keeps every bit of its sharpness, which any resampling costs.
+    # In the other half the images stay sharp: every resampling blurs a little.
     if rng.random() < 0.5:
         motion = rng.uniform(-strength, strength, 4) * (ROTATION, SCALE, SHIFT, SHIFT)
         changed |= {name: _moved(image, *motion) for name, image in changed.items() if name != "low"}
@@ -53,10 +53,10 @@ def jitter(
 
 
 def degrade(low: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, strength: float) -> UInt8[np.ndarray, "h w 3"]:
-    """A frame of v_low as a light generator could have made it: warped, blurred, noisy, compressed, in this order.
+    """Makes a frame of v_low worse, as a light generator could: warp, blur, noise and JPEG, in this order.
 
-    Each happens in half of the cases. Warp and blur move the face's edge by their pixels; JPEG bleeds into the black
-    beside it, up to 15 px; noise leaves black pixels alone.
+    Each is applied in half of the cases. Warp and blur move the face's edge by as many pixels as they are strong; JPEG
+    spreads up to 15 px into the black around the face; noise does not change black pixels.
     """
     if not strength:
         return low
@@ -73,10 +73,10 @@ def degrade(low: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, strength:
 
 
 def warp(image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, pixels: float) -> UInt8[np.ndarray, "h w 3"]:
-    """Moves every point smoothly by at most `pixels` in x and in y. Black comes in from outside."""
+    """Moves every point by at most `pixels` in x and in y, smoothly. Pixels from outside the image are black."""
     height, width = image.shape[:2]
     controls = rng.uniform(-pixels, pixels, (2, _CONTROLS, _CONTROLS))
-    # Every point's move is an average of the controls', so that none is beyond `pixels`.
+    # Every point's move is a weighted mean of the control points' moves, so none is larger than `pixels`.
     moves = _averaging(height) @ controls @ _averaging(width).T
     rows, columns = np.indices((height, width))
     x, y = (columns + moves[0]).astype(np.float32), (rows + moves[1]).astype(np.float32)
@@ -95,7 +95,7 @@ def noise(image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, std: floa
 
 
 def compress(image: UInt8[np.ndarray, "h w 3"], quality: int) -> UInt8[np.ndarray, "h w 3"]:
-    """To JPEG of this quality (1 to 100) and back."""
+    """Encodes to JPEG of this quality (1 to 100) and decodes again."""
     data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
 
@@ -113,7 +113,7 @@ def _moved(
 ) -> UInt8[np.ndarray, "h w 3"]:
     height, width = image.shape[:2]
     matrix = _motion(height, width, degrees, larger, right, down)
-    # Cubic, as linear would teach soft frames.
+    # Cubic, because linear interpolation would teach the network soft frames.
     return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
 
 
@@ -137,7 +137,7 @@ def _motion(
 
 @functools.cache
 def _averaging(size: int) -> Float[np.ndarray, "{size} _"]:
-    """Weights of the controls for each of `size` places along a side: Gaussians, in all 1."""
+    """Gaussian weights of the control points for each of `size` pixels along a side; they sum to 1."""
     controls = np.linspace(0, size - 1, _CONTROLS)
     spacing = max((size - 1) / (_CONTROLS - 1), 1.0)
     weights = np.exp(-0.5 * ((np.arange(size)[:, None] - controls) / (0.6 * spacing)) ** 2)

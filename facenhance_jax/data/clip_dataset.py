@@ -1,6 +1,6 @@
 """A tree of clips as a TFDS data set of records, written and read without TensorFlow.
 
-The two builders, `mug` and `folder`, define which tree is read and which photo belongs to a clip; the rest is here.
+The two builders, `mug` and `folder`, define how a tree is read and which photo belongs to a clip; the rest is here.
 """
 
 import contextlib
@@ -23,20 +23,21 @@ from facenhance_jax.data import layout
 from facenhance_jax.data.records import Job, Recipe, attempt
 from facenhance_jax.data.splits import split_subjects
 from facenhance_jax.data.stored import WORDS, Records, entries
+from facenhance_jax.data.synthetic import population
 from facenhance_jax.messages import InputError
 
-TRACKS = "tracks"  # folder in the output for the landmarks that our own search found
+TRACKS = "tracks"  # folder in the output for the landmarks that our tracker found
 VERSION = tfds.core.Version("2.0.0")
 _FRAMES_PER_SHARD = 4096  # about 80 MB at 192 px
-_NAMED = 20  # skipped clips that a report names
+_NAMED = 20  # how many skipped clips a report names
 
 
 @dataclasses.dataclass
 class Report:
-    """What a preparation made of a tree.
+    """What the preparation of a data set did.
 
     Attributes:
-      folder: of the data set.
+      folder: the data set's folder.
       resolution: side of its frames, pixels.
       expected: expressions that every subject should perform.
       subjects: {"train": ids, "test": ids}.
@@ -44,7 +45,7 @@ class Report:
       expressions: {expression: number of records}.
       counts: "clips", "frames", "repeated", "filled", "own_photo" and "unframed" (see `records.clip_records`).
       skipped: {clip, file or folder: why}.
-      seconds: how long it took.
+      seconds: duration of the preparation.
     """
 
     folder: Path = Path()
@@ -59,16 +60,16 @@ class Report:
 
     @property
     def skipped_share(self) -> float:
-        """The share of clips that were skipped, of all that should have become records."""
+        """The share of skipped clips among all that should have become records."""
         return len(self.skipped) / max(1, len(self.skipped) + self.counts["clips"])
 
     def note(self, expression: str, records: int, counts: Counter) -> None:
-        """Adds a clip that became records."""
+        """Counts a clip that became records."""
         self.expressions[expression] += records
         self.counts += counts
 
     def text(self) -> str:
-        """The report for a person, in lines. It measures the residual scale on the training clips, in seconds."""
+        """The report as lines of text. Measures the residual scale on the training clips, which takes seconds."""
         from facenhance_jax.data import pipeline
 
         counts, (train, test) = self.counts, (self.subjects[split] for split in ("train", "test"))
@@ -106,7 +107,7 @@ class Report:
 
 @dataclasses.dataclass
 class ClipConfig(tfds.core.BuilderConfig):
-    """What is stored of each clip; see `records.Recipe` for `frames`, `resolution`, `part` and `openface`.
+    """How a data set is made; see `records.Recipe` for `frames`, `resolution`, `part` and `openface`.
 
     Attributes:
       split: how subjects are split; see `splits.split_subjects`.
@@ -130,19 +131,19 @@ class ClipConfig(tfds.core.BuilderConfig):
 
 
 class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """TFDS builder: splits "train" and "test" share no subject. An example is a frame of a clip; see `stored`."""
+    """TFDS builder; its splits "train" and "test" share no subject. An example is one frame of a clip; see `stored`."""
 
     VERSION = VERSION
     RELEASE_NOTES = {"1.0.0": "First version.", "2.0.0": "An example is a frame, no longer a clip."}
     BUILDER_CONFIGS = [ClipConfig()]
-    EXPRESSIONS: Sequence[str] = ()  # those that become records; () for all
+    EXPRESSIONS: Sequence[str] = ()  # the expressions that become records; () for all
     AROUND_FACE = False  # see `records.Recipe`
     DESCRIPTION = ""
     HOMEPAGE = ""
 
     def __init__(self, *, config: ClipConfig | str | None = None, **kwargs: Any) -> None:
         self.report = Report()
-        # TFDS compares configs by identity: one that equals a known config has to be that object.
+        # TFDS compares configs by identity, so a config that equals a known one is replaced by it.
         known = next((known for known in self.BUILDER_CONFIGS if config in (None, known)), config)
         super().__init__(config=known, file_format="array_record", **kwargs)
 
@@ -155,9 +156,9 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         raise NotImplementedError
 
     def jobs(self, root: Path) -> dict[str, list[Job]]:
-        """{split: the clips that should become records}; begins a new report.
+        """{split: the clips that should become records}; starts a new report.
 
-        Raises InputError for a tree without clips of expressions, or one that cannot be split.
+        Raises InputError for a tree without clips of expressions, or with too few subjects to split.
         """
         tree = self.read(root)
         chosen = [clip for clip in tree.recordings if not self.EXPRESSIONS or clip.expression in self.EXPRESSIONS]
@@ -183,7 +184,7 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return Recipe(str(root), *shape, config.openface, str(tracks), self.AROUND_FACE)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        # TFDS's own image features decode with TensorFlow; Text passes bytes through.
+        # TFDS's image features decode with TensorFlow; Text passes bytes through.
         fields = ("high", "low", "identity", "place", *WORDS)
         return tfds.core.DatasetInfo(
             builder=self,
@@ -196,13 +197,13 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
         root = Path(dl_manager.manual_dir)
-        self.info.metadata["drawn"] = layout.is_drawn(root)
+        self.info.metadata["drawn"] = population.is_drawn(root)
         return {name: self._generate_examples(name, jobs, self.recipe(root)) for name, jobs in self.jobs(root).items()}
 
     def _generate_examples(
         self, split: str, jobs: Sequence[Job], recipe: Recipe
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """(key, example): the frames of all records in order, keys counted from 0."""
+        """(key, example) for each frame of all records in order; keys count from 0."""
         key = -1
         examples = (entry for record in self._records(jobs, recipe, split) for entry in entries(record))
         for key, example in enumerate(examples):
@@ -212,23 +213,23 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             raise InputError(f"{recipe.root}: no clip of the {split} split could be used; {skipped}")
 
     def _download_and_prepare(self, dl_manager: tfds.download.DownloadManager, download_config: Any) -> None:
-        """Writes the examples as they come.
+        """Writes each record as soon as it is made.
 
-        TFDS's own method keeps a whole split in memory and, beyond 1000 MiB, spills it through TensorFlow.
+        TFDS's own method keeps a whole split in memory and, above 1000 MiB, needs TensorFlow to store it on disk.
         """
         splits = self._split_generators(dl_manager)
         info = self._info()  # in the temporary folder that the base class has set for now
         writer = tfds.core.SequentialWriter(info, _FRAMES_PER_SHARD, file_format="array_record")
         writer.initialize_splits(list(splits))
         for name, examples in splits.items():
-            # One record a call, not one example: each call also rewrites the files that describe the data set.
+            # One call for each record, not each example: every call also rewrites the data set's description.
             while record := [example for _, example in islice(examples, self.builder_config.frames)]:
                 writer.add_examples({name: record})
         writer.close_all()
         self.info.set_splits(info.splits)
 
     def _records(self, jobs: Sequence[Job], recipe: Recipe, name: str) -> Iterator[dict[str, Any]]:
-        """The records of the jobs, in order, made by a pool of threads; what failed goes into the report."""
+        """The records of the jobs, in order, made by a pool of threads; failures go into the report."""
         workers = os.cpu_count() or 1
         with messages.progress(name, len(jobs), unit="clip") as progress, ThreadPoolExecutor(workers) as pool:
             waiting, rest = deque(), iter(jobs)
@@ -253,8 +254,8 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 def prepare(builder: ClipDataset, root: Path | str) -> Report:
     """Writes the builder's data set of the tree `root`, whole or not at all.
 
-    Clips that cannot be used are skipped and listed in the report. What an earlier preparation that was killed left
-    behind is removed first, except for the landmarks it found: they are used.
+    Clips that cannot be used are skipped and listed in the report. If an earlier preparation was killed, what it left
+    behind is removed first; only the landmarks that it found are kept and used.
 
     Raises InputError for a tree that cannot be used, and if the data set exists already.
     """
@@ -269,7 +270,7 @@ def prepare(builder: ClipDataset, root: Path | str) -> Report:
         tempfile.TemporaryDirectory() as downloads,
         contextlib.redirect_stdout(None),
     ):
-        # TFDS makes a folder for downloads and prints that it downloads, although nothing is downloaded.
+        # TFDS makes a folder for downloads and prints a message about them, although nothing is downloaded.
         settings = tfds.download.DownloadConfig(manual_dir=root, try_download_gcs=False)
         builder.download_and_prepare(download_dir=downloads, download_config=settings)
     builder.report.folder, builder.report.seconds = Path(builder.data_dir), time.monotonic() - start
@@ -279,8 +280,8 @@ def prepare(builder: ClipDataset, root: Path | str) -> Report:
 def source(directory: Path | str, split: str) -> Records:
     """The records of a prepared data set, by index; `split` is "train", "test" or "all".
 
-    `directory` is the folder that was given as output, or a folder in it that holds one data set only.
-    Raises InputError if it holds none, several, or one of another version.
+    `directory` is the output folder of `prepare`, or a folder in it; it must contain one data set only.
+    Raises InputError if it contains none, several, or one of another version.
     """
     found = sorted(path.parent for path in Path(directory).glob("**/dataset_info.json"))
     found = [path for path in found if not any(part.startswith("incomplete.") for part in path.parts)]
@@ -303,7 +304,7 @@ def _reasons(skipped: dict[str, str], most: int = 3) -> str:
 
 @contextlib.contextmanager
 def _folder(path: Path) -> Iterator[None]:
-    """Makes a folder, and removes it if it is new and what follows fails."""
+    """Makes a folder. If it is new and the block fails, removes it again."""
     new = not path.exists()
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -1,35 +1,35 @@
-"""Reads what light expression generators write: grids, videos, folders of frames, strips, arrays, as clips of v_low.
+"""Reads the output of light expression generators (grids, videos, folders of frames, strips, arrays) as v_low clips.
 
 In every layout a clip is a video (mp4, avi, ..., gif), a folder of pictures, an .npy (see `media.open_clip`), a strip
-(one picture, its frames side by side, each as wide as the strip is high), or a tile of a video that is a grid of 64 px
-tiles without padding. Frames of another size are resized to 64x64: by the area mean on the way down, bicubic on the way
-up. Nothing else is done to them: no face is looked for, moved or masked.
+(one picture with its frames side by side, each as wide as the strip is high), or a tile of a video that is a grid of
+64 px tiles without padding. Frames of another size are resized to 64x64: larger ones by the area mean, smaller ones
+bicubic. Nothing else is done to them: no face is searched for, moved or masked.
 
-`pairs.csv` in the directory tells what the names do not. Columns: file (relative to the directory), subject,
-expression, optionally take, and for grids row and column (whole numbers from 0). If it is there, names are not read: it
-has to have a line for every file, and tiles of a grid without a line are passed over.
+`pairs.csv` in the directory gives what the file names do not say. Its columns are file (relative to the directory),
+subject, expression, optionally take, and for grids row and column (whole numbers from 0). With it, names are not read:
+it must have a line for every file; tiles of a grid without a line are ignored.
 
-Without it, names are read by the layout:
+Without it, the layout says how names are read:
 
 videogan: VideoGAN (Vondrick et al. 2016; github.com/cvondrick/videogan, Lua). Its `generate.lua` writes a batch as a
-  grid, `vis/gen.gif`: torch's `image.toDisplayTensor` lays 6 tiles in a row without padding; the end of the last row is
-  white. `video.gif`, `videomask.gif`, `mask.gif` and `static.jpg` next to it are parts of the same clips and passed
-  over. That network knows neither person nor expression (the one conditioned on them, made for the comparisons in the
-  literature, is not public), so a grid needs `pairs.csv`. Single videos are named <subject>_<expression>[_<take>], our
-  choice.
+  grid, `vis/gen.gif`: torch's `image.toDisplayTensor` puts 6 tiles in a row without padding; the end of the last row is
+  white. `video.gif`, `videomask.gif`, `mask.gif` and `static.jpg` next to it are parts of the same clips and ignored.
+  The public network knows neither person nor expression (the conditional one that the literature compares with is not
+  public), so a grid needs `pairs.csv`. Single videos are named <subject>_<expression>[_<take>], which is our choice.
 imaginator: ImaGINator (Wang et al. 2020; github.com/wyhsirius/ImaGINator, PyTorch). Its `demo.py` writes
   `demos/<dataset>/vids/<i>_<class>.mp4` (H.264, 24 frames/s, 64x64): <i> counts the first batch of
-  `annotation/val_neutral.csv` (columns video, id, category, nframes; video is "/017/neutral/take000"), <class> is
-  `IMAGINATOR_CLASSES` of its `dataset.py`. Copy that csv into the folder of the videos: it tells the subjects. The demo
-  stretches every batch to its own darkest and brightest value, so its colours need not be the photo's. For TensorBoard
-  it logs each class as a grid padded with black tiles to a power of 2 (2 rows of 8 for its batch of 10, clip i in row
-  i // 8 and column i % 8); saved as files, these need `pairs.csv`. Other names are read as for videogan.
-motiongan: MotionGAN (Otberdout et al. 2020, arXiv 1907.10087). No public code was found. Expected, our choice: a folder
-  of frames or a video for each clip, named as for videogan, where a "/" may stand for each "_".
-fevgan: FEV-GAN (Bouzid and Ballihi 2022, arXiv 2210.11182). Its code was announced, none was found. Expected, our
+  `annotation/val_neutral.csv` (columns video, id, category, nframes; video is "/017/neutral/take000"), <class> is the
+  index in `IMAGINATOR_CLASSES`, the order of its `dataset.py`. Copy that csv into the folder of the videos, to give the
+  subjects. The demo stretches every batch to its own darkest and brightest value, so its colours may differ from the
+  photo's. For TensorBoard it logs each class as a grid padded with black tiles to a power of 2 (2 rows of 8 for its
+  batch of 10, clip i in row i // 8 and column i % 8); if these are saved as files, they need `pairs.csv`. Other names
+  are read as for videogan.
+motiongan: MotionGAN (Otberdout et al. 2020, arXiv 1907.10087). No public code was found, so the layout is our choice: a
+  folder of frames or a video for each clip, named as for videogan, with "_" or "/" between the parts.
+fevgan: FEV-GAN (Bouzid and Ballihi 2022, arXiv 2210.11182). Code was announced but not found, so the layout is our
   choice: a strip, a folder of frames or an .npy for each clip, named as for motiongan.
-folder: anyone's. <subject>/<expression>/<clip>, or frames that lie in <subject>/<expression>/ itself (take ""). The
-  expression may be any word. A picture <subject>/neutral.png is the person's photo and passed over.
+folder: any generator. <subject>/<expression>/<clip>, or frames directly in <subject>/<expression>/ (take ""). The
+  expression may be any word. A picture <subject>/neutral.png is the person's photo and ignored.
 """
 
 import csv
@@ -47,9 +47,9 @@ from facenhance_jax.media.reading import FRAME_SUFFIXES
 from facenhance_jax.messages import InputError
 from facenhance_jax.network.pixels import resize
 
-SIDE = 64  # pixels, of a frame of v_low and of a grid's tile
+SIDE = 64  # pixels: side of a frame of v_low and of a grid's tile
 PAIRS = "pairs.csv"
-STAND_INS = "DRAWN_STAND_INS.txt"  # in a directory of drawn faces that stand in for a generator's clips
+STAND_INS = "DRAWN_STAND_INS.txt"  # marks a directory of drawn faces that stand in for a generator's clips
 IMAGINATOR_PEOPLE = "val_neutral.csv"
 IMAGINATOR_CLASSES = ("sadness", "anger", "surprise", "disgust", "happiness", "fear")
 
@@ -62,13 +62,13 @@ _VIDEOGAN_PARTS = {"video.gif", "videomask.gif", "mask.gif", "static.jpg"}
 
 @dataclass(frozen=True)
 class GeneratedClip:
-    """One generated clip. `subject`, `expression` and `take` (may be "") are together unique in what was read."""
+    """One generated clip. Its `subject`, `expression` and `take` (may be "") are together unique in the directory."""
 
     subject: str
     expression: str
     take: str
     file: Path  # a video, a folder of frames, an array or a strip
-    tile: tuple[int, int] | None = None  # (row, column) from 0, where the file is a grid
+    tile: tuple[int, int] | None = None  # (row, column) from 0 if the file is a grid
 
     @property
     def name(self) -> str:
@@ -76,7 +76,7 @@ class GeneratedClip:
         return "/".join(filter(None, (self.subject, self.expression, self.take)))
 
     def frames(self) -> UInt8[np.ndarray, "n 64 64 3"]:
-        """Decodes the clip. Raises InputError if it changed since it was listed, is damaged or cut short."""
+        """Decodes the clip. Raises InputError if the file has changed since it was listed, is damaged or cut short."""
         opened = open_clip(self.file)
         boxes = _boxes(opened, self.tile)
         squares = [frame[top : top + side, left : left + side] for frame in opened for top, left, side in boxes]
@@ -88,12 +88,12 @@ class GeneratedClip:
 def read_generated(directory: Path | str, layout: str) -> list[GeneratedClip]:
     """The clips under `directory`, sorted by subject, expression and take. The first frame of each file is decoded.
 
-    `layout` is one of those at the top of this file. Hidden files are passed over, and so is all that is neither video,
-    array nor picture.
+    `layout` is one of those at the top of this file. Hidden files are ignored, and so is every file that is neither
+    video, array nor picture.
 
-    Raises InputError if there is no such directory or layout, no clip, a file that cannot be read, is not square and no
-    grid, or is a grid or strip that cannot be cut evenly, if a name tells no subject and expression, two clips have one
-    name, or `pairs.csv` is wrong (the line is named).
+    Raises InputError if there is no such directory or layout, or no clip; if a file cannot be read, is neither square
+    nor a grid, or is a grid or strip that cannot be cut evenly; if a name does not give subject and expression; if two
+    clips have the same name; or if `pairs.csv` is wrong (the message names the line).
     """
     directory = Path(directory)
     if layout not in _ADAPTERS:
@@ -121,13 +121,13 @@ def are_stand_ins(directory: Path | str) -> bool:
 
 
 def _by_name(directory: Path, found: Sequence[Path]) -> list[GeneratedClip]:
-    """<subject>_<expression>[_<take>], where a "/" may stand for each "_"."""
+    """<subject>_<expression>[_<take>], with "_" or "/" between the parts."""
     clips = []
     for path in found:
         match = _NAME.fullmatch(path.with_name(_stem(path)).relative_to(directory).as_posix())
         if not match:
             raise InputError(
-                f"{path}: the name tells no subject and expression; name it <subject>_<expression>[_<take>], "
+                f"{path}: the name has no subject and expression; name it <subject>_<expression>[_<take>], "
                 f"or {_GIVE_PAIRS}"
             )
         subject, expression, take = match.groups(default="")
@@ -148,7 +148,7 @@ def _by_folder(directory: Path, found: Sequence[Path]) -> list[GeneratedClip]:
 
 
 def _imaginator(directory: Path, found: Sequence[Path]) -> list[GeneratedClip]:
-    """<person>_<class>, the numbers of ImaGINator's own lists; other names as `_by_name` reads them."""
+    """<person>_<class>, numbers of ImaGINator's own lists; other names are read by `_by_name`."""
     numbered = [path for path in found if path.parent == directory and _IMAGINATOR.fullmatch(path.stem)]
     file = directory / IMAGINATOR_PEOPLE
     if numbered and not file.is_file():
@@ -179,7 +179,7 @@ _ADAPTERS = dict(videogan=_by_name, imaginator=_imaginator, motiongan=_by_name, 
 
 
 def _by_pairs(file: Path, found: Sequence[Path]) -> list[GeneratedClip]:
-    """The clips that `pairs.csv` lists; InputError unless it lists all that were found."""
+    """The clips that `pairs.csv` lists. Raises InputError unless it lists all files that were found."""
     clips, lines = [], {}
     for line, row in _rows(file, ("file", "subject", "expression")):
         clip = _pair(file, line, row)
@@ -208,7 +208,7 @@ def _pair(file: Path, line: int, row: dict[str, str]) -> GeneratedClip:
 
 
 def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """The lines of a csv and their numbers, blanks around names and cells removed. No cell of `columns` is empty."""
+    """(line number, {column: cell}) for each line of a csv, stripped of spaces; no cell of `columns` is empty."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as text:
             reader = csv.DictReader(text, restval="", skipinitialspace=True)
@@ -235,8 +235,8 @@ def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, s
 def _found(directory: Path, inside: bool = False) -> Iterator[Path]:
     """Every video, array, strip and folder of frames under `directory`; `inside` is False for the top one.
 
-    Pictures are frames if the first is square, else strips; those in the top directory cannot be frames. What else lies
-    in a folder of frames is passed over.
+    Pictures are frames if the first of them is square, else strips; those in the top directory cannot be frames. Other
+    files in a folder of frames are ignored.
     """
     paths = sorted(path for path in directory.iterdir() if path.name[0] != ".")
     files = [path for path in paths if path.is_file()]
@@ -253,7 +253,7 @@ def _found(directory: Path, inside: bool = False) -> Iterator[Path]:
 
 
 def _boxes(opened: ClipFile, tile: tuple[int, int] | None) -> list[tuple[int, int, int]]:
-    """The squares (top, left, side) of each picture of a file that are a clip's frames."""
+    """The squares (top, left, side) to cut from each picture of a file; each is a frame of the clip."""
     path, height, width = opened.path, opened.height, opened.width
     size = f"{width}x{height} pixels"
     if path.suffix.lower() in FRAME_SUFFIXES and path.is_file():

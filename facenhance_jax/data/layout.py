@@ -1,6 +1,6 @@
-"""Reads trees of face clips, MUG's and people's own: which clips there are, who is in them, where their images are.
+"""Reads trees of face clips, MUG's and your own: which clips there are, who is in them, and which files they have.
 
-What cannot be used is left out and listed with the reason.
+Clips that cannot be used are left out and listed with the reason.
 """
 
 import re
@@ -15,7 +15,7 @@ from facenhance_jax.messages import InputError
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 NEUTRAL = "neutral"
-DRAWN = "drawn.json"  # in a tree that a program drew
+
 LAYOUT = "<SSS>/[sessionK/]<expression>/<takeNNN>/*.jpg"
 OWN_LAYOUT = "<subject>/[folders/]<clip>.mp4 (or .mov .mkv .webm .avi .gif .webp, or a folder of frames)"
 PARTS = ("onset", "full", "windows")
@@ -36,9 +36,9 @@ class Recording:
     """One clip in a tree: a take of one subject performing one expression.
 
     Attributes:
-      subject, session, expression, take: together unique in a tree. In people's own trees the session is "" and the
-        expression is the name of the folders between the subject and the clip.
-      frames: the image files in order, or the one video.
+      subject, session, expression, take: together unique in a tree. In a tree of your own the session is "" and the
+        expression is the path of the folders between the subject and the clip.
+      frames: the image files in order, or the video alone.
     """
 
     subject: str
@@ -54,12 +54,12 @@ class Recording:
 
     @property
     def is_video(self) -> bool:
-        """Whether `frames` is a video, not images."""
+        """Whether the clip is a video and not a folder of images."""
         return self.frames[0].suffix.lower() in VIDEO_SUFFIXES
 
     @property
     def stem(self) -> Path:
-        """The folder of the images, or the video's path without its suffix; files about the clip have this name."""
+        """The folder of the images, or the video's path without its suffix; files about the clip are named after it."""
         return self.frames[0].with_suffix("") if self.is_video else self.frames[0].parent
 
     @property
@@ -80,7 +80,7 @@ class Tree:
     skipped: dict[str, str] = field(default_factory=dict)
 
     def add(self, recording: Recording, names: set[str]) -> None:
-        """Adds a recording and its name to `names`, or lists it as skipped if its name is there already."""
+        """Adds a recording, and its name to `names`; lists it as skipped if the name is there already."""
         if recording.name in names:
             self.skipped[str(recording.frames[0])] = f"a second {recording.name}; give it a name of its own"
         else:
@@ -88,7 +88,7 @@ class Tree:
             self.recordings.append(recording)
 
     def drop_short(self) -> None:
-        """Skips recordings that broke off: those of a third of the median length or less; neutral ones do not count."""
+        """Skips recordings that broke off: a third of the median length or shorter. Neutral ones are not looked at."""
         acted = [recording for recording in self.recordings if recording.expression != NEUTRAL]
         usual = statistics.median(len(recording.frames) for recording in acted) if acted else 0
         for recording in acted:
@@ -99,12 +99,12 @@ class Tree:
 
 
 def read_tree(root: Path | str) -> Tree:
-    """Every clip under the MUG-shaped `root`, the neutral ones too.
+    """Every clip under `root`, a tree with MUG's layout, neutral clips included.
 
     Subjects without a session folder are in "session0". Frames are the .jpg, .jpeg and .png files of a take in name
-    order; their numbers may start anywhere and have gaps, and other files are passed over. Skipped and listed are takes
-    without frames, clips that broke off (a third of the median length or less), a second clip of one name, and folders
-    that cannot be read. Raises InputError if `root` is not a folder or holds no clip.
+    order; their numbers may start anywhere and have gaps, and other files are ignored. Skipped and listed are takes
+    without frames, clips that broke off (a third of the median length or shorter), a second clip of the same name, and
+    folders that cannot be read. Raises InputError if `root` is not a folder or holds no clip.
     """
     root, tree, names = _root(root, LAYOUT), Tree(), set()
     for subject in _folders(root, _SUBJECT, tree):
@@ -124,11 +124,11 @@ def read_tree(root: Path | str) -> Tree:
 
 
 def read_own_tree(root: Path | str) -> Tree:
-    """Every clip under `root`, which holds a folder for each person: videos, and folders of frames, at any depth.
+    """Every clip under `root`, which holds a folder for each person with videos and folders of frames at any depth.
 
     The folders between the person and the clip become the clip's `expression`. Pictures directly in the person's folder
-    are no clip (`neutral.png` or `.jpg` is the photo; see `own_identity`). A second clip of one name and folders that
-    cannot be read are skipped and listed. Raises InputError if `root` is not a folder or holds no clip.
+    are not a clip (`neutral.png` or `.jpg` is the photo; see `own_identity`). A second clip of the same name, and
+    folders that cannot be read, are skipped and listed. Raises InputError if `root` is not a folder or holds no clip.
     """
     root, tree, names = _root(root, OWN_LAYOUT), Tree(), set()
     for subject in _folders(root, _ANY, tree):
@@ -149,7 +149,7 @@ def read_own_tree(root: Path | str) -> Tree:
 def identity_frame(recording: Recording, others: Iterable[Recording]) -> Path:
     """The photo of a clip's person in MUG: the first frame of the first neutral clip of the same session.
 
-    Without one it is the clip's own first frame, which makes copying the photo look better than it is.
+    If there is none, it is the clip's own first frame, which makes copying the photo look better than it is.
     """
     wanted = recording.subject, recording.session, NEUTRAL
     neutral = [other for other in others if (other.subject, other.session, other.expression) == wanted]
@@ -157,31 +157,27 @@ def identity_frame(recording: Recording, others: Iterable[Recording]) -> Path:
 
 
 def own_identity(recording: Recording, root: Path | str) -> Path:
-    """The photo in a tree of people's own clips: `neutral.png` or `.jpg` in the person's folder.
+    """The photo in a tree of your own: `neutral.png` or `.jpg` in the person's folder.
 
-    Without one it is the clip's own first frame, as in `identity_frame`; for a video, the video's path is returned.
+    If there is none, it is the clip's own first frame, as in `identity_frame`; for a video, the video's path is
+    returned.
     """
     files = _files(Path(root) / recording.subject, _IMAGES, Tree())
     return next((file for file in files if file.stem.lower() == NEUTRAL), recording.frames[0])
 
 
 def positions(length: int, frames: int, part: str) -> list[list[int]]:
-    """Which of a clip's `length` frames are kept: a list of `frames` positions for each record that it becomes.
+    """Which of a clip's `length` frames are kept: for each record, the indices of its `frames` frames.
 
-    "onset": one record, spread evenly over the first half, from neutral to apex (section 5.1 of the paper; a third of
-    MUG's clips have fewer than 64 frames, so short ones repeat frames). "full": one record, spread over the whole clip.
-    "windows": a record for every `frames` frames in a row, without the rest at the end; a clip shorter than one record
-    is spread like "full".
+    "onset": one record, spread evenly over the first half, from neutral to apex (section 5.1 of the paper). A third of
+    MUG's clips have fewer than 64 frames; in those, frames are repeated. "full": one record, spread evenly over the
+    whole clip. "windows": a record for every `frames` consecutive frames, without the rest at the end; a clip that is
+    shorter than one record is treated as in "full".
     """
     if part == "windows" and length >= frames:
         return [list(range(start, start + frames)) for start in range(0, length - frames + 1, frames)]
     last = (length + 1) // 2 - 1 if part == "onset" else length - 1
     return [np.floor(np.linspace(0, last, frames) + 0.5).astype(int).tolist()]
-
-
-def is_drawn(root: Path) -> bool:
-    """Whether the people in the tree were drawn by a program (launch/prepare.py --draw)."""
-    return (root / DRAWN).is_file()
 
 
 def _root(root: Path | str, layout: str) -> Path:
@@ -196,7 +192,7 @@ def _either() -> str:
 
 
 def _hint(root: Path) -> str:
-    """A likely right root: one or two levels below, or the parent if a subject's folder was given; else ""."""
+    """Suggests the likely root: one or two levels below, or the parent if this is a subject's folder; else ""."""
     below = [path for pattern in ("*", "*/*") for path in sorted(root.glob(pattern)) if path.is_dir()]
     for path in below:
         if any(_SUBJECT.fullmatch(child.name) and child.is_dir() for child in _children(path)):
@@ -226,6 +222,6 @@ def _folders_below(folder: Path, tree: Tree) -> Iterator[Path]:
 
 
 def _files(folder: Path, suffixes: set[str], tree: Tree) -> tuple[Path, ...]:
-    # Some copying tools leave files such as "._img_0000.jpg", which are no images.
+    # Some copying tools leave files such as "._img_0000.jpg" that are not images.
     names = _children(folder, tree)
     return tuple(path for path in names if path.suffix.lower() in suffixes and path.name[0] != "." and path.is_file())

@@ -1,6 +1,6 @@
 """Reads what OpenFace's FeatureExtraction wrote about a clip: its CSV, and the folder of aligned faces next to it.
 
-This follows OpenFace's documentation and outputs; none of its code or models is used.
+Written after OpenFace's documentation and output files; none of its code or models is used.
 """
 
 import csv
@@ -27,8 +27,8 @@ class Output:
 
     Attributes:
       file: the CSV.
-      success: whether it found the face in a frame; not in those that the CSV does not list.
-      landmarks: in pixels of the original frames, NaN without success; None if the CSV has no points.
+      success: whether the face was found in each frame; False for frames that the CSV does not list.
+      landmarks: in pixels of the original frames, NaN where the face was not found; None if the CSV has no points.
       aligned: {frame: file of its aligned image}; empty if there is no `_aligned` folder.
     """
 
@@ -38,7 +38,7 @@ class Output:
     aligned: dict[int, Path]
 
     def low_frame(self, frame: int, size: int) -> UInt8[np.ndarray, "{size} {size} 3"] | None:
-        """The aligned face of a frame, size x size; None without success, without an image, or if that is all black.
+        """The aligned face of a frame, size x size; None if no face was found, or its image is missing or all black.
 
         Raises InputError if the image cannot be read or was made without the mask.
         """
@@ -54,7 +54,7 @@ class Output:
 
 
 def find(recording: layout.Recording, root: Path | str, output: Path | str) -> Path | None:
-    """The CSV about a clip in OpenFace's output folder, which is laid out as the tree `root` is; None without one.
+    """The CSV about a clip in OpenFace's output folder, which has the same layout as the tree `root`; None if missing.
 
     For the clip <root>/a/b/clip it is <output>/a/b/clip.csv, or <output>/a/b/clip/clip.csv, or the only CSV in
     <output>/a/b/clip.
@@ -62,23 +62,23 @@ def find(recording: layout.Recording, root: Path | str, output: Path | str) -> P
     folder = Path(output) / recording.stem.relative_to(root)
     inside = sorted(folder.glob("*.csv")) if folder.is_dir() else []
     named = [path for path in inside if path.stem == folder.name]
-    beside = folder.with_name(f"{folder.name}.csv")
-    choices = [beside] if beside.is_file() else named or (inside if len(inside) == 1 else [])
+    sibling = folder.with_name(f"{folder.name}.csv")
+    choices = [sibling] if sibling.is_file() else named or (inside if len(inside) == 1 else [])
     return choices[0] if choices else None
 
 
 def read(file: Path, frames: int) -> Output:
     """Reads a CSV about a clip of `frames` frames, with or without `face_id`, separated by "," or ", ".
 
-    If it lists several faces, the one found in most frames is taken. Raises InputError if the CSV cannot be read, lacks
-    `frame` or `success`, or lists more frames than there are.
+    If it lists several faces, the one found in most frames is taken. Raises InputError if the CSV cannot be read, has
+    no column `frame` or `success`, or lists more frames than the clip has.
     """
     rows = _rows(file)
     counts = Counter(row["face_id"] for row in rows if row["success"])
     face = min(counts, key=lambda face_id: (-counts[face_id], face_id), default="0")
     rows = {row["frame"]: row for row in rows if row["face_id"] == face}
     if rows and max(rows) > frames:
-        raise InputError(f"{file}: tells of frame {max(rows)}, but the clip has {frames}; give the CSV of this clip")
+        raise InputError(f"{file}: lists frame {max(rows)}, but the clip has {frames}; give the CSV of this clip")
     found = {number - 1: row for number, row in rows.items() if row["success"]}
     success = np.zeros(frames, bool)
     success[list(found)] = True
@@ -119,7 +119,7 @@ def _row(values: list[str], column: dict[str, int], points: list[int] | None) ->
 
 
 def _aligned(file: Path, face: str) -> dict[int, Path]:
-    """{frame, from 0: file} of the aligned images of the face."""
+    """{frame, counted from 0: file of the face's aligned image}."""
     folder = file.with_name(f"{file.stem}_aligned")
     images = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:

@@ -4,7 +4,6 @@ A batch is a function of (seed, step) alone, so a run resumes by starting at its
 save.
 """
 
-import contextlib
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,7 +41,6 @@ def batches(
     process: int = 0,
     processes: int = 1,
     threads: int = THREADS,
-    workers: int = 0,
 ) -> Iterator[Batch]:
     """Endless batches: `high`, `previous`, `identity` and `low`, uint8 images [batch_size, h, w, 3], and `place`.
 
@@ -53,9 +51,8 @@ def batches(
     frames drawn at random; `flip` mirrors half of the samples, all four images of each. `any_previous` takes `previous`
     from anywhere in the record; see `draw`. `jitter` and `degrade`, 0 to 1, are the strengths of `augmentation`'s
     functions; see `draw` for dropped frames.
-    `batch_size` is that of this process, which takes every `processes`-th sample, from `process` on. `threads` is the
-    number of decoding threads in all; `workers` splits them over that many processes, which need absl's flags parsed,
-    take seconds to start, and pass batches through /dev/shm. Neither changes a batch.
+    `batch_size` is that of this process, which takes every `processes`-th sample, starting with sample `process`.
+    `threads` is the number of decoding threads; it does not change a batch.
     Raises InputError for an empty source or an option out of range, and later for an image that cannot be used.
     """
     if len(source) == 0:
@@ -63,8 +60,6 @@ def batches(
     for name, strength in (("jitter", jitter), ("degrade", degrade)):
         if not 0 <= strength <= 1:
             raise InputError(f"data: {name} must be from 0 to 1, not {strength}")
-    if workers < 0:
-        raise InputError(f"data: workers must be 0 or more, not {workers}")
     # Encoded images are queued, and a batch is decoded right into its arrays: new memory costs more than copying.
     choose = partial(
         draw, flip=flip, any_previous=any_previous, augmented=bool(jitter or degrade), drop=DROPPED * degrade
@@ -72,22 +67,8 @@ def batches(
     drawn = grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(choose)
     steps = drawn[process::processes].batch(batch_size, batch_fn=partial(render, jitter=jitter, degrade=degrade))
     # The buffer counts whole batches here: grain's default of 500 would fill the memory.
-    each = max(1, threads // max(1, workers))
-    reading = grain.ReadOptions(num_threads=each, prefetch_buffer_size=2 * each)
-    ready = steps[start_step:].to_iter_dataset(reading)
-    if not workers:
-        return iter(ready)
-    return _from_workers(ready.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers)))
-
-
-def _from_workers(steps: grain.IterDataset) -> Iterator[Batch]:
-    """Copies batches out of shared memory, which is scarce; ends the processes when the iterator is closed."""
-    with contextlib.closing(iter(steps)) as ready:
-        for batch in ready:
-            copy = _empty({name: (array.shape, array.dtype) for name, array in batch.items()})
-            for name, array in batch.items():
-                copy[name][...] = array
-            yield copy
+    reading = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
+    return iter(steps[start_step:].to_iter_dataset(reading))
 
 
 @dataclass(frozen=True)
@@ -120,17 +101,17 @@ def draw(
 ) -> Draw:
     """Draws one frame n of a record, with its conditions.
 
-    `previous` is frame n - 1, and the photo if n = 0, as at the start of Algorithm 3. With `any_previous` it is any
-    frame of the record or the photo: it then shows who and where, not which expression, so the model has to take that
-    from the low-res frame. The aim is less drift when the model is fed its own output; that has not been shown yet.
-    With the probability `drop`, if `augmented`, `low` is that of frame n - 1 or n + 1, like a generator's frame that
-    comes late or early.
+    `previous` is frame n - 1, or the photo if n = 0, as at the start of Algorithm 3. With `any_previous` it is any
+    frame of the record or the photo: it then shows the person and the pose but not the expression, so the model has to
+    take that from the low-res frame. The aim is less drift when the model is fed its own output; that has not been
+    shown yet. With `augmented`, `low` belongs to frame n - 1 or n + 1 with the probability `drop`, like a generator's
+    frame that comes late or early.
     """
     frames = len(record["high"])
     frame = int(rng.integers(frames))
     mirrored = flip and rng.random() < 0.5
     before = int(rng.integers(-1, frames)) if any_previous else frame - 1
-    # These numbers are drawn last, and only if needed, so that older runs without augmentation see the same batches.
+    # Drawn last, and only if needed, so that older runs without augmentation see the same batches.
     later = np.random.default_rng(int(rng.integers(2**63))) if augmented else None
     shown = frame
     if later is not None and later.random() < drop:
@@ -142,7 +123,8 @@ def draw(
         "identity": ("identity", record["identity"]),
         "low": ("low", record["low"][shown]),
     }
-    return Draw(words(record), images, _place(record), mirrored, later)
+    place = np.array(record["place"].split(), np.float32) if "place" in record else None
+    return Draw(words(record), images, place, mirrored, later)
 
 
 def render(draws: Sequence[Draw], *, jitter: float = 0.0, degrade: float = 0.0) -> Batch:
@@ -174,7 +156,7 @@ def render(draws: Sequence[Draw], *, jitter: float = 0.0, degrade: float = 0.0) 
 def _empty(kinds: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> Batch:
     """Uninitialized arrays of these shapes and types; the images share one block of memory.
 
-    From 4 MiB on NumPy asks for huge pages, and new memory in small pages costs a third of the decoding's time.
+    NumPy asks for huge pages for blocks of 4 MiB or more; new memory in small pages takes a third of the decoding time.
     """
     shapes = {name: shape for name, (shape, dtype) in kinds.items() if dtype == np.uint8}
     sizes = [math.prod(shape) for shape in shapes.values()]
@@ -186,7 +168,7 @@ def _empty(kinds: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> Batch:
 def residual_scale(source: Sequence[Mapping[str, Any]], clips: int = 500) -> float:
     """1 / rms(frame - photo), in signal units, of up to `clips` records spread over `source`.
 
-    As `config.model.residual_scale` it gives the diffused residuals unit size. Infinite if every frame is its photo.
+    As `config.model.residual_scale` it gives the diffused residuals an rms of 1. Infinite if every frame is its photo.
     """
     squares = []
     for index in np.unique(np.linspace(0, len(source) - 1, min(clips, len(source))).round().astype(int)):
@@ -196,13 +178,6 @@ def residual_scale(source: Sequence[Mapping[str, Any]], clips: int = 500) -> flo
             squares.append(np.mean(((_decode(words(record), "high", data) - identity) / 127.5) ** 2))
     mean = float(np.mean(squares))
     return 1.0 / mean**0.5 if mean else float("inf")
-
-
-def _place(record: Mapping[str, Any]) -> Float32[np.ndarray, "3"] | None:
-    if "place" not in record:
-        return None
-    text = record["place"]
-    return np.array((text.decode() if isinstance(text, bytes) else text).split(), np.float32)
 
 
 def _decode(name: str, field: str, data: bytes) -> UInt8[np.ndarray, "h w 3"]:

@@ -1,8 +1,8 @@
 """Turns a clip into records: the frames that are kept, each with its low-res face, and the person's photo.
 
 A record holds `high` and `low` (the encoded frames and their low-res faces), `identity` (the encoded photo), `place`
-(where the low-res face belongs in the photo: "left top side" of a square, in pixels), and the words `subject`,
-`session`, `expression` and `take`. Images stay encoded: the pipeline decodes only those it needs.
+(the square of the photo on which the low-res face belongs: "left top side", in pixels), and the words `subject`,
+`session`, `expression` and `take`. Images stay encoded, so that the pipeline decodes only those it needs.
 """
 
 import hashlib
@@ -31,16 +31,17 @@ JPEG_QUALITY = 95
 LOW_SIZE = 64
 Record = dict[str, Any]
 LowFrame = Callable[[int, UInt8[np.ndarray, "h w 3"], int], UInt8[np.ndarray, "l l 3"]]
-"""(number of a frame, the frame, how many times smaller it was decoded) -> its low-res face."""
+"""(index of a frame, the frame, how many times smaller it was decoded) -> its low-res face."""
 
 
 class Faces(NamedTuple):
     """What is known about the face in a clip.
 
     Attributes:
-      length: of the clip, frames.
+      length: number of the clip's frames.
       low_frame: makes the low-res face of a frame.
-      filled: {frame in which no face was found: the frame that is kept instead, itself if its landmarks are known}.
+      filled: {frame in which no face was found: the frame that is kept instead}; the same frame where its landmarks
+        could be interpolated.
       landmarks: of every frame, pixels, not finite where unknown; None if no frame has any.
     """
 
@@ -65,10 +66,10 @@ class Recipe:
       root: folder of the tree of clips.
       frames: number of frames in a record; see `layout.positions`.
       resolution: side of the kept frames, pixels.
-      part: "onset", "full" or "windows" of a clip; see `layout.positions`.
-      openface: folder of OpenFace's output, laid out as the tree is; "" for none.
-      tracks: folder in which the landmarks that our search found are kept, to be used the next time; "" for none.
-      around_face: whether to keep a square around the face where the middle one does not frame it; see `framing`.
+      part: "onset", "full" or "windows"; see `layout.positions`.
+      openface: folder of OpenFace's output, with the same layout as the tree; "" for none.
+      tracks: folder that keeps the landmarks which our tracker found, for the next preparation; "" for none.
+      around_face: whether to keep a square around the face if the middle square does not frame it; see `framing`.
     """
 
     root: str
@@ -100,17 +101,17 @@ def attempt(job: Job, recipe: Recipe) -> tuple[list[Record], Counter] | str:
 def clip_records(recording: layout.Recording, identity: Path, recipe: Recipe) -> tuple[list[Record], Counter]:
     """The records of a clip whose photo is in the file `identity`, and counts.
 
-    Counted are "clips" (1), "frames" (of all its records), "repeated" (frames that a record has once more) and "filled"
-    (frames in which no face was found); "own_photo" (1) if the photo is the clip's own first frame; "unframed" (1) if
-    the photo should be cut around its face and none was found.
+    The counts: "clips" (1), "frames" (of all its records), "repeated" (frames that occur again in the same record),
+    "filled" (frames in which no face was found), "own_photo" (1 if the photo is the clip's own first frame), and
+    "unframed" (1 if the photo should be cut around its face, but no face was found).
 
-    The low-res faces come from the landmarks next to the clip, else from OpenFace's output, else from our own search.
-    In frames without a face, at most five in a row, landmarks are interpolated. OpenFace's aligned images cannot be
-    interpolated; there the nearest frame with a face is kept instead.
+    The low-res faces come from the landmarks next to the clip, or else OpenFace's output, or else our tracker. For up
+    to five consecutive frames without a face, landmarks are interpolated. OpenFace's aligned images cannot be
+    interpolated, so the nearest frame with a face is kept instead.
 
     Images that already have the right size keep their bytes; others become JPEG of quality 95. Files that are not
-    needed are not read, so a broken one among them is not noticed. Raises InputError, which names the file, for what
-    cannot be used.
+    needed are not read, so damage in them goes unnoticed. Raises InputError, which names the file, if the clip or the
+    photo cannot be used.
     """
     known = _faces_of(recording, recipe)
     positions = layout.positions(known.length, recipe.frames, recipe.part)
@@ -133,14 +134,14 @@ def clip_records(recording: layout.Recording, identity: Path, recipe: Recipe) ->
 
 
 def _record(recording: layout.Recording, frames: Sequence[tuple[bytes, bytes]], photo: bytes) -> Record:
-    """One record of (encoded frame, encoded low-res face) pairs."""
+    """One record from pairs (encoded frame, encoded low-res face)."""
     high, low = (list(images) for images in zip(*frames, strict=True))
     words = {word: getattr(recording, word) for word in WORDS}
     return {"high": high, "low": low, "identity": photo, **words, "place": _place(low[0], photo)}
 
 
 def _faces_of(recording: layout.Recording, recipe: Recipe) -> Faces:
-    """By the landmarks next to the clip, else by OpenFace's output, else by our own search."""
+    """From the landmarks next to the clip, or else OpenFace's output, or else our tracker."""
     if recording.landmarks is not None:
         landmarks = read_landmarks(recording.landmarks, _length(recording))
         return Faces(len(landmarks), _cut_by(landmarks), {}, landmarks)
@@ -164,12 +165,12 @@ def _faces_of(recording: layout.Recording, recipe: Recipe) -> Faces:
 
 
 def _cut_by(landmarks: Shaped[np.ndarray, "n 68 2"]) -> LowFrame:
-    # Whole numbers are pixel centres, so 0.5 is added to scale from the frame's corner.
+    # Whole numbers are pixel centres; adding 0.5 makes the scaling start at the frame's corner.
     return lambda at, frame, reduction: alignment.low_frame(frame, (landmarks[at] + 0.5) / reduction - 0.5, LOW_SIZE)
 
 
 def read_landmarks(file: Path, frames: int) -> Float[np.ndarray, "n 68 2"]:
-    """Reads a sidecar of landmarks. Raises InputError unless it is a float array [frames, 68, 2]."""
+    """Reads a file of landmarks. Raises InputError unless it is a float array [frames, 68, 2]."""
     shape = (frames, 68, 2)
     try:
         landmarks = np.load(file, allow_pickle=False)
@@ -182,9 +183,9 @@ def read_landmarks(file: Path, frames: int) -> Float[np.ndarray, "n 68 2"]:
 
 
 def _tracked(recording: layout.Recording, tracks: str) -> tuple[Float[np.ndarray, "n 68 2"], tuple[int, ...]]:
-    """(landmarks, frames without a face) by our own search.
+    """(landmarks, frames without a face) by our tracker.
 
-    The result is kept in `tracks` under the clip's name and a hash of its files' names, sizes and dates, and reused.
+    The result is stored in `tracks` under the clip's name and a hash of its files' names, sizes and dates, and reused.
     """
     stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in recording.frames]
     kept = tracks and Path(tracks) / f"{recording.name}.{hashlib.sha256(repr(stamps).encode()).hexdigest()[:8]}.npz"
@@ -212,7 +213,7 @@ def _frames(recording: layout.Recording) -> Iterator[UInt8[np.ndarray, "h w 3"]]
 
 
 def _clip_square(recording: layout.Recording, known: Faces, recipe: Recipe) -> framing.Square | None:
-    """The square of its frames that is kept; None for the middle one."""
+    """The square that is kept of each frame; None for the middle square."""
     if not recipe.around_face or known.landmarks is None:
         return None
     first = media.open_clip(recording.frames[0])
@@ -222,7 +223,7 @@ def _clip_square(recording: layout.Recording, known: Faces, recipe: Recipe) -> f
 def _encoded_frames(
     recording: layout.Recording, wanted: set[int], known: Faces, square: framing.Square | None, recipe: Recipe
 ) -> dict[int, tuple[bytes, bytes]]:
-    """{wanted frame: (encoded frame, encoded low-res face)}, those of another frame where that is kept instead."""
+    """{wanted frame: (encoded frame, encoded low-res face)}, or those of the frame that is kept instead."""
     instead = {at: known.filled.get(at, at) for at in wanted}
     kept = set(instead.values())
     landmarks = None if known.landmarks is None else known.landmarks[sorted(kept)]
@@ -240,7 +241,7 @@ def _encoded_frames(
 def _read(
     recording: layout.Recording, kept: set[int], reduction: int
 ) -> Iterator[tuple[int, bytes, UInt8[np.ndarray, "h w 3"]]]:
-    """(number, bytes of its file, decoded image) of each frame of `kept`; a video's frames have no bytes.
+    """(index, bytes of its file, decoded image) of each frame of `kept`; a video's frames have no bytes.
 
     Image files are decoded `reduction` times smaller.
     """
@@ -253,10 +254,10 @@ def _read(
 
 
 def _reduction(recording: layout.Recording, landmarks: Shaped[np.ndarray, "n 68 2"] | None, resolution: int) -> int:
-    """2 if the clip's photographs may be decoded in half their size, else 1.
+    """2 if the clip's images may be decoded at half their size, else 1.
 
-    A JPEG is decoded in half its size in two thirds of the time, and differs from the area mean by a third of a grey
-    level. That is good enough where the frame, and the face with these landmarks, shrink by four or more.
+    Decoding a JPEG at half its size takes two thirds of the time and differs from the area mean by a third of a grey
+    level. That is good enough if both the frame and the face with these landmarks are made at least 4 times smaller.
     """
     if recording.is_video or recording.frames[0].suffix.lower() not in (".jpg", ".jpeg"):
         return 1
@@ -266,7 +267,7 @@ def _reduction(recording: layout.Recording, landmarks: Shaped[np.ndarray, "n 68 
             width, height = header.size
         shrinks = [min(width, height) / resolution, *(alignment.shrinking(points, LOW_SIZE) for points in known)]
     except (OSError, InputError):
-        return 1  # the decoding or cutting that follows raises, and names the frame
+        return 1  # what decodes or cuts the frame next raises the error and names the frame
     same_middle = not (width | height) % 2 and not (width - height) % 4
     return 2 if same_middle and min(shrinks) >= 4 else 1
 
@@ -274,9 +275,9 @@ def _reduction(recording: layout.Recording, landmarks: Shaped[np.ndarray, "n 68 
 def _encoded_photo(
     recording: layout.Recording, identity: Path, clip_square: framing.Square | None, recipe: Recipe
 ) -> tuple[bytes, bool]:
-    """The encoded photo, and whether it should be cut around its face and none was found.
+    """The encoded photo, and whether it should be cut around its face, but no face was found.
 
-    The clip's own first frame is cut as the clip's frames are, any other photo by its own face.
+    The clip's own first frame is cut like the clip's frames; any other photo is cut around its own face.
     """
     if identity.suffix.lower() in layout.VIDEO_SUFFIXES:
         data, photo = b"", next(iter(media.open_clip(identity)))
@@ -290,7 +291,7 @@ def _encoded_photo(
 
 
 def _photo_square(photo: UInt8[np.ndarray, "h w 3"], name: Path) -> framing.Square | None:
-    """The square around a photo's face; None, for the middle one, if none is found or dlib is not installed."""
+    """The square around a photo's face; None (the middle square) if no face is found or dlib is not installed."""
     try:
         found = tracking.track([photo], name)
     except InputError:
@@ -299,7 +300,7 @@ def _photo_square(photo: UInt8[np.ndarray, "h w 3"], name: Path) -> framing.Squa
 
 
 def _place(low: bytes, photo: bytes) -> str:
-    """The square of the photo on which the low-res face belongs, found as `Enhancer` finds it."""
+    """The square of the photo on which the low-res face belongs, found in the same way as by `Enhancer`."""
     left, top, side = find_face(decode_image(low, "low"), decode_image(photo, "photo"))
     return f"{left:.3f} {top:.3f} {side:.3f}"
 
@@ -307,7 +308,7 @@ def _place(low: bytes, photo: bytes) -> str:
 def _encode_high(
     data: bytes, frame: UInt8[np.ndarray, "h w 3"], resolution: int, square: framing.Square | None
 ) -> bytes:
-    """The square of a frame, resized and encoded; `data`, its file's bytes, if that already is the whole of it."""
+    """The square of a frame, resized and encoded; `data`, the bytes of its file, if the file is that already."""
     height, width, _ = frame.shape
     square = square or framing.middle(height, width)
     if data and (height, width, square.side) == (resolution, resolution, resolution):

@@ -1,4 +1,4 @@
-"""Splits of subjects into those for training and those for testing: our own, and those of published systems on MUG."""
+"""Splits of subjects into training and test subjects: our own split, and those of published systems on MUG."""
 
 from collections.abc import Iterable
 
@@ -26,12 +26,12 @@ _PUBLISHED_TEST = {
 def split_subjects(subjects: Iterable[str], split: str = "quarter") -> dict[str, list[str]]:
     """Splits subjects into "train" and "test"; nobody is in both.
 
-    "quarter": the test subjects are those at positions 1, 5, 9, ... of the sorted ids, counted from 0: 13 of MUG's 52
-    (the paper says 75 and 25 %, but not who). "lfdm" (26 / 26) and "imaginator" (42 / 10) are published lists of MUG's
-    subjects.
+    "quarter": the test subjects have the indices 1, 5, 9, ... in the sorted list of ids: 13 of MUG's 52 subjects (the
+    paper says 75 and 25 %, but does not name them). "lfdm" (26 / 26) and "imaginator" (42 / 10) are published lists of
+    MUG's subjects.
 
     Raises InputError for fewer than two subjects or an unknown split, and for a published split if a subject is not
-    MUG's or all subjects are on one side.
+    one of MUG's or one side is empty.
     """
     ids = sorted(set(subjects))
     if split not in SPLITS:
@@ -48,5 +48,5 @@ def split_subjects(subjects: Iterable[str], split: str = "quarter") -> dict[str,
     }
     for name, side in sides.items():
         if not side:
-            raise InputError(f"split {split}: leaves nobody to {name} of {' '.join(ids[:8])}; use quarter")
+            raise InputError(f"split {split}: leaves no subject to {name} among {' '.join(ids[:8])}; use quarter")
     return sides

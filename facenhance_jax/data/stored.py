@@ -1,8 +1,8 @@
-"""Clip records as they are stored: one entry a frame, so that a training sample reads only the frames it needs.
+"""Clip records as they are stored: one entry for each frame, so that a training sample reads only what it needs.
 
 All records of a data set have the same number of frames, and the entries of a record follow one another. An entry holds
-one frame of `high` and of `low`, the words and `place`. The photo, `identity`, is stored once: in the record's first
-entry; in the others it is empty.
+one frame of `high` and of `low`, the words and `place`. The photo, `identity`, is in the record's first entry only; in
+the others it is empty.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,8 +14,9 @@ from tensorflow_datasets.proto import tf_example_pb2
 from facenhance_jax.messages import InputError
 
 WORDS = ("subject", "session", "expression", "take")
+TEXTS = (*WORDS, "place")  # the other fields are bytes: encoded images
 PER_FRAME = ("high", "low")
-Entry = Mapping[str, Any]  # field -> tf.train.Feature; its bytes are copied out only when a field is asked for
+Entry = Mapping[str, Any]  # field -> tf.train.Feature; its bytes are copied only when a field is asked for
 
 
 @runtime_checkable
@@ -34,19 +35,19 @@ def entries(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def words(record: Mapping[str, Any], *fields: str) -> str:
-    """The named words of a record, by default all, joined: "001/session0/anger/take000".
-
-    Words are text in a record that was just made, and bytes in one that is read from disk.
-    """
-    found = (record[field] for field in fields or WORDS)
-    return "/".join(word.decode() if isinstance(word, bytes) else word for word in found if word)
+    """The named words of a record, by default all, joined: "001/session0/anger/take000"."""
+    return "/".join(filter(None, (record[field] for field in fields or WORDS)))
 
 
 class Records(Sequence[Mapping[str, Any]]):
     """The records of a data set, by index. A record reads an entry from disk only when it is asked for a part of it.
 
-    `data` are the serialized entries, `frames` of them for each record. `folder` is named in messages. `drawn` tells
-    whether a program drew the people. Reading raises InputError where a file is missing or damaged.
+    Args:
+      data: the serialized entries, `frames` of them for each record.
+      folder: the name for messages.
+      drawn: whether a program drew the people.
+
+    Reading a record raises InputError if a file is missing or damaged.
     """
 
     def __init__(self, data: Serialized, frames: int, folder: object, drawn: bool = False) -> None:
@@ -70,7 +71,7 @@ class Records(Sequence[Mapping[str, Any]]):
 
 
 class _Record(Mapping[str, Any]):
-    """One record. `read` reads an entry and caches it, so a record that is kept in memory may grow to a whole clip."""
+    """One record. `read` keeps the entries that it read, so a record may grow to a whole clip in memory."""
 
     def __init__(self, read: Callable[[int], Entry], frames: int) -> None:
         self._read, self._frames = read, frames
@@ -98,7 +99,8 @@ class _Frames(Sequence[bytes]):
         return _value(self._read(range(self._frames)[frame]), self._field)
 
 
-def _value(entry: Entry, field: str) -> bytes:
+def _value(entry: Entry, field: str) -> bytes | str:
     if field not in entry:  # a protocol buffer's map would add an empty one
         raise KeyError(field)
-    return entry[field].bytes_list.value[0]
+    value = entry[field].bytes_list.value[0]
+    return value.decode() if field in TEXTS else value

@@ -1,6 +1,6 @@
-"""The clips that a model is evaluated on: drawn people, a prepared data set's clips, or a generator's.
+"""The clips that a model is evaluated on: drawn people, a prepared data set's clips, or a generator's clips.
 
-A set is a sequence of `EvaluationClip`s; each is made when it is asked for, and not kept in memory.
+A set is a sequence of `EvaluationClip`s; each is made when it is indexed, and not kept in memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,25 +13,26 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from facenhance_jax.data import clip_dataset, generated, layout
+from facenhance_jax.data.stored import WORDS
 from facenhance_jax.data.synthetic import population
 from facenhance_jax.faces import alignment
 from facenhance_jax.media.pictures import decode_image
 from facenhance_jax.messages import InputError
 from facenhance_jax.network.pixels import resize, spread
 
-HELD_OUT = range(9000, 9013)  # drawn subjects that no training set may hold (those have ids under 9000)
+HELD_OUT = range(9000, 9013)  # drawn subjects for tests only; training sets have ids under 9000
 DRAWN_FACES = "drawn (synthetic) faces"
-DRAWN_AT = 192  # pixels: smaller clips are drawn at this size and made smaller, as the drawn training sets are
+DRAWN_AT = 192  # pixels: smaller clips are drawn at this size and then shrunk, like the drawn training sets
 _DRAWN = {"data": DRAWN_FACES, "drawn": True, "face": "convex hull of the drawn landmarks", "stride": 1}
 
 
 @dataclass(frozen=True)
 class EvaluationClip:
-    """A method's input (low, identity), the frames that it should make (real), and where the face is in those."""
+    """A method's input (low, identity), the frames that it should make (real), and masks of the face in those."""
 
     subject: str
     expression: str
-    take: str  # "" where there is one only
+    take: str  # "" if there is only one
     real: UInt8[np.ndarray, "n h w 3"]
     identity: UInt8[np.ndarray, "h w 3"]
     low: UInt8[np.ndarray, "n l l 3"]
@@ -61,10 +62,10 @@ class ClipSet(Protocol):
 
 
 def draw(subject: int, expression: str, *, frames: int, size: int = 192, low_size: int = 64) -> EvaluationClip:
-    """Draws a subject's first take of an expression, and the photo: the first frame of its neutral clip.
+    """Draws a subject's first take of an expression; the photo is the first frame of the subject's neutral clip.
 
-    The `frames` frames are the first half of the take, from neutral to the apex (section 5.1 of the paper). The face is
-    the convex hull of the landmarks that were drawn.
+    The `frames` frames are the first half of the take, from neutral to the apex (section 5.1 of the paper). The face
+    mask is the convex hull of the drawn landmarks.
     """
     person, drawn_at = population.draw_subject(0, subject), max(size, DRAWN_AT)
     real, landmarks = (part[:frames] for part in population.draw_clip(person, expression, 0, 2 * frames, drawn_at))
@@ -78,7 +79,7 @@ def draw(subject: int, expression: str, *, frames: int, size: int = 192, low_siz
 
 
 class Drawn:
-    """Drawn clips (see `draw`) of the six expressions of each subject, subject by subject."""
+    """Drawn clips (see `draw`): the six expressions of each subject, subject after subject."""
 
     def __init__(self, subjects: Sequence[int], *, frames: int, size: int, low_size: int):
         self.clips = [(subject, expression) for subject in subjects for expression in layout.EXPRESSIONS]
@@ -96,11 +97,11 @@ class Drawn:
 
 
 class Prepared:
-    """The clips of a split of a data set that launch/prepare.py wrote, with all their frames.
+    """The clips in one split of a data set that launch/prepare.py wrote, with all their frames.
 
-    The records hold no landmarks, and a search for them would depend on what is installed. So the face is the convex
-    hull of the mean face's landmarks, put where the record's `place` says, in every frame of a clip.
-    Raises InputError where there is no such data set, or its records have no `place`.
+    The records hold no landmarks, and whether they can be found depends on what is installed. So the face mask is the
+    convex hull of the mean face's landmarks in the square of the record's `place`, the same for all frames of a clip.
+    Raises InputError if there is no such data set, or its records have no `place`.
     """
 
     def __init__(self, directory: Path | str, split: str = "test"):
@@ -122,13 +123,13 @@ class Prepared:
         name = f"{self.directory}, record {index}"
         real, low = (np.stack([decode_image(data, name) for data in record[field]]) for field in ("high", "low"))
         identity = decode_image(record["identity"], name)
-        face = np.broadcast_to(_placed_face(record["place"].decode(), self.size), real.shape[:3])
+        face = np.broadcast_to(_mean_face(record["place"], self.size), real.shape[:3])
         return EvaluationClip(subject, expression, "/".join(filter(None, (session, take))), real, identity, low, face)
 
     def labels(self, index: int) -> tuple[str, str, str, str]:
         """A record's subject, session, expression and take."""
         record = self.records[index]
-        return tuple(record[name].decode() for name in ("subject", "session", "expression", "take"))
+        return tuple(record[name] for name in WORDS)
 
     def describe(self) -> dict[str, Any]:
         drawn = self.records.drawn
@@ -143,9 +144,9 @@ class Prepared:
 class Generated:
     """A generator's clips as the low-res frames, each paired with the real clip of its subject and expression.
 
-    The real clips are those of `data`; without it they are drawn, as long as the first generated clip. If `data` has
-    several takes, the one that the generated clip names is its pair, or else the first.
-    Raises InputError for a generated clip without a pair, and from indexing for one that is not as long as its pair.
+    The real clips come from `data`; without it they are drawn, with as many frames as the first generated clip. If
+    `data` has several takes, the pair is the take that the generated clip names, or else the first.
+    Raises InputError for a generated clip without a pair; indexing raises it if a clip and its pair differ in length.
     """
 
     def __init__(self, directory: Path | str, layout_name: str, model_size: int, data: Prepared | None = None):
@@ -199,11 +200,11 @@ class Before:
     """Generated clips before they are enhanced, compared with the real low-res frames.
 
     Both are aligned faces on black, 64x64, and enlarged (bicubic) to the enhanced clips' size, so that all metrics are
-    computed at one size. `real` is the real low-res frames, `face` is where these are not black.
+    computed at one size. `real` holds the real low-res frames; `face` is true where these are not black.
     """
 
     def __init__(self, clips: ClipSet):
-        """`clips`: a `Generated`, or a `Spread` of one."""
+        """`clips` is a `Generated`, or a `Spread` of one."""
         self.clips, self.frames, self.size = clips, clips.frames, clips.size
 
     def __len__(self) -> int:
@@ -221,7 +222,7 @@ class Before:
 
 
 class Spread:
-    """`count` clips of a set, evenly spread over it."""
+    """`count` clips of a set, spread evenly over it."""
 
     def __init__(self, clips: ClipSet, count: int):
         self.clips, self.frames, self.size = clips, clips.frames, clips.size
@@ -238,7 +239,7 @@ class Spread:
 
 
 def _takes(data: Prepared) -> Iterator[tuple[tuple[str, str], dict[str, int]]]:
-    """((subject, expression), {take: record}) of a data set."""
+    """((subject, expression), {take: index of the record}) of a data set."""
     found: dict[tuple[str, str], dict[str, int]] = {}
     for index in range(len(data)):
         subject, _, expression, take = data.labels(index)
@@ -246,7 +247,7 @@ def _takes(data: Prepared) -> Iterator[tuple[tuple[str, str], dict[str, int]]]:
     yield from found.items()
 
 
-def _placed_face(place: str, size: int) -> Bool[np.ndarray, "1 s s"]:
+def _mean_face(place: str, size: int) -> Bool[np.ndarray, "1 s s"]:
     """The hull of the mean face in the square `place` of a photo: "left top side" in pixels."""
     left, top, side = map(float, place.split())
     points = (alignment.mean_shape() + 0.5) * (side / 64) - 0.5 + [left, top]  # `place` counts from pixel corners
@@ -254,7 +255,7 @@ def _placed_face(place: str, size: int) -> Bool[np.ndarray, "1 s s"]:
 
 
 def _resized(masks: Bool[np.ndarray, "n h h"], size: int) -> Bool[np.ndarray, "n s s"]:
-    """True where more than half of the new pixel was."""
+    """Resizes masks; a new pixel is true if more than half of its area was."""
     if masks.shape[1] == size:
         return masks
     how = cv2.INTER_AREA if masks.shape[1] > size else cv2.INTER_LINEAR

@@ -1,4 +1,4 @@
-"""The released model on a person that it has not seen: a clip, a strip of frames, and a table."""
+"""Demonstrates the released model on a person that it has not seen: a clip, a strip of frames, and a table."""
 
 import time
 from dataclasses import asdict
@@ -23,7 +23,7 @@ METRICS = ("psnr", "ssim", "face_psnr", "face_ssim")  # of the groups psnr and s
 def run(output: Path | str) -> None:
     """Enhances a drawn clip, writes `out.mp4` and `strip.png` into the folder `output`, and prints a table.
 
-    Raises InputError where the folder cannot be made or written to.
+    Raises InputError if the folder cannot be made or written to.
     """
     output = Path(output)
     _make_folder(output)

@@ -1,6 +1,6 @@
 """An evaluation: every method makes every clip of a set, and the frames are compared with the real ones.
 
-All results are in one folder; `results` describes it.
+All results go into one folder, which `results` describes.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from facenhance_jax.evaluation.results import FORMAT, Folder
 from facenhance_jax.evaluation.scores import METRICS, Score, Scorer, distances
 from facenhance_jax.messages import InputError
 
-WORST = ("psnr", "ssim", "face_psnr", "temporal", "acd_i", "landmarks")  # the worst clip by each of these is kept
+WORST = ("psnr", "ssim", "face_psnr", "temporal", "acd_i", "landmarks")  # the frames of the worst clip by each are kept
 
 
 class Evaluation:
-    """Scores clips into a folder; scores that are already there are not computed again.
+    """Writes the scores of clips into a folder; scores that are already there are not computed again.
 
-    The batches are always the same clips, so a run that was killed and is started again ends with the same numbers.
+    The batches always hold the same clips, so a run that was killed and started again ends with the same numbers.
     """
 
     def __init__(
@@ -32,15 +32,15 @@ class Evaluation:
     ):
         """
         Args:
-          folder: made if it is not there.
+          folder: made if it does not exist.
           clips: the set.
           scorer: for clips of the set's length and size.
-          methods: without the real frames; those are always scored.
+          methods: without the real frames, which are always scored.
           batch: how many clips a method makes at once.
           shown: the key of the method whose frames are kept.
 
         Raises:
-          InputError: where the folder cannot be written, or was begun with other settings or methods.
+          InputError: if the folder cannot be written, or was begun with other settings or methods.
         """
         self.folder, self.clips, self.scorer = Folder(folder), clips, scorer
         self.methods, self.batch, self.shown = [*methods, RealFrames()], batch, shown
@@ -56,7 +56,7 @@ class Evaluation:
         self.folder.begin(begun, self.methods)
 
     def run(self) -> dict[str, Any]:
-        """Scores what is not scored yet; writes and returns the results."""
+        """Scores the clips that are not scored yet; writes and returns the results."""
         starts = range(0, len(self.clips), self.batch)
         for start in messages.progress("evaluating", len(starts), starts, unit="batch"):
             indices = range(start, min(start + self.batch, len(self.clips)))
@@ -92,7 +92,7 @@ class Evaluation:
         made: UInt8[np.ndarray, "b n h w 3"],
         scores: Sequence[Score],
     ) -> None:
-        """Keeps the frames of this batch that `_chosen` wants so far, and removes those that it no longer wants."""
+        """Stores the clips of this batch that `_chosen` chooses so far, and removes those that it no longer chooses."""
         before = dict(enumerate(self.folder.scores(self.shown, range(indices[0]))))
         now = zip(indices, clips, scores, strict=True)
         kept = _chosen(before | {i: {"expression": clip.expression, "numbers": s.numbers} for i, clip, s in now})
@@ -122,7 +122,7 @@ class Evaluation:
 
 
 def _chosen(scores: dict[int, dict[str, Any]]) -> dict[int, list[str]]:
-    """{clip: why its frames are kept}: the first of each expression, and the worst by each of `WORST`."""
+    """{clip: why its frames are kept}: the first clip of each expression, and the worst by each of `WORST`."""
     reasons: dict[int, list[str]] = {}
     seen = set()
     for index, score in scores.items():
@@ -148,7 +148,7 @@ def _check_shapes(clips: Sequence[EvaluationClip]) -> None:
 def _row(
     method: Method, scores: Sequence[dict[str, Any]], real: Sequence[dict[str, Any]], frames: int
 ) -> dict[str, Any]:
-    """A method's row of results.json: `scores` are its clips', `real` the real clips', `frames` is their length."""
+    """A method's row of results.json, from the scores of its clips and of the real clips; `frames` is their length."""
     values: dict[str, list[float]] = {}
     absent: dict[str, str] = {}
     for score in scores:
@@ -172,6 +172,6 @@ def _row(
 
 
 def _features(scores: Sequence[dict[str, Any]]) -> np.ndarray | None:
-    """I3D's logits of all clips, a row each; None where they were not computed."""
+    """I3D's logits, one row for each clip; None if they were not computed."""
     rows = [score["features"] for score in scores]
     return None if any(row is None for row in rows) else np.array(rows, np.float32)

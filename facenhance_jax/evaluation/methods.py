@@ -1,6 +1,6 @@
 """Methods that make a clip's frames: the model, the two baselines that belong in every table, and the real frames.
 
-A method takes a batch of clips of one length and size, and returns the frames of each.
+A method takes a batch of clips of the same length and size, and returns the frames of each.
 """
 
 import hashlib
@@ -32,11 +32,11 @@ class Method(Protocol):
     steps: int | None
 
     def describe(self) -> dict[str, Any]:
-        """What the frames depend on, apart from the clip; it goes into method.json and the row of results.json."""
+        """What the frames depend on besides the clip; it goes into method.json and the row of results.json."""
         ...
 
     def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
-        """The frames of a batch, and the seconds that it took to make them."""
+        """The frames of a batch, and the seconds it took to make them."""
         ...
 
 
@@ -53,7 +53,7 @@ class PhotoCopied:
 
 
 class Upsampled:
-    """The low-res frames, enlarged to the size of the real ones (bicubic)."""
+    """The low-res frames, enlarged (bicubic) to the size of the real ones."""
 
     name, key, steps = "low-res upsampled", "upsampled", None
 
@@ -77,10 +77,10 @@ class RealFrames:
 
 
 class Enhanced:
-    """A model's frames, for all clips of a batch at once.
+    """A model's frames, made for all clips of a batch at once.
 
-    The frames are those of `Enhancer.enhance`, except that a batch adds up sums in another order, so that single pixels
-    differ by one grey level.
+    They are those of `Enhancer.enhance`, except that single pixels differ by one grey level, because sums over a batch
+    are added in another order.
     """
 
     def __init__(
@@ -93,9 +93,9 @@ class Enhanced:
         key: str = "",
         **sampling: Any,
     ):
-        """`batch`: clips that are enhanced at once; `sampling`: as of `Enhancer`.
+        """`batch` is the number of clips that are enhanced at once; `sampling` as in `Enhancer`.
 
-        Raises InputError for sampling that the model cannot do.
+        Raises InputError if the model cannot be sampled in that way.
         """
         self.enhancer, self.batch, self.seed = enhancer, batch, seed
         self.sampling = enhancer.sampling_with(**sampling)
@@ -107,7 +107,7 @@ class Enhanced:
         return {"model": model, "seed": self.seed, **asdict(self.sampling)}
 
     def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
-        filled = [*clips, *[clips[-1]] * (self.batch - len(clips))]  # one shape, so one program
+        filled = [*clips, *[clips[-1]] * (self.batch - len(clips))]  # always the same shape, so it is compiled once
         lows, photos = np.stack([clip.low for clip in filled]), np.stack([clip.identity for clip in filled])
         self._check(lows, photos)
         self.enhancer.compile(self.batch, **asdict(self.sampling))

@@ -1,31 +1,31 @@
 """The folder of an evaluation: its format, and how it is written and read.
 
-    results.json      format, settings, metrics, extractors, absent, rows, kept: below
-    clips.csv         a line for each clip and method: clip, subject, expression, method (a key), steps, then the
-                      metrics; blank where a clip has no such number
-    settings.json     what the folder was begun with; other settings are refused
-    methods/KEY/      NNNN.json, the scores of a clip, as soon as they are computed; method.json, what the frames depend
-                      on
-    kept/NNNN.npz     frames of a few clips (no pickle), uint8: identity [h, w, 3], low [n, l, l, 3], enhanced and real
-                      [n, h, w, 3]; and face, bool [n, h, w]
+    results.json      format, settings, metrics, extractors, absent, rows, kept: see below
+    clips.csv         a line for each clip and method: clip, subject, expression, method (its key), steps, then the
+                      metrics; a cell is empty if the clip has no such number
+    settings.json     the settings that the folder was begun with; others are refused
+    methods/KEY/      NNNN.json, the scores of a clip, written as soon as they are computed; method.json, what the
+                      frames depend on
+    kept/NNNN.npz     the frames of a few clips (no pickle), uint8: identity [h, w, 3], low [n, l, l, 3], enhanced and
+                      real [n, h, w, 3]; and face, bool [n, h, w]
 
 In results.json:
     format      3
     settings    data, drawn (whether by a program), frames, size, stride, face, n (clips), batch, resize; subjects, or
                 generator and stand_in
     metrics     {metric: {label, unit, best: "high" or "low", digits}}
-    extractors  what computed acd, expression and fvd, with the SHA-256 of the weights
+    extractors  which networks computed acd, expression and fvd, with the SHA-256 of the weights
     absent      {group of metrics: why it was not computed at all}
-    rows        a list, one for each method and one, "real", for the real clips: acd, acd_i, and as fvd_half the floor
-                of FVD. Fields of a row:
-                method (its name), key, steps (null for baselines), n; of a model also model (SHA-256), seed and
-                shared_noise
+    rows        a list with a row for each method, and the row "real" for the real clips, which has acd, acd_i, and as
+                fvd_half the floor of FVD. Fields of a row:
+                method (its name), key, steps (null for baselines), n; for a model also model (SHA-256), seed and
+                its sampling
                 the metrics: means over the clips that have a value; fvd and fvd_half (see `scores.distances`)
-                clips: {metric: how many clips have it} where that is fewer than n
+                clips: {metric: how many clips have it}, if fewer than n
                 absent: {metric: why the first clip without it has none}
-                seconds_per_frame: to make the frames, without compiling
+                seconds_per_frame: time to make a frame, without compiling
                 scoring: {group of metrics: seconds a frame}, without the first clip, whose time includes compiling
-    kept        a list: clip, file, why (a list such as "first of anger", "worst psnr") and method (a key)
+    kept        a list of clip, file, why (a list such as "first of anger", "worst psnr") and method (its key)
 """
 
 import csv
@@ -47,15 +47,15 @@ FORMAT = 3
 
 
 class Folder:
-    """An evaluation's folder. Clips are known by their index in the set, methods by their key."""
+    """An evaluation's folder. Clips are identified by their index in the set, methods by their key."""
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
 
     def begin(self, settings: Mapping[str, Any], methods: Sequence[Method]) -> None:
-        """Makes the folder with settings.json and each method.json; where they are there, compares them.
+        """Makes the folder with settings.json and each method.json; if these files exist, compares them.
 
-        Raises InputError where they differ, or the folder cannot be written.
+        Raises InputError if they differ, or the folder cannot be written.
         """
         try:
             (self.path / "kept").mkdir(parents=True, exist_ok=True)
@@ -70,11 +70,11 @@ class Folder:
         return all(self._score_file(key, index).is_file() for index in indices)
 
     def write_score(self, key: str, index: int, score: Mapping[str, Any]) -> None:
-        """`score`: clip, subject, expression, the fields of `scores.Score`, and seconds if the method has steps."""
+        """`score` holds clip, subject, expression, the fields of `scores.Score`, and seconds for a model."""
         _write(self._score_file(key, index), json.dumps(score, allow_nan=False))
 
     def scores(self, key: str, indices: range) -> list[dict[str, Any]]:
-        """What `write_score` wrote. Raises InputError where a file cannot be read."""
+        """What `write_score` wrote. Raises InputError if a file cannot be read."""
         return [_read(self._score_file(key, index)) for index in indices]
 
     def keep(self, index: int, clip: EvaluationClip, enhanced: UInt8[np.ndarray, "n h w 3"]) -> None:
@@ -94,7 +94,7 @@ class Folder:
     def write(
         self, results: Mapping[str, Any], methods: Sequence[Method], scores: Mapping[str, Sequence[Mapping[str, Any]]]
     ) -> None:
-        """Writes results.json and clips.csv; `scores` are {method's key: the scores of its clips}."""
+        """Writes results.json and clips.csv; `scores` is {method's key: the scores of its clips}."""
         _write(self.path / "results.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
         names = [name for name in METRICS if any(name in one["numbers"] for of in scores.values() for one in of)]
         with replacing(self.path / "clips.csv") as part, part.open("w", encoding="utf-8", newline="") as file:
@@ -110,7 +110,7 @@ class Folder:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """("metrics.fvd.frames", 32) and so on, from dicts within dicts; an empty dict is a value."""
+    """The entries of nested dicts under joined names, such as ("metrics.fvd.frames", 32); an empty dict is a value."""
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from flat(value, f"{prefix}{name}.")
@@ -119,7 +119,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _write_once(file: Path, values: Mapping[str, Any]) -> None:
-    """Writes a file that never changes. Raises InputError with the names of the values that differ from it."""
+    """Writes a file, or compares it if it exists. Raises InputError, which names the values that differ."""
     if not file.is_file():
         _write(file, json.dumps(values, indent=2) + "\n")
         return

@@ -1,6 +1,6 @@
 """The scores of one clip: every metric of a method's frames, compared with the real ones.
 
-A metric that cannot be computed is absent, with the reason; it is never a zero or a NaN.
+A metric that cannot be computed is absent, and the reason is kept; it is never zero or NaN instead.
 """
 
 import contextlib
@@ -18,14 +18,14 @@ from facenhance_jax.evaluation.metrics.frames import psnr, ssim
 from facenhance_jax.faces import dlib_models, tracking
 from facenhance_jax.messages import InputError
 
-GROUPS = {  # what can be chosen: what is then computed for each clip
+GROUPS = {  # {group that can be chosen: what it computes for each clip}
     "psnr": ("psnr", "face_psnr"),
     "ssim": ("ssim", "face_ssim"),
     "temporal": ("temporal",),
     "colour": ("colour_shift", "background_drift"),
     "acd": ("acd",),  # and acd_i, faceless
     "expression": ("landmarks",),  # and those of its parts
-    "fvd": (),  # it belongs to a set, not to a clip
+    "fvd": (),  # a number of the whole set, not of a clip
 }
 
 
@@ -36,7 +36,7 @@ class Metric:
     label: str
     unit: str
     best: str  # "high" or "low"
-    digits: int  # behind the point
+    digits: int  # after the decimal point
 
 
 METRICS = {
@@ -70,7 +70,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Reference:
-    """What is computed of a real clip, once for all methods; None where it is not asked for or cannot be computed."""
+    """What is computed of a real clip once for all methods; a field is None if not asked for or not computable."""
 
     score: Score  # of the real frames themselves: ACD, and the features for FVD
     photo: Float64[np.ndarray, "128"] | None  # the photo's features for ACD-I
@@ -78,7 +78,7 @@ class Reference:
 
 
 class Scorer:
-    """Computes the chosen groups of metrics, for clips of one length and size.
+    """Computes the chosen groups of metrics for clips of one length and size.
 
     Attributes:
       absent: {group: why it is not computed}.
@@ -91,12 +91,12 @@ class Scorer:
         Args:
           frames: of each clip.
           size: side of the frames, pixels.
-          groups: keys of `GROUPS`; without them, all that can be computed.
-          protocol: the frames and size that FVD compares; without it, the clips' own.
+          groups: keys of `GROUPS`; by default all that can be computed.
+          protocol: the frames and size that FVD compares; by default the clips' own.
 
         Raises:
-          InputError: for a group in `groups` that does not exist, or cannot be computed because an extra is not
-            installed or the clips are too short.
+          InputError: if a group in `groups` does not exist, or cannot be computed because an extra is not installed or
+            the clips are too short.
         """
         for group in groups or ():
             if group not in GROUPS:
@@ -134,7 +134,7 @@ class Scorer:
             self._i3d = i3d.load()
 
     def describe(self) -> dict[str, Any]:
-        """{group: {}}, with the extractor and its weights for the groups that depend on one."""
+        """{group: {}}; for a group that uses a network, its extractor and weights."""
         about: dict[str, Any] = {group: {} for group in self._active}
         if "acd" in about:
             made_by = identity.extractor()
@@ -146,7 +146,7 @@ class Scorer:
         return about
 
     def reference(self, clip: EvaluationClip) -> Reference:
-        """Scores a clip's real frames, and computes what all methods are compared with."""
+        """Scores a clip's real frames, and computes what the methods' frames are compared with."""
         numbers, absent, took, photo, points = {}, {}, {}, None, None
         if "acd" in self._active:
             with _reason(absent, "acd"), _timed(took, "acd"):
@@ -158,7 +158,7 @@ class Scorer:
         return Reference(Score(numbers, absent, self._features(clip.real, clip.name, took), took), photo, points)
 
     def score(self, frames: UInt8[np.ndarray, "n h w 3"], clip: EvaluationClip, reference: Reference) -> Score:
-        """Scores a method's frames. Raises InputError where their size or number is not that of the real ones."""
+        """Scores a method's frames. Raises InputError if their size or number differs from the real ones'."""
         if frames.shape != clip.real.shape:
             raise InputError(f"{clip.name}: made frames are {frames.shape[:3]}, real ones {clip.real.shape[:3]}")
         compute: dict[str, Callable[[], dict[str, float]]] = {
@@ -194,11 +194,10 @@ class Scorer:
 def distances(
     made: Float32[np.ndarray, "n d"] | None, real: Float32[np.ndarray, "n d"]
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """fvd, the distance of a set's features to those of the real clips; and fvd_half, the same between one half of the
-    set and the real clips of the other half (see `fvd.halves`).
+    """The distances between the features of a set and of the real clips, and reasons for missing ones (too few clips).
 
-    `made` is None for the real clips themselves: they have fvd_half alone, the floor of FVD at half of n. The second
-    dictionary says why there is no distance: too few clips.
+    fvd compares the whole sets, fvd_half one half of the set with the other half of the real clips (see `fvd.halves`).
+    `made` is None for the real clips themselves: they have only fvd_half, the floor of FVD at half of n.
     """
     numbers, absent = {}, {}
     pairs = {} if made is None else {"fvd": (made, real)}
@@ -222,7 +221,7 @@ def _reason(absent: dict[str, str], name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _timed(took: dict[str, float], group: str) -> Iterator[None]:
-    """Adds the seconds that the block takes."""
+    """Adds the block's duration in seconds."""
     start = time.perf_counter()
     try:
         yield
@@ -231,7 +230,7 @@ def _timed(took: dict[str, float], group: str) -> Iterator[None]:
 
 
 def _face(clip: EvaluationClip) -> np.ndarray:
-    """Where the face is. Raises InputError for a frame that does not show it."""
+    """The clip's face masks. Raises InputError if a frame does not show the face."""
     seen = clip.face[:, 5:-5, 5:-5].any(axis=(1, 2))  # without the border that SSIM leaves out
     if not seen.all():
         raise InputError(f"{clip.name}: the face lies outside frame {int(seen.argmin())}; leave the clip out")
@@ -255,7 +254,7 @@ def _landmarks(frames: np.ndarray, real: Float[np.ndarray, "n 68 2"], name: str)
 
 
 def _points(frames: UInt8[np.ndarray, "n h w 3"], name: str) -> Float[np.ndarray, "n 68 2"]:
-    """Landmarks of each frame, NaN where none were found; of equal frames only the first is searched."""
+    """Landmarks of each frame, NaN where none were found; if all frames are equal, only the first is searched."""
     still = bool((frames == frames[:1]).all())
     track = tracking.track(frames[:1] if still else frames, name)
     points = track.landmarks.copy()

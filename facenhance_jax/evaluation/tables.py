@@ -1,4 +1,4 @@
-"""An evaluation's results (see `results`) as tables: for a terminal, and as Markdown with the paper's numbers."""
+"""Tables of an evaluation's results (see `results`): for a terminal, and as Markdown with the paper's numbers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,8 +13,8 @@ PAPER_HEADS = ["", "frames x size", "data", "FVD", "PSNR", "SSIM", "ACD", "ACD-I
 SECONDS = {"label": "s a frame", "unit": "seconds, compiling not counted", "best": "low", "digits": 3}
 Published = tuple[str, ...]  # as the paper prints them, in the order of `PAPER`; "" where there is none
 
-# Published numbers on MUG's test set: from the paper, not measured here.
-TABLE1: dict[str, tuple[str, Published, Published]] = {  # by layout: the system's name, then before and after
+# Published numbers on MUG's test set, copied from the paper, not measured here.
+TABLE1: dict[str, tuple[str, Published, Published]] = {  # {layout: the system's name, before, after}
     "videogan": ("VideoGAN", ("712.55", "22.30", ".83", ".09", ".73"), ("91.31", "30.88", ".94", ".01", ".09")),
     "imaginator": ("ImaGINator", ("2205.26", "20.29", ".85", ".08", ".29"), ("111.99", "30.27", ".93", ".01", ".05")),
     "motiongan": ("MotionGAN", ("654.98", "23.96", ".89", ".011", ".29"), ("167.01", "31.08", ".95", ".010", ".11")),
@@ -52,7 +52,7 @@ def cells(metrics: Mapping[str, Mapping[str, Any]], row: Mapping[str, Any], name
 
 
 def text(results: Mapping[str, Any]) -> str:
-    """All numbers, for a terminal; "-" where there is none, and the reasons at the end."""
+    """All numbers, for a terminal; "-" where a number is missing, and the reasons at the end."""
     rows, metrics = results["rows"], results["metrics"]
     chosen = ([name for name in block if any(name in row for row in rows)] for block in BLOCKS)
     blocks = [aligned(rows, names, metrics) + "\n" for names in chosen if names]
@@ -60,7 +60,7 @@ def text(results: Mapping[str, Any]) -> str:
 
 
 def aligned(rows: Sequence[Mapping[str, Any]], names: Sequence[str], metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """A table for a terminal with a column for each of `names`; `rows` and `metrics` as in results.json."""
+    """A table for a terminal with a column for each name; `rows` and `metrics` as in results.json."""
     width = max(len(label(row)) for row in rows)
     lines = [" " * width + "".join(f"{about(metrics, name)['label']:>12}" for name in names)]
     for row in rows:
@@ -98,7 +98,7 @@ def fvd_protocol(results: Mapping[str, Any]) -> str:
 
 
 def scoring(results: Mapping[str, Any]) -> str:
-    """How long scoring a clip and its real frames takes, compared with enhancing it; "" if that was not timed."""
+    """How long scoring a clip and its real frames takes, relative to enhancing it; "" if that was not timed."""
     made = next((row for row in results["rows"] if row["steps"]), {})
     real = next((row for row in results["rows"] if row["key"] == "real"), {})
     of_real = real.get("scoring", {})
@@ -132,7 +132,7 @@ def grid(
 
 
 def before_after(before: Mapping[str, Any], after: Mapping[str, Any], layout: str) -> str:
-    """Table 1: a generator's frames before and after they are enhanced, with the paper's numbers for that system.
+    """Table 1: a generator's frames before and after enhancement, with the paper's numbers for that system.
 
     `before` is an evaluation of `clip_sets.Before`.
     """
@@ -160,16 +160,16 @@ def against_published(results: Mapping[str, Any]) -> str:
 
 def beside_published(results: Mapping[str, Any]) -> list[list[str]]:
     """The rows of Table 2; the columns are `PAPER_HEADS`."""
-    return _beside([[name, clips, "MUG, published", *numbers] for name, clips, numbers in TABLE2], results)
+    return _with_ours([[name, clips, "MUG, published", *numbers] for name, clips, numbers in TABLE2], results)
 
 
 def ablations(results: Mapping[str, Any]) -> str:
     """Table 3: the paper's numbers, on MUG, and ours."""
     published = [[name, "32 x 192", "MUG, published", *numbers] for name, numbers in TABLE3]
-    return _markdown(PAPER_HEADS, _beside(published, results))
+    return _markdown(PAPER_HEADS, _with_ours(published, results))
 
 
-def _beside(published: list[list[str]], results: Mapping[str, Any]) -> list[list[str]]:
+def _with_ours(published: list[list[str]], results: Mapping[str, Any]) -> list[list[str]]:
     rows = list(published)
     for row in results["rows"]:
         first = [label(row), _clips(results, row), f"{results['settings']['data']}, ours"]

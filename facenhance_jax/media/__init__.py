@@ -1,4 +1,4 @@
-"""Reads clips and photos, with every check; writes clips and pictures, whole or not at all."""
+"""Media files: reads clips and photos with every check, writes clips and pictures whole or not at all."""
 
 from facenhance_jax.media.drawing import strip
 from facenhance_jax.media.pictures import read_photo

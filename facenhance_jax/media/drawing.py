@@ -12,9 +12,9 @@ INK, PAPER = (32, 32, 32), (255, 255, 255)
 
 
 def strip(rows: Sequence[tuple[str, Sequence[UInt8[np.ndarray, "_ _ 3"]]]]) -> UInt8[np.ndarray, "h w 3"]:
-    """Draws each (label, pictures) as a row, the label on its left.
+    """Draws each (label, pictures) as a row, with the label on its left.
 
-    Every picture is shown as large as the largest, its pixels kept as blocks, so that a low-res frame looks low-res.
+    Every picture is enlarged to the size of the largest by nearest neighbour, so that a low-res frame looks low-res.
     Rows may differ in length; columns line up from the left.
     """
     side = max(max(picture.shape[:2]) for _, pictures in rows for picture in pictures)

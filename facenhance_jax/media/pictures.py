@@ -1,4 +1,4 @@
-"""Reads pictures as uint8 RGB, grey, transparent and 16-bit ones too. Sizes are checked before pixels are decoded."""
+"""Reads still pictures as uint8 RGB (from grey, alpha or 16 bits too), checked before their pixels are decoded."""
 
 import warnings
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ LARGEST_PHOTO = 100_000_000  # pixels, width times height
 
 
 class NotAPicture(InputError):
-    """The bytes are in no picture format that we read; they may be a video."""
+    """The file is in no picture format that we read; it may be a video."""
 
 
 def check_file(path: Path) -> None:
-    """Raises InputError unless `path` is a file that can be read and holds something."""
+    """Raises InputError unless `path` is a readable file that is not empty."""
     try:
         with path.open("rb") as file:
             if file.read(1):
@@ -35,14 +35,14 @@ def check_file(path: Path) -> None:
 
 
 def check_pixels(path: Path, width: int, height: int, most: int) -> None:
-    """Raises InputError if width times height passes `most`."""
+    """Raises InputError if width times height is more than `most`."""
     if width * height > most:
         raise InputError(f"{path}: {width}x{height} pixels are too many (at most {most // 10**6} Mpx); scale it down")
 
 
 @contextmanager
 def decoding(path: Path) -> Iterator[None]:
-    """Pillow's calls on the file `path` go inside: its warnings are silenced, and a bad file becomes an InputError."""
+    """A context for Pillow's calls on the file `path`: hides warnings, raises InputError for a bad file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -58,7 +58,7 @@ def decoding(path: Path) -> Iterator[None]:
 
 
 def to_rgb(path: Path, image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
-    """Repeats grey, lays transparency on black, and scales 16 bits to 8 (Pillow's own conversion would clip them)."""
+    """Repeats grey, puts transparency on black, and scales 16 bits to 8 (Pillow's own conversion would clip them)."""
     if image.mode.startswith("I;16"):
         grey = np.round(np.asarray(image, dtype=np.float32) / 257).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=-1)
@@ -71,7 +71,7 @@ def to_rgb(path: Path, image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def read_picture(path: Path, most_pixels: int) -> UInt8[np.ndarray, "h w 3"]:
-    """Reads a picture, turned upright as its EXIF says; of an animation the first frame."""
+    """Reads a picture (the first frame of an animation), turned upright by its EXIF."""
     check_file(path)
     with decoding(path), Image.open(path, formats=FORMATS) as image:
         check_pixels(path, *image.size, most_pixels)
@@ -80,10 +80,10 @@ def read_picture(path: Path, most_pixels: int) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def read_photo(path: Path | str) -> UInt8[np.ndarray, "h w 3"]:
-    """Reads a photo of any shape, upright.
+    """Reads a photo of any shape, turned upright.
 
-    Raises InputError if the file is missing, empty, damaged or no picture, if its shorter side is under 64 pixels, or
-    if it has over 100 Mpx (known from the header, before anything is decoded).
+    Raises InputError if the file is missing, empty, damaged or not a picture, if its shorter side is under 64 pixels,
+    or if it has over 100 Mpx (checked in the header before anything is decoded).
     """
     path = Path(path)
     photo = read_picture(path, LARGEST_PHOTO)
@@ -94,12 +94,12 @@ def read_photo(path: Path | str) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def decode_image(data: bytes, name: object, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
-    """Decodes the bytes of an image file, of any channels and bits, to 8-bit RGB; a `reduction` of 2 halves its size.
+    """Decodes the bytes of an image file, with any channels and bits, to 8-bit RGB; a `reduction` of 2 halves its size.
 
-    Raises InputError, calling it `name`, when it is no image.
+    Raises InputError, with `name` in the message, if it is not an image.
     """
     flags = {1: cv2.IMREAD_COLOR_RGB, 2: cv2.IMREAD_REDUCED_COLOR_2}[reduction]
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     if image is None:
         raise InputError(f"{name}: not a readable image; replace or remove it")
-    return image if reduction == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # reduced ones come as BGR
+    return image if reduction == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # reduced images are decoded as BGR

@@ -1,4 +1,4 @@
-"""Reads clips, a frame at a time: videos, animations, folders of frames, arrays and still pictures."""
+"""Reads clips one frame at a time: videos, animated pictures, folders of frames, arrays and still pictures."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -15,28 +15,28 @@ from facenhance_jax.media import video
 from facenhance_jax.media.pictures import FORMATS, NotAPicture, check_file, check_pixels, decoding, read_picture, to_rgb
 from facenhance_jax.messages import InputError
 
-MOST_PIXELS = 36_000_000  # a frame; 8K video has 33 million
+MOST_PIXELS = 36_000_000  # of a frame; 8K video has 33 million
 MOST_FRAMES = 100_000  # 66 minutes at 25 frames/s
-USUAL_FPS = Fraction(25)  # of a clip that has no speed of its own
+USUAL_FPS = Fraction(25)  # for files that do not say how fast they are
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
 
 
 @dataclass(frozen=True)
 class ClipFile:
-    """A clip on disk: iterate over it, as often as you like, for its frames, uint8 RGB [H, W, 3].
+    """A clip on disk. Iterating yields its frames, uint8 RGB [H, W, 3]; it can be repeated.
 
-    Each iteration opens the file again and holds one frame at a time. It raises InputError if the frames change size
-    or are too many, or if a frame of a folder or an animation is damaged.
+    Each iteration opens the file again and holds one frame in memory at a time. It raises InputError if the frames
+    change size, are too many, or a frame of a folder or of an animated picture is damaged.
     """
 
     path: Path
     fps: Fraction  # frames/s; 25 for folders, arrays and still pictures
-    count: int | None  # frames, by the file's own word; None if it does not say
+    count: int | None  # number of frames according to the file; None if it does not say
     height: int  # pixels
     width: int  # pixels
     read: Callable[[], Iterator[UInt8[np.ndarray, "h w 3"]]] = field(repr=False)
-    notes: list[str] = field(default_factory=list)  # what a person should know; filled by the end of an iteration
+    notes: list[str] = field(default_factory=list)  # messages for the user; complete when an iteration has ended
 
     def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         done = 0
@@ -56,17 +56,18 @@ class ClipFile:
 
 
 def open_clip(path: Path | str) -> ClipFile:
-    """Opens a clip and reads its first frame, to find out at once whether it can be read.
+    """Opens a clip and reads its first frame, so that an unreadable file is reported at once.
 
-    `path` is one of these; a file's bytes decide which, not its name, except for .npy:
-    * a video (mp4, mov, webm, mkv, avi): every frame once, turned as its rotation says; fps is the average,
-    * an animated gif, webp or png: frames are repeated according to their durations,
-    * a still picture: a clip of one frame,
-    * a folder of jpg, png or bmp frames, in natural order,
-    * an .npy array, uint8 or float, [N, H, W, 3] or [N, H, W]. Floats lie in [0, 1], or in [-1, 1] if any is negative.
+    `path` is one of:
+      a video (mp4, mov, webm, mkv, avi): every frame once, turned upright by its rotation tag; fps is the average
+      an animated gif, webp or png: frames are repeated by their durations
+      a still picture: a clip of one frame
+      a folder of jpg, png or bmp frames, in natural order
+      an .npy array, uint8 or float, [N, H, W, 3] or [N, H, W]; floats are in [0, 1], or in [-1, 1] if any is negative
+    Except for .npy and folders, the file's bytes decide what it is, not its suffix.
 
-    Raises InputError if it is none of these, empty, cut short before its first frame, without frames, over 36 Mpx a
-    frame or 100,000 frames, or a video and PyAV is not installed.
+    Raises InputError if it is none of these, is empty, is cut short before its first frame, has no frames, more than
+    36 Mpx a frame or more than 100,000 frames, or if it is a video and PyAV is not installed.
     """
     path = Path(path)
     if path.is_dir():
@@ -99,7 +100,7 @@ def _open_video(path: Path) -> _Opened:
     return partial(video.frames, path, MOST_PIXELS), fps or USUAL_FPS, count
 
 
-# Animations and still pictures
+# Animated and still pictures
 
 
 def _is_picture(path: Path) -> bool:
@@ -120,17 +121,17 @@ def _open_picture(path: Path) -> _Opened:
         for index in range(image.n_frames):
             image.seek(index)
             if image.format == "WEBP":
-                image.load()  # the duration is not known before
+                image.load()  # a WEBP frame's duration is known only after loading
             durations.append(round(image.info.get("duration", 0)))
     repeats, fps = even_speed(durations)
     return partial(_animated_frames, path, repeats), fps, sum(repeats)
 
 
 def even_speed(durations: list[int]) -> tuple[list[int], Fraction]:
-    """From durations in milliseconds: how often to show each frame, and the frames/s that keep the total time.
+    """Converts durations in ms to how often each frame is repeated, and the frames/s that keep the total time.
 
-    A frame of the shortest duration is shown once. 5 ms are subtracted first, which undoes gif's rounding: 30, 30 and
-    40 ms are three frames at 30 frames/s. Durations up to 10 ms mean "not given" and count as 100 ms, as in browsers.
+    The shortest duration is one repeat. A tolerance of 5 ms undoes gif's rounding, so 30, 30, 40 ms are 30 frames/s.
+    Durations up to 10 ms mean that none is given; such frames are shown for 100 ms, as in browsers.
     """
     shown = [duration if duration > 10 else 100 for duration in durations]
     repeats = [max(1, round((duration - 5) / min(shown))) for duration in shown]
@@ -164,7 +165,7 @@ def _open_folder(path: Path) -> _Opened:
 
 
 def natural_order(path: Path) -> list[str | int]:
-    """A sorting key by which frame_9 comes before frame_10."""
+    """A sorting key that puts frame_9 before frame_10."""
     return [int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", path.name)]
 
 
@@ -191,7 +192,7 @@ def _open_array(path: Path) -> _Opened:
 
 
 def _check_floats(path: Path, array: Num[np.ndarray, "n ..."]) -> bool:
-    """Reads the array once, frame by frame; returns whether any value is negative."""
+    """Whether any value is negative. Raises InputError for NaN or values outside [-1, 1]; reads frame by frame."""
     lowest = 0.0
     for index, frame in enumerate(array):
         low, high = float(frame.min()), float(frame.max())

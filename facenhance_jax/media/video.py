@@ -1,4 +1,4 @@
-"""Reads and writes videos with PyAV. Nothing else in `media` needs PyAV: without it, only videos are refused."""
+"""Reads and writes videos with PyAV. Nothing else in `media` needs it: without it only videos are refused."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -15,20 +15,20 @@ try:
 except ImportError:
     av = None
 
-# Without the lists a text file named clip.mp4 ("ffconcat version 1.0 ...") would open other files.
+# Without these lists, a text file named clip.mp4 ("ffconcat version 1.0 ...") could open other files.
 READING = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi", "protocol_whitelist": "file"}
 
 
 def check_installed(path: Path | str) -> None:
-    """Raises InputError if PyAV, which the video `path` needs, is not installed."""
+    """Raises InputError, which names the video `path`, if PyAV is not installed."""
     if av is None:
         raise InputError(f"{path}: videos need PyAV, which is not installed; pip install av, or use a gif or pictures")
 
 
 def header(path: Path, most_pixels: int) -> tuple[Fraction | None, int | None]:
-    """The frames/s (the average) and the number of frames, each None if the file does not say.
+    """The average frames/s and the number of frames, each None if the file does not say.
 
-    Raises InputError if the file is no video, has no pictures, or has frames of more than `most_pixels`.
+    Raises InputError if the file is not a video, has no pictures, or has frames of more than `most_pixels`.
     """
     with _opened(path) as container:
         if not container.streams.video:
@@ -36,14 +36,14 @@ def header(path: Path, most_pixels: int) -> tuple[Fraction | None, int | None]:
         stream = container.streams.video[0]
         check_pixels(path, stream.width, stream.height, most_pixels)
         rate = stream.average_rate or stream.guessed_rate
-        fps = Fraction(rate.numerator, rate.denominator) if rate else None  # PyAV 19 has a class of its own for rates
+        fps = Fraction(rate.numerator, rate.denominator) if rate else None  # PyAV 19 has its own class for rates
         return fps, stream.frames or None
 
 
 def frames(path: Path, most_pixels: int) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    """The frames, turned as the file's rotation says. Raises InputError if one has more than `most_pixels`.
+    """The frames, turned upright by the file's rotation tag. Raises InputError if one has more than `most_pixels`.
 
-    Damaged packets are left out: the number of frames in the header tells how many are missing.
+    Damaged packets are left out; compare with the header's number of frames to see how many are missing.
     """
     with _opened(path) as container:
         packets = container.demux(video=0)
@@ -54,7 +54,7 @@ def frames(path: Path, most_pixels: int) -> Iterator[UInt8[np.ndarray, "h w 3"]]
                     return
                 decoded = packet.decode()
             except av.error.FFmpegError:
-                continue  # an error of the file itself ends `packets`, so this ends too
+                continue  # no endless loop: an error of the file itself ends `packets`
             for frame in decoded:
                 check_pixels(path, frame.width, frame.height, most_pixels)
                 upright = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))  # counterclockwise
@@ -63,11 +63,11 @@ def frames(path: Path, most_pixels: int) -> Iterator[UInt8[np.ndarray, "h w 3"]]
 
 def _opened(path: Path) -> "av.container.InputContainer":
     check_installed(path)
-    name = f"file:{path}"  # without the prefix a name such as "http:x" would not be a file's
+    name = f"file:{path}"  # without the prefix, a file named "http:x" would be taken for a URL
     try:
         try:
             return av.open(name, options=dict(READING))
-        except UnicodeDecodeError:  # PyAV before 19 insists on a title in UTF-8; 19 does not know the argument
+        except UnicodeDecodeError:  # PyAV before 19 wants titles in UTF-8; PyAV 19 does not have the argument
             return av.open(name, options=dict(READING), metadata_errors="ignore")
     except av.error.FFmpegError:
         raise InputError(

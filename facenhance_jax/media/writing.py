@@ -1,4 +1,4 @@
-"""Writes clips and pictures: next to their path under another name, then renamed once they are whole."""
+"""Writes clips and pictures: next to their path under another name, and renamed when they are complete."""
 
 import math
 import os
@@ -22,16 +22,16 @@ FOLDER = ""  # stands for "a folder of PNG frames" among suffixes
 CLIP_SUFFIXES = (".mp4", ".gif", FOLDER)
 FRAME_NAME = "frame_{:06d}.png"
 FRAME_PATTERN = re.compile(r"frame_\d{6,}\.png")
-PALETTE_FRAMES = 32  # spread over the clip, whose colours make a gif's palette
-UNCHANGED = np.uint8(255)  # a gif's transparent colour: the pixel stays as it is in the frame before
+PALETTE_FRAMES = 32  # a gif's palette is made from this many frames, spread evenly over the clip
+UNCHANGED = np.uint8(255)  # a gif's transparent colour: the pixel keeps its colour from the frame before
 
 
 def check_output(path: Path | str, suffixes: Sequence[str] = CLIP_SUFFIXES) -> str:
-    """Finds out, before any work is done, whether `path` can be written; leaves nothing behind.
+    """Checks, before any work is done, whether `path` can be written; leaves nothing behind.
 
-    Returns the suffix, "" for a folder (a name without suffix or ending in a slash, or an existing folder). Raises
+    Returns the suffix; "" for a folder (a name without suffix or ending in a slash, or an existing folder). Raises
     InputError if the suffix is not one of `suffixes`, if it is .mp4 and PyAV is not installed, if the parent is missing
-    or unwritable, or if `path` is a folder that holds other things than an earlier run's frames.
+    or not writable, or if `path` is a folder that holds anything but an earlier run's frames.
     """
     try:
         return _check_output(path, suffixes)
@@ -55,13 +55,13 @@ def _check_output(path: Path | str, suffixes: Sequence[str]) -> str:
     parent = path.resolve().parent
     if not parent.is_dir():
         raise InputError(f"{path}: the folder {parent} does not exist; make it first")
-    with tempfile.TemporaryFile(dir=parent):  # the one sure way to learn that files can be made there
+    with tempfile.TemporaryFile(dir=parent):  # the only sure test that files can be made there
         return suffix
 
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Gives a new path in the same folder to write to; at the end it replaces `path`, or is removed on an exception."""
+    """Yields a temporary path next to `path` to write to. On success it replaces `path`, else it is removed."""
     path = Path(path).resolve()
     part, old = (path.with_name(f".{uuid.uuid4().hex}.{end}") for end in ("part", "old"))
     try:
@@ -79,7 +79,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 
 def write_png(path: Path | str, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Writes a picture, whole or not at all. Raises InputError if `path` is no .png or cannot be written."""
+    """Writes a picture, whole or not at all. Raises InputError if `path` is not a .png or cannot be written."""
     check_output(path, (".png",))
     with replacing(path) as part:
         try:
@@ -89,11 +89,11 @@ def write_png(path: Path | str, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
 
 
 def write_array(path: Path | str, array: np.ndarray) -> None:
-    """Writes an .npy, whole or not at all. Raises InputError if `path` is no .npy or cannot be written."""
+    """Writes an .npy, whole or not at all. Raises InputError if `path` is not an .npy or cannot be written."""
     check_output(path, (".npy",))
     with replacing(path) as part:
         try:
-            with part.open("wb") as file:  # given a name, np.save would add a suffix to it
+            with part.open("wb") as file:  # np.save would add a suffix to a name
                 np.save(file, array, allow_pickle=False)
         except OSError as error:
             raise InputError(f"{path}: could not be written ({error.strerror})") from error
@@ -103,9 +103,9 @@ def write_array(path: Path | str, array: np.ndarray) -> None:
 def open_writer(path: Path | str, fps: Fraction | float | int) -> Iterator["ClipWriter"]:
     """Opens a clip for writing: .mp4 (H.264, yuv420p), .gif (one palette) or, without a suffix, a folder of PNG frames.
 
-    The clip is at `path`, replacing what was there, when the context ends cleanly; after an exception nothing is left.
-    Raises InputError as `check_output` does, if no frame was written, or if the disk is full. `fps` is in frames/s;
-    a gif cannot be faster than 50, and a folder does not keep it.
+    When the block ends, the clip replaces what was at `path`; after an exception `path` is unchanged. `fps` is in
+    frames/s; a gif cannot be faster than 50, and a folder does not store it. Raises InputError as `check_output` does,
+    and if no frame was written or the disk is full.
     """
     suffix = check_output(path)
     with replacing(path) as part:
@@ -120,7 +120,7 @@ def open_writer(path: Path | str, fps: Fraction | float | int) -> Iterator["Clip
 
 
 class ClipWriter:
-    """Takes a clip's frames one by one; made by `open_writer`."""
+    """Writes a clip's frames one by one; made by `open_writer`."""
 
     def __init__(self, path: Path | str, encoder: "video.Mp4 | _Gif | _Folder"):
         self.path = path
@@ -129,7 +129,7 @@ class ClipWriter:
         self._shape = None
 
     def write(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Adds a frame, RGB. All frames have one size, with even sides for .mp4."""
+        """Adds an RGB frame. All frames must have the same size, with even sides for .mp4."""
         height, width, _ = frame.shape
         if self._shape not in (None, frame.shape):
             raise InputError(f"{self.path}: frame {self.count + 1} is {width}x{height}; give all frames one size")
@@ -157,17 +157,17 @@ class ClipWriter:
 
 
 class _Gif:
-    """One palette for all frames: far faster than a palette for each, and it does not flicker.
+    """A gif with one palette for all frames, which is much faster than a palette for each, and does not flicker.
 
-    The palette needs colours from the whole clip, so the frames wait, raw, in a nameless file next to the output. They
-    are written one by one: Pillow's `save` would hold all of them in memory, and merge frames that are equal.
+    The palette needs colours from the whole clip, so raw frames are first stored in a nameless file next to the output.
+    Then they are encoded one by one: Pillow's `save` would hold all of them in memory and merge equal frames.
     """
 
     even = False
 
     def __init__(self, part: Path, fps: Fraction):
         self._part = part
-        self._interval = max(100 / fps, Fraction(2))  # 1/100 s; viewers slow anything shorter down to a tenth
+        self._interval = max(100 / fps, Fraction(2))  # 1/100 s; viewers show anything shorter for a tenth of a second
         self._waiting = tempfile.TemporaryFile(dir=part.parent)
         self._shape = None
         self._count = 0
@@ -205,11 +205,11 @@ class _Gif:
 
 
 def _palette(pixels: UInt8[np.ndarray, "h w 3"]) -> Image.Image:
-    """The 255 colours for `pixels`, as a picture with that palette, which is how Pillow takes one.
+    """255 colours for `pixels`, as a picture with a palette, which is what Pillow's `quantize` takes.
 
-    A colour (four levels of a channel count as one) is weighted by the square root of how often it occurs. Without the
-    root, a large dark background leaves no reds for lips: 29 dB on red pixels of filmed faces instead of 36 dB, and
-    1 dB less overall.
+    Each colour (4 levels of a channel count as one) is weighted by the square root of its number of pixels. With the
+    number itself, large dark backgrounds leave no reds for the lips: 29 dB instead of 36 dB on red pixels of filmed
+    faces, and 1 dB less overall.
     """
     flat = pixels.reshape(-1, 3)
     _, cells, counts = np.unique(flat >> 2, axis=0, return_inverse=True, return_counts=True)
@@ -223,7 +223,7 @@ class _Folder:
     even = False
 
     def __init__(self, part: Path, fps: Fraction):
-        del fps  # a folder of pictures has no speed
+        del fps  # a folder of pictures does not store it
         self._part = part
         self._count = 0
         part.mkdir()

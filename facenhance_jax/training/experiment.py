@@ -135,7 +135,7 @@ def batches(settings: Settings, start_step: int = 0) -> Iterator[Batch]:
     does not fit the network.
     """
     data = settings.data
-    options = {name: getattr(data, name) for name in ("flip", "any_previous", "jitter", "degrade", "workers")}
+    options = {name: getattr(data, name) for name in ("flip", "any_previous", "jitter", "degrade")}
     return _batches(settings, data.split, start_step=start_step, **options)
 
 

@@ -1,4 +1,4 @@
-"""What jitter and degradations do to known images: nothing at 0, and never more than is written."""
+"""What jitter and degradations do to known images: nothing at strength 0, and never more than their constants."""
 
 import cv2
 import numpy as np
@@ -56,7 +56,7 @@ def test_the_generator_decides_and_the_inputs_are_left_alone():
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_one_colour_map_for_all_four_images(seed):
-    """Images of one colour each have no geometry: the colour in the middle is what the map makes of it."""
+    """Images of a single colour have no geometry: the colour in the middle is what the colour map makes of it."""
     colour = rng(seed).integers(0, 256, 3, dtype=np.uint8)
     plain = {
         name: np.broadcast_to(colour, (size, size, 3)).copy()
@@ -68,8 +68,8 @@ def test_one_colour_map_for_all_four_images(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_one_movement_for_the_three_big_images_and_none_for_the_low_one(seed):
-    """The same picture in all places comes out the same, and as large; a low frame only changes colour."""
+def test_one_motion_for_the_three_big_images_and_none_for_the_low_one(seed):
+    """The same picture under all names stays the same under all; a low frame only changes its colours."""
     picture, low = smooth(192), smooth(SMALL)
     made = jitter(dict.fromkeys(BIG, picture) | {"low": low}, rng(seed), 1.0)
     assert all((made[name] == made["high"]).all() for name in BIG)
@@ -77,8 +77,8 @@ def test_one_movement_for_the_three_big_images_and_none_for_the_low_one(seed):
     assert (made["low"] == alone["low"]).all()
 
 
-def test_movements_stay_within_what_is_written_and_come_in_half_of_the_cases(monkeypatch):
-    """Found again in pictures of a dot in the centre and one to its right, the colours left alone."""
+def test_motions_stay_within_the_constants_and_come_in_half_of_the_cases(monkeypatch):
+    """Measured on pictures of a dot in the centre and one to its right, without changes of colour."""
     for name in ("BRIGHTNESS", "CONTRAST", "SATURATION"):
         monkeypatch.setattr(augmentation, name, 0.0)
     dots = {"centre": np.zeros((193, 193, 3), np.uint8), "right": np.zeros((193, 193, 3), np.uint8)}
@@ -93,19 +93,19 @@ def test_movements_stay_within_what_is_written_and_come_in_half_of_the_cases(mon
         arm = (right - centre) @ [1, 1j] / 50
         found.append([*np.abs(centre - 96), abs(np.degrees(np.angle(arm))), abs(abs(arm) - 1)])
     assert 160 < len(found) < 240
-    most = np.array([0.02 * 193, 0.02 * 193, 4.0, 0.04])  # half of what is written for strength 1
+    most = np.array([0.02 * 193, 0.02 * 193, 4.0, 0.04])  # half of the constants, for strength 0.5
     assert (np.max(found, axis=0) <= most + [0.05, 0.05, 0.1, 0.002]).all()
     assert (np.max(found, axis=0) > 0.9 * most).all()
 
 
 def centroid(image: np.ndarray) -> np.ndarray:
-    """(x, y) of an image's light."""
+    """(x, y) of the centroid of an image's brightness."""
     weights = image[..., 0].astype(float)
     y, x = np.indices(weights.shape)
     return np.array([(weights * x).sum(), (weights * y).sum()]) / weights.sum()
 
 
-def test_black_and_white_stay_and_mid_grey_moves_as_far_as_written(monkeypatch):
+def test_black_and_white_stay_and_mid_grey_changes_by_the_constant(monkeypatch):
     low = np.repeat(np.array([0, 128, 255], np.uint8), 3).reshape(1, 3, 3)
     made = np.concatenate([jitter({"low": low}, rng(seed), 1.0)["low"] for seed in range(300)])
     assert (made[:, 0] == 0).all() and (made[:, 2] == 255).all()
@@ -115,7 +115,7 @@ def test_black_and_white_stay_and_mid_grey_moves_as_far_as_written(monkeypatch):
     assert 102 <= greys.min() <= 104 and 149 <= greys.max() <= 151
 
 
-def test_contrast_and_saturation_are_what_is_written(monkeypatch):
+def test_contrast_and_saturation_change_by_the_constants(monkeypatch):
     monkeypatch.setattr(augmentation, "BRIGHTNESS", 0.0)
     near = np.array([[[98] * 3, [158] * 3]], np.uint8)
     slopes = [np.ptp(jitter({"low": near}, rng(seed), 1.0)["low"][..., 0].astype(int)) / 60 for seed in range(300)]
@@ -160,28 +160,28 @@ def test_noise_has_the_standard_deviation_asked_for_and_leaves_black_alone(std):
 
 
 def test_noise_stays_within_0_and_255():
-    """Wrapped around, bright would become dark."""
+    """An overflow would turn bright pixels dark."""
     assert noise(np.full((32, 32, 3), 254, np.uint8), rng(), 8.0).min() > 200
     assert noise(np.full((32, 32, 3), 1, np.uint8), rng(), 8.0).max() < 60
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_warp_moves_no_point_farther_than_asked(seed):
-    """A slope along x or along y tells, by its grey level, where a pixel came from."""
+    """In a gradient along x or y, the grey level says where a pixel came from."""
     slope = np.repeat(np.arange(SMALL, dtype=np.uint8)[None, :, None] * 3, SMALL, axis=0).repeat(3, axis=-1)
-    inner = slice(3, -3)  # black comes in at the borders
+    inner = slice(3, -3)  # the borders become black
     for turned in (slope, slope.transpose(1, 0, 2).copy()):
         moved = (warp(turned, rng(seed), augmentation.WARP).astype(float) - turned)[inner, inner, 0] / 3
         assert 0.2 < np.abs(moved).max() <= augmentation.WARP + 0.2
         steps = np.abs(np.diff(moved, axis=0)).max(), np.abs(np.diff(moved, axis=1)).max()
-        assert max(steps) < 0.5  # from one pixel to the next: it is smooth, up to the rounding of 1/3
+        assert max(steps) < 0.5  # between neighbouring pixels: the warp is smooth, up to a rounding of 1/3
 
 
 def test_a_warp_of_nothing_changes_nothing():
     assert (warp(face(), rng(), 0.0) == face()).all()
 
 
-def test_jpeg_changes_more_the_lower_its_quality_and_bleeds_no_farther_than_written():
+def test_jpeg_changes_more_at_lower_quality_and_bleeds_at_most_15_pixels():
     low = face()
     errors = [
         np.abs(compress(low, quality).astype(int) - low).mean() for quality in (100, 80, augmentation.LOWEST_QUALITY)
@@ -191,11 +191,11 @@ def test_jpeg_changes_more_the_lower_its_quality_and_bleeds_no_farther_than_writ
     near = cv2.dilate(low.any(axis=-1).astype(np.uint8), np.ones((31, 31), np.uint8)).astype(bool)  # 15 px around
     assert touched[~low.any(axis=-1)].any() and not touched[~near].any()
     colours = np.abs(compress(low, 95).astype(int) - low).reshape(-1, 3).mean(axis=0)
-    assert colours.max() < 3  # red and blue are not exchanged on the way
+    assert colours.max() < 3  # red and blue are not swapped
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])
-def test_degradations_come_in_half_of_the_cases_and_up_to_what_is_written(monkeypatch, strength):
+def test_degradations_come_in_half_of_the_cases_and_up_to_the_constants(monkeypatch, strength):
     asked = {"warp": [], "blur": [], "noise": [], "compress": []}
     for name, sizes in asked.items():
         monkeypatch.setattr(augmentation, name, lambda image, *rest, sizes=sizes: sizes.append(rest[-1]) or image)
@@ -210,15 +210,15 @@ def test_degradations_come_in_half_of_the_cases_and_up_to_what_is_written(monkey
 
 
 def test_a_frame_without_jpeg_stays_black_outside_the_face(monkeypatch):
-    """Warp and blur carry the edge along: 1.5 px, and 3 sigma and a half of 1.5 px."""
+    """Warp and blur move the edge: by 1.5 px, and by 3.5 sigma of 1.5 px."""
     monkeypatch.setattr(augmentation, "compress", lambda image, quality: image)
     far = ~cv2.dilate(face().any(axis=-1).astype(np.uint8), np.ones((15, 15), np.uint8)).astype(bool)
     for seed in SEEDS:
         assert not degrade(face(), rng(seed), 1.0)[far].any()
 
 
-def test_the_square_moves_with_what_is_in_it():
-    """A white square in a black frame, where `place` says it is: without rotation it stays exactly under it."""
+def test_the_place_moves_with_the_image():
+    """A white square at `place` in a black frame: without rotation, `place` still matches the square exactly."""
     frame = np.zeros((192, 192, 3), np.uint8)
     frame[60:120, 50:110] = 255
     for seed in range(20):

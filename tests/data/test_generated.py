@@ -1,4 +1,4 @@
-"""Reading what generators write: a fixture for each layout, in the form that the system's code or our choice gives."""
+"""Reading what generators write: a fixture for each layout, in the form that the system or our choice defines."""
 
 from pathlib import Path
 
@@ -21,12 +21,12 @@ def noise(count: int, seed: int, side: int = 64) -> np.ndarray:
 
 
 def flat(*values: int) -> np.ndarray:
-    """A clip whose frames are grey, one for each value."""
+    """A clip with a grey frame for each value."""
     return np.stack([np.full((64, 64, 3), value, np.uint8) for value in values])
 
 
 def grid(tiles: list[np.ndarray], columns: int, rest: int) -> np.ndarray:
-    """Clips as tiles of one clip, row by row; cells without one are of the value `rest`."""
+    """Clips as tiles of one clip, row by row; empty cells have the value `rest`."""
     rows = -(-len(tiles) // columns)
     made = np.full((len(tiles[0]), rows * 64, columns * 64, 3), rest, np.uint8)
     for index, tile in enumerate(tiles):
@@ -81,7 +81,7 @@ def test_a_grid_of_videogan_is_cut_by_the_rows_and_columns_in_pairs(tmp_path):
     assert [levels(clip.frames()) for clip in clips] == [[70, 190], [20, 140], [90, 210]]
 
 
-def test_single_videos_of_videogan_tell_who_they_are(tmp_path):
+def test_names_of_single_videos_of_videogan_give_the_subject(tmp_path):
     save(tmp_path / "001_anger.gif", flat(10, 200))
     save(tmp_path / "001_anger_take001.mp4", flat(30, 60))
     save(tmp_path / "s_2_Surprise.gif", flat(90, 90))
@@ -150,7 +150,7 @@ def test_the_folder_layout_takes_every_form_and_any_expression(tmp_path):
         np.testing.assert_array_equal(frames, expected)
 
 
-def test_other_sizes_are_brought_to_64_by_area_and_bicubic(tmp_path):
+def test_other_sizes_are_resized_to_64_by_area_and_bicubic(tmp_path):
     large, small = noise(2, 9, 128), noise(3, 10, 32)
     save(tmp_path / "001_anger.npy", large)
     save(tmp_path / "002_anger.png", small)
@@ -161,7 +161,7 @@ def test_other_sizes_are_brought_to_64_by_area_and_bicubic(tmp_path):
     np.testing.assert_array_equal(read["002/anger"], expected)
 
 
-def test_pairs_decides_alone_and_has_a_take(tmp_path):
+def test_pairs_csv_replaces_the_names_and_may_have_a_take(tmp_path):
     save(tmp_path / "001_anger.npy", noise(2, 0))
     save(tmp_path / "deep/x.png", noise(2, 1))
     save(tmp_path / "deep/y", noise(2, 2))
@@ -219,8 +219,8 @@ def test_a_table_that_is_no_text_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("layout", "files", "words"),
     [
-        ("videogan", {"gen.gif": flat(1, 2)}, ["gen.gif", "tells no subject", "pairs.csv", "row,column"]),
-        ("motiongan", {"run/001_anger": flat(1, 2)}, ["run/001_anger", "tells no subject"]),
+        ("videogan", {"gen.gif": flat(1, 2)}, ["gen.gif", "has no subject", "pairs.csv", "row,column"]),
+        ("motiongan", {"run/001_anger": flat(1, 2)}, ["run/001_anger", "has no subject"]),
         ("fevgan", {"001_anger.png": np.zeros((3, 64, 50, 3), np.uint8)}, ["001_anger.png", "150x64", "cut"]),
         ("fevgan", {"001_anger.png": flat(1)}, ["001_anger.png", "one picture of 64x64"]),
         ("fevgan", {"001_anger.png": flat(1, 2), "001_anger.npy": flat(1)}, ["a second 001/anger", ".npy", ".png"]),
@@ -238,7 +238,7 @@ def test_what_cannot_be_used_is_refused(tmp_path, layout, files, words):
     assert all(word in message for word in words), message
 
 
-@pytest.mark.parametrize(("name", "word"), [("2_0", "only 2 people"), ("0_6", "class 6"), ("x", "tells no subject")])
+@pytest.mark.parametrize(("name", "word"), [("2_0", "only 2 people"), ("0_6", "class 6"), ("x", "has no subject")])
 def test_imaginators_numbers_must_be_in_its_lists(tmp_path, name, word):
     (tmp_path / "val_neutral.csv").write_text(PEOPLE)
     save(tmp_path / f"{name}.mp4", flat(1, 2))

@@ -50,7 +50,7 @@ def test_frames_are_the_images_in_name_order_from_any_number_with_gaps(tmp_path)
     }
 
 
-def test_strays_are_passed_over(tmp_path):
+def test_other_files_are_ignored(tmp_path):
     tree(
         tmp_path,
         "001/anger/take000/img_0000.jpg",
@@ -85,7 +85,7 @@ def test_a_root_that_is_missing_or_a_file(tmp_path):
             layout.read_tree(root)
 
 
-def test_one_name_twice_is_taken_once_and_listed(tmp_path):
+def test_a_second_clip_of_the_same_name_is_skipped_and_listed(tmp_path):
     tree(tmp_path, "003/anger/take000/img_0000.jpg", "003/session0/anger/take000/img_0000.jpg")
     read = layout.read_tree(tmp_path)
     assert [clip.frames[0] for clip in read.recordings] == [tmp_path / "003/session0/anger/take000/img_0000.jpg"]
@@ -134,7 +134,7 @@ def test_a_folder_that_cannot_be_read_is_listed(tmp_path, monkeypatch):
     assert read.skipped == {str(tmp_path / "002"): "cannot be read (Permission denied)"}
 
 
-def test_a_root_near_the_right_one_is_hinted_at(tmp_path):
+def test_a_likely_root_is_suggested(tmp_path):
     tree(tmp_path, "mug/subjects3/001/anger/take000/img_0.jpg")
     for wrong, right in (
         (tmp_path / "mug", tmp_path / "mug/subjects3"),

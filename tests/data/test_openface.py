@@ -23,7 +23,7 @@ def clip(root, name="001/session0/anger/take000") -> layout.Recording:
 
 
 @pytest.mark.parametrize("old", [False, True])
-def test_both_dialects_join_on_frame_and_success(drawn, tmp_path, old):
+def test_both_dialects_are_read_by_frame_and_success(drawn, tmp_path, old):
     output = mug_tree.openface(drawn, tmp_path / "out", failed=(2, 3), old=old)
     one = clip(drawn)
     file = openface.find(one, drawn, output)
@@ -48,7 +48,7 @@ def test_black_images_are_failures_even_if_the_csv_says_success(tmp_path):
     assert openface.read(tmp_path / "c.csv", 1).low_frame(0, 64) is None
 
 
-def test_of_two_faces_the_one_seen_more_often(tmp_path):
+def test_the_face_in_most_frames_is_taken(tmp_path):
     rows = [(1, 0, 0), (1, 1, 1), (2, 0, 1), (2, 1, 1), (3, 1, 1)]
     lines = [f"{frame},{face},0,.9,{good}," + ",".join([str(10 * face)] * 136) for frame, face, good in rows]
     (tmp_path / "c.csv").write_text("\n".join([HEADER, *lines]))
@@ -71,7 +71,7 @@ def test_images_without_the_mask_are_refused(tmp_path):
         ("", "c.csv: has no column frame and no success"),
         ("frame,success\n1,yes\n", "c.csv: not a whole CSV of OpenFace's"),
         ("frame,success\n1\n", "c.csv: not a whole CSV of OpenFace's"),
-        ("frame,success\n4,1\n", "c.csv: tells of frame 4, but the clip has 3; give the CSV of this clip"),
+        ("frame,success\n4,1\n", "c.csv: lists frame 4, but the clip has 3; give the CSV of this clip"),
     ],
 )
 def test_what_is_no_csv_of_openface(tmp_path, text, message):

@@ -1,4 +1,4 @@
-"""Batches out of records: the right frames together, the same again after a stop."""
+"""Batches of records: the right frames together, and the same batches after a restart."""
 
 from copy import deepcopy
 from hashlib import sha256
@@ -8,7 +8,6 @@ import cv2
 import jax
 import numpy as np
 import pytest
-from absl import flags
 
 from configs import demo, mug, smoke
 from facenhance_jax import settings
@@ -18,11 +17,11 @@ from facenhance_jax.messages import InputError
 from facenhance_jax.training import experiment
 
 CLIPS, FRAMES = 5, 4
-PHOTO, LOW = 200, 100  # what tells the images of a record apart
+PHOTO, LOW = 200, 100  # marks of the photo and of low-res frames in the green channel
 
 
 def image(clip: int, mark: int, size: int) -> bytes:
-    """A PNG whose pixels tell the clip (red), the frame or PHOTO (green), and the column (blue)."""
+    """A PNG whose pixels encode the clip (red), the frame or PHOTO (green), and the column (blue)."""
     rgb = np.zeros((size, size, 3), np.uint8)
     rgb[..., 0], rgb[..., 1], rgb[..., 2] = clip, mark, np.arange(size)
     return cv2.imencode(".png", rgb[..., ::-1])[1].tobytes()
@@ -99,7 +98,7 @@ def test_one_flip_for_all_four_images():
 
 
 @pytest.mark.parametrize("step", [1, 4, 7])
-def test_a_resumed_run_sees_what_it_would_have_seen(step):
+def test_a_resumed_run_gets_the_same_batches(step):
     assert_same(take(9 - step, start_step=step), take(9)[step:])
 
 
@@ -108,7 +107,7 @@ def test_a_seed_decides_everything_with_any_number_of_threads():
     assert any((a["high"] != b["high"]).any() for a, b in zip(take(6), take(6, seed=4), strict=True))
 
 
-def test_processes_share_the_examples_out():
+def test_processes_share_the_examples():
     whole = [label for batch in take(6, batch_size=4) for label in labels(batch, "high")]
     halves = [
         [label for batch in take(6, batch_size=2, process=process, processes=2) for label in labels(batch, "high")]
@@ -138,7 +137,7 @@ def test_no_clips_is_an_error():
 
 
 def test_the_residual_scale_is_one_over_the_rms_difference_to_the_photo():
-    """Green differs by n - PHOTO in one channel of three, red and blue not at all."""
+    """Green differs by n - PHOTO; red and blue do not differ."""
     expected = 1 / np.sqrt(np.mean([((n - PHOTO) / 127.5) ** 2 / 3 for n in range(FRAMES)]))
     np.testing.assert_allclose(residual_scale(SOURCE), expected, rtol=1e-6)
     np.testing.assert_allclose(residual_scale(SOURCE, clips=2), expected, rtol=1e-6)
@@ -167,7 +166,7 @@ def test_any_previous_is_any_frame_or_the_photo_for_every_frame():
     ],
 )
 def test_runs_of_the_first_release_go_on_with_the_batches_they_would_have_had(options, known):
-    """Hashes of twelve batches, as the code before any augmentation made them."""
+    """Hashes of twelve batches, made by the code before there was augmentation."""
     digest = sha256()
     for batch in take(12, **options):
         for name in sorted(batch):
@@ -188,14 +187,13 @@ def test_jitter_changes_all_four_images():
         assert [name for name in a if (a[name] == b[name]).all()] == []
 
 
-def test_the_same_augmented_batches_from_any_number_of_processes_and_after_a_stop():
-    flags.FLAGS.mark_as_parsed()  # as a launch script has done
+def test_the_same_augmented_batches_with_any_number_of_threads_and_after_a_stop():
     options = {"batch_size": 2, "jitter": 0.5, "degrade": 1.0}
-    placed = [clip | {"place": f"{n}.25 2 3.5"} for n, clip in enumerate(SOURCE)]
-    whole = take(7, source=placed, **options)
+    with_place = [clip | {"place": f"{n}.25 2 3.5"} for n, clip in enumerate(SOURCE)]
+    whole = take(7, source=with_place, **options)
     assert whole[0]["place"].dtype == np.float32
-    assert_same(take(4, source=placed, workers=1, start_step=3, **options), whole[3:])
-    assert_same(take(7, source=placed, workers=4, **options), whole)
+    assert_same(take(4, source=with_place, start_step=3, **options), whole[3:])
+    assert_same(take(7, source=with_place, threads=5, **options), whole)
 
 
 def test_a_dropped_frame_is_the_one_before_or_after():
@@ -215,7 +213,7 @@ def test_a_clip_of_one_frame_keeps_it():
     assert labels(made, "low") == [(0, LOW)]
 
 
-def test_frames_are_dropped_as_often_as_written(monkeypatch):
+def test_frames_are_dropped_with_the_probability_asked_for(monkeypatch):
     rng = np.random.default_rng(0)
     drawn = [draw(SOURCE[0], rng, flip=False, any_previous=False, augmented=True, drop=0.1) for _ in range(2000)]
     frames = [(SOURCE[0]["high"].index(d.images["high"][1]), SOURCE[0]["low"].index(d.images["low"][1])) for d in drawn]
@@ -232,7 +230,6 @@ def test_frames_are_dropped_as_often_as_written(monkeypatch):
     [
         ({"jitter": 1.5}, "jitter must be .* not 1.5"),
         ({"degrade": -0.1}, "degrade .* not -0.1"),
-        ({"workers": -1}, "workers .* not -1"),
     ],
 )
 def test_an_option_out_of_range_is_an_error(options, message):
@@ -287,13 +284,13 @@ def test_the_released_models_config_and_the_papers_change_no_image():
 
 
 def test_the_place_goes_along_with_mirroring_and_jitter():
-    placed = [record(clip) | {"place": b"2.000 3.000 4.000"} for clip in range(CLIPS)]
+    with_place = [record(clip) | {"place": "2.000 3.000 4.000"} for clip in range(CLIPS)]
     options = {"batch_size": 4, "seed": 3, "threads": 2}
-    for batch in islice(batches(placed, **options), 6):
+    for batch in islice(batches(with_place, **options), 6):
         for image, place in zip(batch["identity"], batch["place"], strict=True):
             mirrored = image[0, 0, 2] > image[0, -1, 2]
             assert place.tolist() == ([6, 3, 4] if mirrored else [2, 3, 4])
-    spread = np.concatenate([batch["place"] for batch in islice(batches(placed, **options, jitter=1.0), 6)])
+    spread = np.concatenate([batch["place"] for batch in islice(batches(with_place, **options, jitter=1.0), 6)])
     assert spread.dtype == np.float32 and 0.2 < np.ptp(spread[:, 2]) < 0.7  # the side: 8 % either way at most
 
 

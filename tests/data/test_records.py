@@ -65,7 +65,7 @@ def test_other_sizes_are_cut_square_and_shrunk_but_low_sees_the_whole_frame(tmp_
     ("side", "face", "halved"), [(260, 260, True), (260, 252, False), (188, 260, False), (262, 260, False)]
 )
 def test_large_photographs_are_decoded_in_half_their_size(tmp_path, monkeypatch, side, face, halved):
-    """At 48 and 64 px from 4 times that on; what comes out is what whole photographs give, but for rounding."""
+    """For 48 and 64 px, from 4 times that size on; the result equals that of whole photographs up to rounding."""
     folder = write_clip(tmp_path, "001/anger/take000", size=(side, side // 4 * 4 + 12))
     np.save(
         folder / "landmarks.npy", np.stack([alignment.mean_shape(face) + n for n in range(LENGTH)]).astype(np.float32)
@@ -83,7 +83,7 @@ def test_large_photographs_are_decoded_in_half_their_size(tmp_path, monkeypatch,
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """The tree with landmarks, and one like it without."""
+    """A tree with landmarks, and the same tree without."""
     base = tmp_path_factory.mktemp("trees")
     return mug_tree.draw(base / "known"), mug_tree.without_landmarks(mug_tree.draw(base / "bare"))
 
@@ -99,7 +99,7 @@ def test_openface_gives_what_its_landmarks_would(drawn, tmp_path):
     assert np.abs(difference).max() <= 2 and np.abs(difference).mean() < 0.01  # 4 digits of a pixel in the CSV
 
 
-def test_a_frame_without_a_face_gives_way_to_its_neighbour_or_is_interpolated(drawn, tmp_path):
+def test_a_frame_without_a_face_is_replaced_by_its_neighbour_or_interpolated(drawn, tmp_path):
     known, bare = drawn
     name = "001/session0/anger/take000"
     whole = made(known, name, frames=5)
@@ -120,7 +120,7 @@ def test_a_frame_without_a_face_gives_way_to_its_neighbour_or_is_interpolated(dr
         made(bare, name, openface=str(neither))
 
 
-def test_our_own_search_is_made_once_and_kept(tmp_path, monkeypatch):
+def test_our_tracker_runs_once_and_its_result_is_kept(tmp_path, monkeypatch):
     bare = mug_tree.without_landmarks(mug_tree.draw(tmp_path / "mug"))
     calls = []
     points = np.stack([alignment.mean_shape(60) + n for n in range(mug_tree.LENGTH)]).astype(np.float32)
@@ -137,12 +137,12 @@ def test_our_own_search_is_made_once_and_kept(tmp_path, monkeypatch):
     frame = decode_image((bare / "001/anger/take000/img_0004.jpg").read_bytes(), "frame")
     np.testing.assert_array_equal(decode_image(first["low"][4], "low"), alignment.low_frame(frame, points[4]))
     image = bare / "001/anger/take000/img_0000.jpg"
-    image.write_bytes(image.read_bytes() + b" ")  # another file: searched again
+    image.write_bytes(image.read_bytes() + b" ")  # another file: tracked again
     made(bare, name, frames=5, tracks=str(tmp_path / "tracks"))
     assert len(calls) == 2
 
 
-def test_a_photo_out_of_the_clip_itself_is_counted(drawn):
+def test_a_photo_from_the_clip_itself_is_counted(drawn):
     known, _ = drawn
     with_neutral, without = (made(known, f"002/{session}/anger/take000") for session in ("session0", "session1"))
     assert "own_photo" not in with_neutral["counts"]

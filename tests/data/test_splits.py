@@ -1,4 +1,4 @@
-"""Who tests: our own rule, and the published lists by their own rules."""
+"""Which subjects are for testing: by our rule, and by the published lists."""
 
 import random
 
@@ -42,7 +42,7 @@ def test_imaginator_is_42_and_10():
     ("subjects", "split", "message"),
     [
         (["001", "003"], "lfdm", "split lfdm: knows MUG's subjects only, not 003; use quarter"),
-        (["001", "002"], "lfdm", "split lfdm: leaves nobody to train of 001 002"),
+        (["001", "002"], "lfdm", "split lfdm: leaves no subject to train among 001 002"),
         (["001", "002"], "halves", "split: 'halves' is none of quarter, lfdm, imaginator"),
     ],
 )

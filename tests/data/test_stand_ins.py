@@ -14,7 +14,7 @@ SUBJECTS, FRAMES, SIZE, SEED = (7, 3), 2, 64, 5
 
 @pytest.fixture(scope="module")
 def lows() -> dict[tuple[int, str], np.ndarray]:
-    """v_low of the first half of take 0 of everyone, straight from the drawing."""
+    """v_low of the first half of take 0 of every subject, made from the drawn clip itself."""
     made = {}
     for subject in SUBJECTS:
         for expression in EXPRESSIONS:

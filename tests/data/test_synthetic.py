@@ -1,4 +1,4 @@
-"""Drawn people: the same every time, moving as their expression demands, and faces to somebody else's eyes too."""
+"""Drawn people: the same every time, moving as their expression demands, and found by dlib as faces."""
 
 import importlib.util
 from pathlib import Path
@@ -29,12 +29,12 @@ def width(points):
 
 
 def brow_height(points):
-    """Inner brows above the eyes' corners."""
+    """How high the inner brows are above the eyes' corners."""
     return points[:, [39, 42], 1].mean(1) - points[:, [20, 21, 22, 23], 1].mean(1)
 
 
 def corner_drop(points):
-    """How low the corners of the mouth hang under the upper lip's middle."""
+    """How far the corners of the mouth are below the upper lip's middle."""
     return points[:, [48, 54], 1].mean(1) - points[:, 51, 1]
 
 
@@ -58,7 +58,7 @@ def test_the_same_arguments_give_the_same_pixels_and_others_do_not():
 
 
 def test_clips_begin_and_end_near_the_photo_and_leave_it_in_between(apexes):
-    """The head is held a little differently in every clip: at most 4 pixels here, and the lips part by nothing."""
+    """The head is held a little differently in every clip: at most 4 pixels here; the lips stay closed."""
     for (number, _), (_, points) in apexes.items():
         photo = draw_clip(draw_subject(7, number), "neutral", 0, 1)[1][0]
         assert np.abs(points[0] - points[-1]).max() < 0.01
@@ -67,7 +67,7 @@ def test_clips_begin_and_end_near_the_photo_and_leave_it_in_between(apexes):
         assert np.abs(points[2] - points[0]).max() > 3.0
 
 
-def test_what_is_behind_the_head_stays_but_for_the_cameras_noise(apexes):
+def test_the_background_stays_the_same_up_to_the_cameras_noise(apexes):
     frames = np.stack([frames for frames, _ in apexes.values()]).astype(np.float64)[:, :, :, :20]
     change = frames[:, 1:] - frames[:, :-1]
     assert 0.5 < change.std() < 1.5  # two independent draws of 0.8, rounded to whole levels
@@ -90,7 +90,7 @@ def test_what_is_behind_the_head_stays_but_for_the_cameras_noise(apexes):
     ],
 )
 def test_the_apex_moves_as_the_expression_demands(apexes, expression, measure, least):
-    """Pixels from rest to apex, in every one of eight people."""
+    """The change from rest to apex in pixels, for each of eight people."""
     gains = [measure(points)[2] - measure(points)[0] for (_, e), (_, points) in apexes.items() if e == expression]
     assert min(gains) > least
 
@@ -134,7 +134,7 @@ def test_dlib_finds_exactly_one_face(dlib, apexes):
 
 
 def test_dlib_landmarks_follow_mouth_and_brows(dlib, apexes):
-    """Over people and time, what another's landmarks say of brows and mouth goes with what was drawn."""
+    """Over people and time, brows and mouth in dlib's landmarks correlate with those that were drawn."""
     package = importlib.util.find_spec("face_recognition_models")
     if package is None:
         pytest.skip("face_recognition_models is not installed")
@@ -151,7 +151,7 @@ def test_dlib_landmarks_follow_mouth_and_brows(dlib, apexes):
         np.corrcoef(np.concatenate(a), np.concatenate(b))[0, 1]
         for a, b in zip(zip(*seen, strict=True), zip(*drawn, strict=True), strict=True)
     ]
-    # The mouth's opening was at 0.7 and more while heads nodded with it; 0.66 measured since they hardly do.
+    # The mouth's opening measures 0.66; it was above 0.7 when heads still nodded with it.
     assert correlation[0] > 0.6 and correlation[1] > 0.7 and correlation[2] > 0.85, correlation
 
 
@@ -181,6 +181,8 @@ def test_write_tree_is_laid_out_like_mug_and_resumes(tmp_path, monkeypatch):
     assert [clip.expression for clip in read_tree(broken).recordings] == ["anger", "disgust", "fear"]
     kept = (broken / "005/anger/take000/landmarks.npy").stat().st_mtime_ns
     monkeypatch.setattr(population.np, "save", save)
+    with pytest.raises(InputError, match="holds something else"):
+        write_tree(broken, [5, 1200], frames=3, size=64, seed=1)
     write_tree(broken, [5, 1200], frames=3, size=64)
     assert files(broken) == files(whole)
     assert (broken / "005/anger/take000/landmarks.npy").stat().st_mtime_ns == kept

@@ -1,4 +1,4 @@
-"""The sets of clips that a model is judged on."""
+"""The sets of clips that a model is evaluated on."""
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ def png(image: np.ndarray) -> bytes:
 
 
 def record(subject: str, expression: str, take: str = "take000", session: str = "", value: int = 0, frames: int = 2):
-    """Frame n of `high` is of the value + n; the face is the mean one in the middle 64 of 96 pixels."""
+    """Frame n of `high` has the grey level value + n; the low-res face belongs in the middle 64 of 96 pixels."""
     images = {"high": 96, "low": 64}
     pictures = {
         field: [png(np.full((side, side, 3), value + n, np.uint8)) for n in range(frames)]
@@ -27,11 +27,11 @@ def record(subject: str, expression: str, take: str = "take000", session: str = 
     }
     words = {"subject": subject, "expression": expression, "take": take, "session": session, "place": "16 16 64"}
     photo = {"identity": png(np.full((96, 96, 3), 200, np.uint8))}
-    return pictures | photo | {name: word.encode() for name, word in words.items()}
+    return pictures | photo | words
 
 
 class Records(list):
-    """A prepared data set's."""
+    """The records of a prepared data set."""
 
     drawn = False
 
@@ -46,7 +46,7 @@ def prepared(monkeypatch):
 
 
 def test_a_drawn_clip_has_the_neutral_photo_and_aligned_low_frames(monkeypatch):
-    """Neutral clips are inverted here: all clips of a person begin with the same face."""
+    """Neutral clips are inverted here, to tell them apart: all clips of a person begin with the same face."""
     drawn = population.draw_clip
 
     def draw_clip(subject, expression, take, frames, size):
@@ -76,7 +76,7 @@ def test_smaller_drawn_clips_are_the_large_ones_made_smaller():
     np.testing.assert_array_equal(got.identity, resize(drawn.identity, 64))
     np.testing.assert_array_equal(got.low, drawn.low)
     thirds = drawn.face.reshape(2, 64, 3, 64, 3).sum(axis=(2, 4))
-    np.testing.assert_array_equal(got.face, thirds > 4.5)  # of the 9 pixels that one stands for
+    np.testing.assert_array_equal(got.face, thirds > 4.5)  # of the 9 pixels that became one
 
 
 def test_prepared_clips_are_the_records_and_their_face_lies_on_the_place(prepared):
@@ -117,7 +117,7 @@ def test_generated_clips_are_paired_by_subject_expression_and_take(tmp_path, pre
     found = {clip.name: clip for clip in (clips[index] for index in range(len(clips)))}
     assert {name: int(clip.real[0, 0, 0, 0]) for name, clip in found.items()} == {
         "001/anger/take001": 20,
-        "001/anger/other": 10,  # no take of that name: the first
+        "001/anger/other": 10,  # no take has that name, so the first is the pair
         "002/anger/take000": 30,
     }
     clip = found["002/anger/take000"]

@@ -1,4 +1,4 @@
-"""The demonstration with a model that answers at once: what it is given, what it writes, what it prints."""
+"""The demonstration with a fake model: what the model gets, and what is written and printed."""
 
 import av
 import numpy as np
@@ -13,7 +13,7 @@ from facenhance_jax.settings import SamplingSettings
 
 
 class Marking(Enhancer):
-    """Stands in for the released model: returns the real frames, each marked by its number; keeps what it was given."""
+    """A fake of the released model: returns the real frames, each marked with its index, and keeps its inputs."""
 
     size, low_size, sampling = 64, 32, SamplingSettings(steps=8, solver="ddim", temperature=1.0, shared_noise=True)
 

@@ -14,7 +14,7 @@ EXPRESSIONS = ["anger", "fear", "fear", "anger", "joy"]
 
 
 class Clips:
-    """Clip n is grey of the value 10 n."""
+    """Clip n has the grey level 10 n."""
 
     frames, size = 2, 16
 
@@ -51,7 +51,7 @@ class Method:
 
 
 class Scorer(scores.Scorer):
-    """PSNR stands for the mean value; it has no ACD for clip 3 and four features for each."""
+    """A fake scorer: PSNR is the mean grey level; clip 3 has no ACD; each clip has four features."""
 
     def __init__(self, extractor="one", features=True):
         self.absent = {"expression": "because"}
@@ -68,7 +68,7 @@ class Scorer(scores.Scorer):
         numbers, absent = {"psnr": value}, {"acd": f"{clip.name}: no face"}
         if clip.subject != "3":
             numbers, absent = numbers | {"acd": value / 10}, {}
-        took = {"psnr": 3.0 if int(clip.subject) else 99.0}  # the first one compiles
+        took = {"psnr": 3.0 if int(clip.subject) else 99.0}  # the first one includes compiling
         return Score(numbers, absent, self._features(clip, float(frames.mean() - clip.real.mean())), took)
 
     def _features(self, clip, more):
@@ -107,7 +107,7 @@ def test_means_are_over_the_clips_that_have_the_number(tmp_path, two):
 
 
 def test_kept_frames_are_the_first_of_each_expression_and_the_worst(tmp_path, two):
-    """The worst PSNR is clip 0's, which is the darkest, and first of its kind."""
+    """Clip 0 has the worst PSNR, as the darkest one, and is the first of its expression."""
     found = begin(tmp_path, two).run()
     assert found["kept"] == [
         {"clip": "0/anger", "file": "kept/0000.npz", "why": ["first of anger", "worst psnr"], "method": "b"},

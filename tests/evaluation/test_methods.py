@@ -1,4 +1,4 @@
-"""Frames of many clips at once are those of the public API, one clip after the other."""
+"""The frames of a batch of clips equal those of the public API, which makes one clip at a time."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from facenhance_jax.messages import InputError
 
 @pytest.fixture(scope="module")
 def model():
-    """A tiny denoiser, its zero layers filled so that it does something."""
+    """A tiny denoiser whose zero-initialised layers are filled, so that its output is not trivial."""
     chosen = settings.read_model(smoke.get_config())
     leaves, tree = jax.tree.flatten(chosen.denoiser().init(0))
     rng = np.random.default_rng(1)
@@ -34,7 +34,7 @@ def clip(seed: int, size: int = 32, low_size: int = 16) -> clip_sets.EvaluationC
 
 
 def test_a_batch_gives_the_pixels_of_the_public_api(model):
-    """Three clips in batches of two, the second half full. Up to a grey level: sums are added in another order."""
+    """Three clips in batches of two; the second is half full. Equal up to a grey level: sums have another order."""
     method = methods.Enhanced(model, steps=3, batch=2, seed=5)
     clips = [clip(seed) for seed in (1, 2, 3)]
     batched = np.concatenate([method(clips[:2])[0], method(clips[2:])[0]])
@@ -45,7 +45,7 @@ def test_a_batch_gives_the_pixels_of_the_public_api(model):
 
 
 def test_seconds_are_of_the_clips_and_not_of_the_compiling(model, monkeypatch):
-    """A batch that is half full is billed half; the clock only runs while the frames are made."""
+    """A half-full batch counts half of its time; only making the frames is timed."""
     now = iter(range(100))
     monkeypatch.setattr(methods, "time", SimpleNamespace(perf_counter=lambda: float(next(now))))
     method = methods.Enhanced(model, steps=1, batch=2)
@@ -62,8 +62,8 @@ def test_what_a_method_depends_on_is_written_down(model):
     config = smoke.get_config()
     config.model.residual_scale = 2.0
     other = settings.read_model(config).denoiser()
-    prints = {methods.fingerprint(*pair) for pair in ((denoiser, params), (denoiser, changed), (other, params))}
-    assert len(prints) == 3 and all(len(one) == 64 for one in prints)
+    found = {methods.fingerprint(*pair) for pair in ((denoiser, params), (denoiser, changed), (other, params))}
+    assert len(found) == 3 and all(len(one) == 64 for one in prints)
 
 
 def test_a_model_is_sampled_as_its_config_says_unless_asked_otherwise(model):

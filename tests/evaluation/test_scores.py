@@ -1,4 +1,4 @@
-"""The scores of one clip: known values, and a reason wherever there is none."""
+"""The scores of one clip: known values, and a reason for each missing one."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -30,7 +30,7 @@ def scored(clip, made, groups=PIXELS):
 
 
 def test_pixels_are_scored_in_the_whole_frame_and_in_the_face(clip):
-    """20 off in the face alone, a quarter of the frame, in every second frame."""
+    """An error of 20 only in the face, a quarter of the frame, in every second frame."""
     made = clip.real.copy()
     made[::2, 8:24, 8:24] = 120
     score = scored(clip, made)
@@ -57,7 +57,7 @@ def test_a_frame_without_its_face_has_no_scores_of_it(clip):
 
 
 def test_every_group_is_timed(clip, monkeypatch):
-    """By a clock that goes a second on whenever it is looked at: psnr and ssim look at the face as well."""
+    """With a clock that advances a second each time it is read: psnr and ssim are timed for the face too."""
     ticks = iter(range(1000))
     monkeypatch.setattr(scores.time, "perf_counter", lambda: next(ticks))
     assert scored(clip, clip.real).took == {"psnr": 2, "ssim": 2, "temporal": 1, "colour": 2}
@@ -82,7 +82,7 @@ def test_frames_of_another_length_are_refused(clip):
 
 
 def faces(monkeypatch, seen):
-    """Features that are a frame's brightness in the first place; a face is seen where `seen` says so."""
+    """Features whose first number is the frame's brightness; a face is found if `seen` says so."""
 
     def vector(pixels):
         return np.eye(128)[0] * float(pixels.mean())
@@ -124,7 +124,7 @@ def test_a_photo_without_a_face_leaves_all_methods_without_acd(clip, monkeypatch
 
 
 def test_landmarks_of_frames_without_a_face_do_not_count(clip, monkeypatch):
-    """Points a tenth of the eye distance off, but in a frame that was only interpolated."""
+    """All points are off by a tenth of the eye distance, except in a frame whose points are interpolated."""
     from facenhance_jax.faces import tracking
 
     points = np.zeros((9, 68, 2), np.float32)

@@ -1,4 +1,4 @@
-"""Results as tables, the published numbers marked as such."""
+"""Results as tables; published numbers are marked as such."""
 
 from facenhance_jax.evaluation import tables
 

@@ -1,4 +1,4 @@
-"""The variants of Table 3: that they are trained in the same way, and differ only in what they are named by."""
+"""The variants of Table 3 are trained in the same way, and differ only in what their names say."""
 
 import importlib.util
 import sys
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def ablate():
-    """The program, its flags parsed, which it defines once a process."""
+    """The program with its flags parsed; it can define them only once in a process."""
     specification = importlib.util.spec_from_file_location("ablate_program", ROOT / "launch/ablate.py")
     module = importlib.util.module_from_spec(specification)
     sys.modules["ablate_program"] = module
@@ -34,7 +34,7 @@ def flat(config):
     return {(section, name): value for section, fields in config.to_dict().items() for name, value in fields.items()}
 
 
-def test_variants_differ_in_what_they_are_named_by_alone(ablate):
+def test_variants_differ_only_in_what_their_names_say(ablate):
     full = flat(ablate.config_of("full", 20.0))
     assert full["model", "prediction"] == "velocity" and full["model", "target"] == "residual"
     assert full["model", "expression"] == "encoder" and full["model", "previous"] == "noisy"

@@ -1,4 +1,4 @@
-"""The sheet of a small drawn data set, what is counted, and what bad input leaves behind: nothing."""
+"""The sheet of a small drawn data set, what is counted, and that bad input leaves nothing behind."""
 
 import json
 import subprocess
@@ -49,7 +49,7 @@ def test_a_sheet_shows_clips_of_both_splits_and_counts_them_all(data, tmp_path):
     cells = sheet[4:, -3 * step :].reshape(8, step, 3, step, 3)[:, :SIZE, :, :SIZE].swapaxes(1, 2)
     assert (cells[1::2, 0] == 255).all()
     assert cells[0::2].std(axis=(2, 3)).min() > 10  # pictures in every cell of the upper rows
-    assert (cells[1::2, 1:, 0, 0] == 0).all()  # faces on black in the lower ones
+    assert (cells[1::2, 1:, 0, 0] == 0).all()  # faces on black in the lower rows
     assert (cells[0, 2] != cells[2, 2]).any()  # another clip of the person
 
 

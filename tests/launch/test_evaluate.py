@@ -27,7 +27,7 @@ methods.Enhanced = Fake
 sampling = types.SimpleNamespace(steps=8)
 Enhancer.load = staticmethod(lambda path: types.SimpleNamespace(size=64, low_size=64, sampling=sampling))
 sys.argv = sys.argv[1:]
-sys.path.insert(0, os.path.dirname(sys.argv[0]))  # as Python does for a program
+sys.path.insert(0, os.path.dirname(sys.argv[0]))  # as Python does for a script
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
@@ -38,7 +38,7 @@ def evaluate(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def test_a_launch_writes_results_tables_and_frames(tmp_path):
-    """A model that merely upsamples scores what the low-res baseline scores."""
+    """A model that only upsamples gets the same scores as the low-res baseline."""
     output = tmp_path / "results"
     flags = ("--subjects=9000", "--frames=2", "--steps=4,8", "--metrics=psnr,temporal", f"--output={output}")
     done = evaluate(*flags)

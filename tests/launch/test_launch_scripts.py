@@ -1,4 +1,4 @@
-"""The shell scripts: shellcheck's word, Slurm's body with a fake srun of two tasks, a TPU slice of two folders."""
+"""The shell scripts: shellcheck, the Slurm job with a fake srun of two tasks, and a TPU slice of two folders."""
 
 import os
 import random
@@ -18,7 +18,7 @@ from facenhance_jax.runs import checkpoints
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "launch").glob("*.sh"))
 
-# As srun: two tasks on this node, each told its number; signals are passed on, the first failure ends the other.
+# Like srun: two tasks on this node, each with its number; signals are passed on, the first failure ends the other.
 SRUN = """#!/bin/bash
 echo "$@" > {here}/srun.arguments
 shift # --kill-on-bad-exit=1
@@ -42,7 +42,7 @@ def program(folder: Path, name: str, text: str) -> None:
 
 @pytest.fixture
 def bin_folder(tmp_path) -> Path:
-    """Put first on the PATH of the scripts."""
+    """A folder that comes first on the PATH of the scripts."""
     folder = tmp_path / "bin"
     folder.mkdir()
     program(folder, "scontrol", f'#!/bin/bash\necho "$@" >> {tmp_path}/scontrol.arguments\n')
@@ -54,7 +54,7 @@ def variables(bin_folder: Path, **more: str) -> dict[str, str]:
 
 
 def free_job() -> str:
-    """A job number that makes JAX choose a port which is free: 61440 + number % 4096."""
+    """A job number for which JAX chooses a free port: 61440 + number % 4096."""
     while True:
         number = random.randrange(4096)
         with socket.socket() as probe:
@@ -76,7 +76,7 @@ def test_shellcheck_has_nothing_to_say():
 def test_slurm_trains_on_two_tasks_and_a_stopped_job_queues_again(bin_folder, tmp_path):
     data, workdir = prepared(tmp_path), tmp_path / "runs/a run"
     program(bin_folder, "srun", SRUN.format(here=tmp_path))
-    trains = command(workdir, data, run__steps=1_000_000)  # so that it cannot end before it is stopped
+    trains = command(workdir, data, run__steps=1_000_000)  # so many that it cannot end before it is stopped
     arguments = [argument for argument in trains[2:] if not argument.startswith("--workdir")]
     job = free_job()
     script = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Clips out, photos in, strips: known pixels come back, and what fails leaves nothing behind."""
+"""Writing clips, reading photos, strips: known pixels come back, and a failure leaves nothing behind."""
 
 import os
 import resource
@@ -17,7 +17,7 @@ from PIL import Image
 
 from facenhance_jax import media
 
-# Clips out and in again
+# Clips written and read again
 
 
 def test_mp4_comes_back_with_its_speed(tmp_path):
@@ -56,7 +56,7 @@ def test_gif_takes_its_palette_from_the_whole_clip(tmp_path):
 
 
 def test_gif_keeps_rare_colours(tmp_path):
-    """Reds on 24 of 192 pixels, as lips before a large background: 9.3 off if colours counted by their area."""
+    """Reds on 24 of 192 pixels, like lips before a large background: 9.3 off if colours are weighted by area."""
     ramp, small = np.linspace(0, 120, 192), np.linspace(-40, 40, 24)
     frame = np.stack([np.add.outer(a, b) / 2 for a, b in [(ramp, ramp), (ramp, ramp[::-1]), (ramp / 2, ramp)]], axis=-1)
     reds = [
@@ -110,7 +110,7 @@ def test_frame_folder_is_lossless_and_replaced_by_the_next_run(tmp_path, name):
 
 
 def write_header(path: Path, width: int, height: int) -> Path:
-    """A png that says how large it is, and nothing else."""
+    """A png with a size in its header, and no pixels."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -279,7 +279,7 @@ def test_write_png(tmp_path):
 
 def test_strip_lines_up_rows_and_keeps_blocks():
     small = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
-    large = np.repeat(np.repeat(small, 8, 0), 8, 1)  # what blocks make of it at 32 pixels
+    large = np.repeat(np.repeat(small, 8, 0), 8, 1)  # enlarged in blocks to 32 pixels
     canvas = media.strip([("low", [small, large]), ("enhanced", [large])])
     step = 32 + 4
     assert canvas.shape[0] == 2 * step + 4

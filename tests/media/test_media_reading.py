@@ -1,4 +1,4 @@
-"""Clips in: known frames come back from every kind of file, and every bad one is one line that names it."""
+"""Reading clips: every kind of file gives its known frames, and every bad file one line that names it."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_rotation_is_honoured(tmp_path):
     clip = media.open_clip(write_video(tmp_path / "clip.mp4", corners()[None].repeat(2, 0), rotation=90))
     frame = next(iter(clip))
     assert (clip.height, clip.width) == frame.shape[:2] == (96, 64)
-    # 90 degrees counterclockwise: the green right-hand corner comes to the left.
+    # 90 degrees counterclockwise: the green corner at the right moves to the left.
     expected = np.array([[0, 255, 0], [0, 0, 0], [255, 0, 0], [0, 0, 255]])
     assert np.abs(frame[[5, 5, -5, -5], [5, -5, 5, -5]] - expected).max() <= 3
 
@@ -72,7 +72,7 @@ def test_even_speed(durations, repeats, fps):
     assert reading.even_speed(durations) == (repeats, fps)
 
 
-def test_gif_is_laid_on_black(tmp_path):
+def test_a_transparent_gif_is_put_on_black(tmp_path):
     picture = Image.new("P", (64, 64), 0)
     picture.putpalette([255, 255, 255, 9, 8, 7])
     picture.paste(1, (0, 0, 32, 64))
@@ -156,7 +156,7 @@ def test_caps_on_pixels(tmp_path, monkeypatch, name):
         media.open_clip(path)
 
 
-def test_a_video_that_grows_while_it_runs(tmp_path):
+def test_a_video_whose_frames_grow(tmp_path):
     path = write_video(tmp_path / "clip.mp4", levels(2))
     assert len(list(video.frames(path, 64 * 96))) == 2
     with pytest.raises(InputError, match="96x64 pixels are too many"):
@@ -179,7 +179,7 @@ def test_a_title_in_any_encoding(tmp_path):
 
 
 def bad_clip(folder: Path, kind: str) -> Path:
-    """Makes one bad clip beside a good one, `other.mp4`."""
+    """Makes a bad clip, and a good one (`other.mp4`) in the same folder."""
     path = folder / "clip.mp4"
     whole = write_video(folder / "other.mp4", levels(3)).read_bytes()
     if kind == "empty":

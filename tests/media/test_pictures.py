@@ -1,4 +1,4 @@
-"""Bytes of image files become 8-bit RGB, or one line that names what is no image."""
+"""Bytes of image files become 8-bit RGB, or one line that names the file which is no image."""
 
 import cv2
 import numpy as np
@@ -20,6 +20,6 @@ def test_any_image_decodes_to_8_bit_rgb():
 
 
 @pytest.mark.parametrize("data", [b"", b"not an image", b"\x89PNG\r\n\x1a\n"])
-def test_what_is_no_image_is_called_by_name(data):
+def test_a_file_that_is_no_image_is_named(data):
     with pytest.raises(InputError, match="img_0007.jpg: not a readable image"):
         decode_image(data, "img_0007.jpg")

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from facenhance_jax.data.synthetic.face_shape import MUSCLES, smoothstep
 
-# Muscle strengths at the apex, and the head's (yaw, pitch) in degrees that goes with them (pitch > 0 appearance down).
+# Muscle strengths at the apex, and the head's pitch there in degrees (pitch > 0 looks down).
 ACTS: dict[str, dict[str, float]] = {
     "anger": dict(
         brow_lower=1.0, lid_tighten=0.7, lid_raise=0.25, nose_wrinkle=0.3, lip_press=0.85, chin_raise=0.4, pitch=1.5
@@ -56,9 +56,9 @@ MIDDLE = ("jaw_drop", "lips_part", "lip_press", "chin_raise")  # muscles that ha
 
 @dataclass(frozen=True)
 class Performance:
-    """A clip's motion."""
+    """The motion of one clip."""
 
-    muscles: Float[np.ndarray, "n 2 m"]  # strengths, the left and the right side of the picture
+    muscles: Float[np.ndarray, "n 2 m"]  # strengths on the left and the right side of the picture
     blink: Float[np.ndarray, " n"]  # 1 = closed
     turn: Float[np.ndarray, "n 2"]  # yaw and pitch, radians
     slide: Float[np.ndarray, "n 2"]  # pixels in a frame of 192
@@ -68,7 +68,7 @@ class Performance:
 
 
 def perform(expression: str, frames: int, rng: np.random.Generator, habits: np.random.Generator) -> Performance:
-    """Neutral -> apex -> neutral. rng varies the take; habits are the person's own way of this expression."""
+    """Neutral -> apex -> neutral. `rng` varies the take; `habits` gives the person's own way of this expression."""
     act = ACTS[expression]
     time = np.linspace(0.0, 1.0, frames)
     calm = expression == "neutral"
@@ -89,8 +89,8 @@ def perform(expression: str, frames: int, rng: np.random.Generator, habits: np.r
     size = 0.35 if calm else 1.0
     sway = np.stack([wander(time, rng) for _ in range(7)], 1) * rest[:, None] * size
     led = envelope(time, onset)[:, None] * np.array([rng.normal(0, 0.3), act.get("pitch", 0.0) * strength])
-    # Nobody holds the head twice in the very same way, so a clip's first frame is not the photo. This and the sway are
-    # small: the low-res face is aligned and hardly tells them, so what they add to a frame no model can know.
+    # Nobody holds the head in exactly the same way twice, so a clip's first frame differs from the photo. This and the
+    # sway are small, because the aligned low-res face hardly shows head motion, so a model could not predict it.
     pose = rng.normal(0, 1, 5) * (0.2, 0.2, 0.05, 0.05, 0.04)
     turn = np.radians(led + sway[:, :2] * (0.2, 0.15) + pose[:2])
     return Performance(
@@ -116,7 +116,7 @@ def wander(time: Float[np.ndarray, " n"], rng: np.random.Generator) -> Float[np.
 
 
 def blinks(time: Float[np.ndarray, " n"], rng: np.random.Generator, calm: bool) -> Float[np.ndarray, " n"]:
-    """A blink in the middle of a calm clip; in others perhaps one, away from the ends."""
+    """One blink in the middle of a calm clip; other clips have one or none, away from the ends."""
     at, happens = rng.uniform(0.15, 0.85), rng.random() < 0.4
     if calm:
         return np.exp(-0.5 * ((time - 0.55) / 0.09) ** 2) * (time > 0.0)

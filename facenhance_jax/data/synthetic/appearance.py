@@ -1,4 +1,4 @@
-"""What a drawn person appearance like besides the shape of the face: colours, light, hair, clothes, surroundings."""
+"""How a drawn person looks apart from the shape of the face: colours, light, hair, clothes, background."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ Rgb = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Appearance:
-    """Colours (linear light, 0..1) and styles of one person and of the place where they stand."""
+    """Colours (linear light, 0..1) and styles of one person and of the background."""
 
     skin: Rgb
-    lips: Rgb  # what the lips multiply the skin with
+    lips: Rgb  # the skin's colour is multiplied by this on the lips
     iris: Rgb
     hair: Rgb
     brows: Rgb
@@ -45,7 +45,7 @@ class Appearance:
 
 
 def draw_appearance(rng: np.random.Generator) -> Appearance:
-    """Random appearance."""
+    """A random appearance."""
     depth, skin, hair, iris = _complexion(rng)
     u = rng.random
     azimuth, height = rng.uniform(-0.85, 0.85), rng.uniform(0.25, 0.8)
@@ -76,7 +76,7 @@ def draw_appearance(rng: np.random.Generator) -> Appearance:
 def _complexion(
     rng: np.random.Generator,
 ) -> tuple[float, Float[np.ndarray, "3"], Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
-    """How dark the skin is (0..1), and colours of skin, hair and irises that go together."""
+    """How dark the skin is (0..1), and matching colours of skin, hair and irises."""
     u = rng.random
     depth = float(np.clip(u() ** 1.7, 0, 1))
     pale, deep = np.array([0.80, 0.56, 0.44]), np.array([0.115, 0.06, 0.04])
@@ -97,7 +97,7 @@ def _complexion(
 def _styles(
     rng: np.random.Generator, depth: float, man: bool, kind: float, bald: bool, long: bool
 ) -> dict[str, float | int]:
-    """Skin marks, beard, hair, clothes, scene, glasses; kind (0..1) chooses among beards."""
+    """Skin marks, beard, hair, clothes, background, glasses; `kind` (0..1) chooses the beard."""
     u = rng.random
     return dict(
         freckles=float(max(0.0, u() - 0.7) * (1.5 - depth)),

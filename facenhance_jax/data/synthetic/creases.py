@@ -1,4 +1,4 @@
-"""Folds and bulges that muscles make in the skin, as changes of its shading."""
+"""The folds and bulges that muscles make in the skin, as changes of the skin's shading."""
 
 import cv2
 import numpy as np
@@ -7,12 +7,12 @@ from jaxtyping import Float, Float32
 from facenhance_jax.data.synthetic.face_shape import smoothstep
 from facenhance_jax.data.synthetic.portrait import Painter, Portrait
 
-# What deepens each fold: muscle -> share. The order is that of `fold_relief`.
+# Which muscles deepen each fold: muscle -> share. In the order of `fold_relief`.
 FOLDS: tuple[dict[str, float], ...] = (
     dict(smile=0.8, nose_wrinkle=0.7, upper_lip_raise=0.7, lip_stretch=0.25),  # nose to mouth
     dict(brow_lower=1.0, nose_wrinkle=0.3),  # between the brows
     dict(inner_brow_raise=0.6, outer_brow_raise=0.5),  # across the forehead
-    dict(lid_tighten=0.6, smile=0.6),  # beside the eyes, and the cheeks' lift
+    dict(lid_tighten=0.6, smile=0.6),  # crow's feet, and the raised cheeks
     dict(nose_wrinkle=1.0),  # on the nose
     dict(corner_depress=1.0, lip_stretch=0.3),  # below the corners of the mouth
     dict(chin_raise=1.0),  # the dimpled chin
@@ -27,7 +27,7 @@ def crease_weights(strength: dict[str, Float[np.ndarray, "2"]]) -> Float[np.ndar
 
 
 def fold_relief(painter: Painter) -> list[Float[np.ndarray, "h w"]]:
-    """Heights added by each fold of FOLDS on both sides."""
+    """The height that each fold of FOLDS adds, on both sides of the face."""
     s, hill = painter.shape, painter.hill
     age = 0.6 + 0.9 * painter.appearance.wrinkles
 
@@ -56,7 +56,7 @@ def fold_relief(painter: Painter) -> list[Float[np.ndarray, "h w"]]:
 
 
 def stroke(painter: Painter, points: list[tuple[float, float]], wide: float) -> Float[np.ndarray, "h w"]:
-    """A soft line of height 1 through points of the right side, on both sides; `wide` is its sigma."""
+    """A soft line of height 1 through points of the right side, mirrored to the left; `wide` is its sigma."""
     image = np.zeros(painter.x.shape, np.uint8)
     step = painter.unit
     origin = np.array([-painter.x[0, 0], -painter.y[0, 0]]) * step
@@ -68,7 +68,7 @@ def stroke(painter: Painter, points: list[tuple[float, float]], wide: float) -> 
 
 
 def crease_shades(painter: Painter, portrait: Portrait, box: tuple[slice, slice]) -> Float32[np.ndarray, "k h w"]:
-    """Change of shading per unit of every fold (left side, right side), and per radian of yaw and pitch."""
+    """The change of shading per unit of each fold (left side, then right side), and per radian of yaw and of pitch."""
     relief, skin = portrait.relief, portrait.skin
     plain = sum(painter.shading(relief))
     folds = [

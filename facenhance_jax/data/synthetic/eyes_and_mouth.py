@@ -1,4 +1,4 @@
-"""The features that are drawn anew in every frame, in linear light, in place: eyes, lips, teeth, tongue."""
+"""The features that are drawn in every frame: eyes, lips, teeth, tongue, glasses. In linear light, into the frame."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ Grid = Float[np.ndarray, "h w"]
 
 
 def curve(nodes: Float[np.ndarray, "n 2"], along: Grid) -> Grid:
-    """A smooth curve (cubic Hermite, Catmull-Rom slopes) through nodes of rising first coordinate."""
+    """A smooth curve (cubic Hermite, Catmull-Rom slopes) through nodes whose first coordinate increases."""
     knots, values = nodes[:, 0], nodes[:, 1]
     slopes = np.gradient(values, knots)
     piece = np.clip(np.searchsorted(knots, along) - 1, 0, len(knots) - 2)
@@ -24,7 +24,7 @@ def curve(nodes: Float[np.ndarray, "n 2"], along: Grid) -> Grid:
 
 
 class Window:
-    """A patch of the frame around a feature, with axes along (-1 to 1 from corner to corner) and across (pixels)."""
+    """A patch of the frame around a feature; axes: along (-1 to 1 from corner to corner) and across (pixels)."""
 
     def __init__(self, frame: Frame, corners: Float[np.ndarray, "2 2"], reach: float, up: float, down: float) -> None:
         middle, half = corners.mean(0), (corners[1] - corners[0]) / 2
@@ -40,13 +40,13 @@ class Window:
         self.across = y * self.axis[0] - x * self.axis[1]
 
     def local(self, points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
-        """Points of the frame in the window's axes."""
+        """Points of the frame in the window's coordinates."""
         offset = points - self.middle
         along = offset @ self.axis / self.half
         return np.stack([along, offset[:, 1] * self.axis[0] - offset[:, 0] * self.axis[1]], 1)
 
     def lay(self, colour: Float[np.ndarray, "h w 3"], mask: Grid) -> None:
-        """Lays a colour over the patch."""
+        """Blends a colour over the patch."""
         self.patch += (np.asarray(colour, np.float32) - self.patch) * mask.astype(np.float32)[..., None]
 
     def tint(self, colour: Rgb, mask: Grid) -> None:
@@ -55,7 +55,7 @@ class Window:
 
 
 def cover(inside: Grid, soft: float = 1.0) -> Grid:
-    """A mask from a signed distance in pixels, one pixel soft by default."""
+    """A mask from a signed distance in pixels; its edge is `soft` pixels wide."""
     return np.clip(inside / soft + 0.5, 0.0, 1.0)
 
 
@@ -75,7 +75,7 @@ def draw_eye(
     unit: float,
     bright: float,
 ) -> None:
-    """Draws one eye (its 6 points in pixels, left to right) with its lids, lashes and the crease above."""
+    """Draws one eye with its lids, lashes and the crease above it; `points` are its 6 landmarks in pixels."""
     w = Window(frame, points[[0, 3]], 1.45, 0.34 * unit, 0.25 * unit)
     local = w.local(points)
     s = np.clip(w.along, -1.25, 1.25)
@@ -105,7 +105,7 @@ def eyeball(
     appearance: Appearance,
     unit: float,
 ) -> Float32[np.ndarray, "h w 3"]:
-    """The white, the iris with its rays, the pupil, the light's reflection, and the upper lid's shadow."""
+    """The white, the iris with its rays, the pupil, the reflected light, and the upper lid's shadow."""
     at = w.local(np.asarray(iris_at)[None])[0]
     dx, dy = (w.along - at[0]) * w.half, w.across - at[1]
     radius = shape.iris * unit
@@ -132,7 +132,10 @@ def draw_mouth(
     unit: float,
     bright: float,
 ) -> None:
-    """Draws lips, and between them teeth, tongue and dark (its 20 points in pixels; upper and lower teeth's edges)."""
+    """Draws the lips, and what shows between them: teeth, tongue and the dark inside.
+
+    `points` are the mouth's 20 landmarks, `teeth_at` the edges of the upper and the lower teeth, in pixels.
+    """
     w = Window(frame, points[[0, 6]], 1.25, 0.45 * unit, 0.95 * unit)
     local = w.local(points)
     s = np.clip(w.along, -1.0, 1.0)
@@ -161,7 +164,7 @@ def draw_mouth(
 def shade_lips(
     w: Window, upper: Grid, lower: Grid, lines: tuple[Grid, Grid, Grid, Grid], appearance: Appearance
 ) -> None:
-    """Tints the skin to lips: the upper one appearance down, the lower one up and shines."""
+    """Tints the skin to lips: the upper lip faces down, the lower lip faces up and shines."""
     top, above, below, bottom = lines
     up = np.clip((w.across - top) / np.maximum(above - top, 0.5), 0, 1)
     low = np.clip((w.across - below) / np.maximum(bottom - below, 0.5), 0, 1)
@@ -184,7 +187,7 @@ def shade_lips(
 def mouth_inside(
     w: Window, teeth_at: Float[np.ndarray, "2 2"], above: Grid, below: Grid, unit: float
 ) -> Float32[np.ndarray, "h w 3"]:
-    """Teeth in two rows, the tongue, and darkness towards the corners."""
+    """Two rows of teeth, the tongue, and darkness towards the corners."""
     local = w.local(teeth_at)
     across, x = w.across / unit, w.along * w.half / unit
     inside = np.broadcast_to(np.float32((0.045, 0.014, 0.012)), (*w.across.shape, 3)).copy()
@@ -211,7 +214,7 @@ def glasses_layer(
     y: Float32[np.ndarray, "h w"],
     unit: float | np.floating,
 ) -> Float32[np.ndarray, "h w"]:
-    """How much the rims, bridge and temples of the glasses cover."""
+    """A mask, 0 to 1, of the rims, bridge and temples of the glasses."""
     far = np.abs(x)
     wide, high = 0.31, 0.2 + 0.06 * ((appearance.texture // 7) % 5) / 4
     power = 2.0 + (appearance.texture % 5)
@@ -231,7 +234,7 @@ def draw_glasses(
     appearance: Appearance,
     shift: Float[np.ndarray, "2"],
 ) -> None:
-    """Lays the glasses over a window of the frame, moved by shift (pixels)."""
+    """Draws the glasses over a window of the frame, moved by `shift` (pixels)."""
     move = np.float32([[1, 0, shift[0]], [0, 1, shift[1]]])
     mask = cv2.warpAffine(layer, move, layer.shape[::-1])[..., None]
     window += (0.25 * np.float32(appearance.trim) ** 1.5 - window) * mask

@@ -1,4 +1,4 @@
-"""What a drawn person is: traits, the neutral 68 points, and how muscles move them (lengths in face half-widths).
+"""The shape of a drawn head: its measures, the 68 points at rest, and how muscles move them.
 
 Face coordinates: x to the right, y down, the origin between the eyes, 1 = half the width of the face.
 """
@@ -29,7 +29,7 @@ MUSCLES = (
 
 @dataclass(frozen=True)
 class FaceShape:
-    """The geometry of one head; lengths in half-widths of the face unless said otherwise."""
+    """The geometry of one head, in face coordinates unless said otherwise."""
 
     half_width: float  # pixels in a frame of 192
     centre: tuple[float, float]  # the point between the eyes, pixels in a frame of 192
@@ -58,7 +58,7 @@ class FaceShape:
     upper_lip: float
     lower_lip: float
     bow: float  # depth of the cupid's bow
-    corner: float  # y of the mouth's corners against its middle
+    corner: float  # y of the mouth's corners minus y of its middle
     cheek: float
     hollow: float
     depth: float
@@ -106,7 +106,7 @@ def draw_shape(rng: np.random.Generator) -> FaceShape:
 
 
 def smoothstep(low: float, high: float, value: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """0 below low, 1 above high, and smooth between (low may exceed high: then it falls)."""
+    """0 below `low`, 1 above `high`, smooth in between; it falls if `low` is the larger one."""
     part = np.clip((value - low) / (high - low), 0.0, 1.0)
     return part * part * (3.0 - 2.0 * part)
 
@@ -114,7 +114,7 @@ def smoothstep(low: float, high: float, value: Float[np.ndarray, "..."]) -> Floa
 def bump(
     x: Float[np.ndarray, "..."], y: Float[np.ndarray, "..."], at: tuple[float, float], wide: float, high: float
 ) -> Float[np.ndarray, "..."]:
-    """A Gaussian hill of height 1."""
+    """A Gaussian hill of height 1 at the point `at`; its sigmas are `wide` in x and `high` in y."""
     return np.exp(-0.5 * (((x - at[0]) / wide) ** 2 + ((y - at[1]) / high) ** 2))
 
 
@@ -143,18 +143,18 @@ def neutral_points(shape: FaceShape) -> Float[np.ndarray, "68 2"]:
 
 
 def mirror(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
-    """The other side of the face, same order."""
+    """The same points on the other side of the face, in the same order."""
     return points * np.array([-1.0, 1.0])
 
 
 def brow_line(shape: FaceShape, along: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Height of a brow's middle line: along = 0 at its inner end, 1 at its outer end."""
+    """y of a brow's middle line; `along` is 0 at its inner end and 1 at its outer end."""
     arch = np.sin(np.pi * np.clip(along, 0, 1) ** 1.25) * shape.brow_arch
     return shape.brow_y + 0.05 - arch + (along - 0.4) * (0.05 - shape.brow_tilt)
 
 
 def eye_points(shape: FaceShape) -> Float[np.ndarray, "6 2"]:
-    """Points 36..41: outer corner, upper lid twice, inner corner, lower lid twice."""
+    """Points 36..41: the outer corner, two of the upper lid, the inner corner, two of the lower lid."""
     x, half, tilt = shape.eye_x, shape.eye_width, shape.eye_tilt
     upper, lower = shape.eye_upper * 0.89, shape.eye_lower * 0.89
     outer, inner = (-x - half, -tilt), (-x + half, tilt)
@@ -164,7 +164,7 @@ def eye_points(shape: FaceShape) -> Float[np.ndarray, "6 2"]:
 
 
 def mouth_points(shape: FaceShape) -> Float[np.ndarray, "20 2"]:
-    """Points 48..67 of the closed mouth: the outer line, then the inner one."""
+    """Points 48..67 of the closed mouth: the outer contour, then the inner one."""
     wide, y, ends = shape.mouth_width, shape.mouth_y, shape.mouth_y + shape.corner
     up, low = shape.upper_lip, shape.lower_lip
     upper = [(-0.64, y - 0.76 * up), (-0.25, y - up), (0.0, y - up + shape.bow), (0.25, y - up), (0.64, y - 0.76 * up)]
@@ -176,13 +176,13 @@ def mouth_points(shape: FaceShape) -> Float[np.ndarray, "20 2"]:
 
 
 def by_side(sides: Float[np.ndarray, "2 m"], x: Float[np.ndarray, "*n"], blend: float) -> Float[np.ndarray, "*n m"]:
-    """Muscle strengths at x: the left ones, the right ones, and a smooth blend within +-blend of the middle."""
+    """Muscle strengths at x: those of the left or the right side, blended within +-`blend` of the middle."""
     right = smoothstep(-blend, blend, x)[..., None]
     return sides[0] * (1.0 - right) + sides[1] * right
 
 
 def move_mouth(points: Float[np.ndarray, "20 2"], sides: Float[np.ndarray, "2 m"]) -> Float[np.ndarray, "20 2"]:
-    """The mouth's 20 points under muscle strengths (left row, right row), from those at rest."""
+    """The mouth's 20 points moved from rest by muscle strengths (row 0: left side, row 1: right side)."""
     pull = dict(zip(MUSCLES, by_side(sides, points[:, 0], 0.25).T, strict=True))
     wide, seam = points[6, 0], points[14, 1]
     along = points[:, 0] / wide
@@ -206,7 +206,7 @@ def move_mouth(points: Float[np.ndarray, "20 2"], sides: Float[np.ndarray, "2 m"
 
 
 def _outwards(pull: dict[str, Float[np.ndarray, "20"]]) -> Float[np.ndarray, "20"]:
-    """How far the corners of the mouth go to the sides."""
+    """How far the corners of the mouth move outwards."""
     return (
         0.125 * pull["smile"]
         + 0.095 * pull["lip_stretch"]
@@ -218,7 +218,7 @@ def _outwards(pull: dict[str, Float[np.ndarray, "20"]]) -> Float[np.ndarray, "20
 
 
 def _corner_drop(pull: dict[str, Float[np.ndarray, "20"]]) -> Float[np.ndarray, "20"]:
-    """How far the corners of the mouth go down."""
+    """How far the corners of the mouth move down."""
     return (
         -0.135 * pull["smile"]
         + 0.125 * pull["corner_depress"]
@@ -229,7 +229,7 @@ def _corner_drop(pull: dict[str, Float[np.ndarray, "20"]]) -> Float[np.ndarray, 
 
 
 def _upper_lift(pull: dict[str, Float[np.ndarray, "20"]]) -> Float[np.ndarray, "20"]:
-    """How far the middle of the upper lip goes up."""
+    """How far the middle of the upper lip moves up."""
     return (
         0.115 * pull["upper_lip_raise"]
         + 0.05 * pull["nose_wrinkle"]
@@ -242,7 +242,7 @@ def _upper_lift(pull: dict[str, Float[np.ndarray, "20"]]) -> Float[np.ndarray, "
 def move_eye(
     points: Float[np.ndarray, "6 2"], strength: Float[np.ndarray, " m"], blink: float | np.floating
 ) -> Float[np.ndarray, "6 2"]:
-    """An eye's 6 points under one side's muscle strengths; blink = 1 closes it."""
+    """An eye's 6 points moved from rest by the muscle strengths of its side; `blink` = 1 closes it."""
     named = dict(zip(MUSCLES, strength, strict=True))
     tight = named["lid_tighten"] + 0.6 * named["smile"] + 0.5 * named["nose_wrinkle"]
     moved = points.copy()
@@ -259,7 +259,7 @@ def move_eye(
 def muscle_fields(
     shape: FaceShape, x: Float32[np.ndarray, "h w"], y: Float32[np.ndarray, "h w"]
 ) -> Float32[np.ndarray, "m 2 h w"]:
-    """How far the skin at (x, y) has come, per unit of each muscle of MUSCLES (both sides alike)."""
+    """How far the skin that is seen at (x, y) has moved, per unit of each muscle of MUSCLES, on both sides."""
     field = np.zeros((len(MUSCLES), 2, *x.shape), np.float32)
     side, far = np.sign(x), np.abs(x)
 

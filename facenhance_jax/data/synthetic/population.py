@@ -1,8 +1,9 @@
-"""Draws people who perform expressions: clips with exact landmarks, and MUG-shaped trees of them.
+"""Draws people who perform expressions: clips with exact landmarks, and trees of clips with MUG's layout.
 
-Everything is a function of (seed, subject, expression, take); there are as many subjects as integers.
+Everything is a function of (seed, subject, expression, take); every integer from 0 is a subject.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -15,19 +16,21 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from tqdm import tqdm
 
-from facenhance_jax.data.synthetic.acting import ACTS, Performance, perform
+from facenhance_jax.data.synthetic.acting import ACTS, perform
 from facenhance_jax.data.synthetic.appearance import Appearance, draw_appearance
 from facenhance_jax.data.synthetic.face_shape import FaceShape, draw_shape
 from facenhance_jax.data.synthetic.renderer import Renderer
+from facenhance_jax.media.writing import replacing
 from facenhance_jax.messages import InputError
 
+DRAWN = "drawn.json"  # marks a tree that was drawn
 NEUTRAL_FRAMES = 8
 JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One drawn person: who they are (seed, subject) and what follows from it."""
+    """One drawn person: the numbers (seed, subject), and the shape and appearance that follow from them."""
 
     seed: int
     subject: int
@@ -36,7 +39,7 @@ class Subject:
 
 
 def draw_subject(seed: int, subject: int) -> Subject:
-    """The person number `subject` (>= 0) of the population `seed` (>= 0)."""
+    """Person number `subject` (>= 0) of population number `seed` (>= 0)."""
     rng = np.random.default_rng([seed, subject, 1])
     return Subject(seed, subject, draw_shape(rng), draw_appearance(rng))
 
@@ -51,7 +54,7 @@ def draw_clip(
 ) -> tuple[UInt8[np.ndarray, "n s s 3"], Float32[np.ndarray, "n 68 2"]]:
     """A clip, neutral -> apex -> neutral, with the 68 iBUG points of every frame: (x, y) in pixels.
 
-    expression: one of the six, or "neutral" (a blink and tiny motion; its first frame is the face at rest).
+    `expression` is one of the six, or "neutral": a blink and tiny motion; its first frame is the face at rest.
     Raises InputError for an unknown expression, no frames, or a size outside 64..1024.
     """
     if expression not in ACTS:
@@ -63,34 +66,49 @@ def draw_clip(
     code = list(ACTS).index(expression)
     rng = np.random.default_rng([subject.seed, subject.subject, 2, code, take])
     renderer, habits = _renderer(subject, size), np.random.default_rng([subject.seed, subject.subject, 3, code])
-    performance: Performance = perform(expression, frames, rng, habits)
+    performance = perform(expression, frames, rng, habits)
     drawn = [renderer.draw(performance, n) for n in range(frames)]
     return np.stack([frame for frame, _ in drawn]), np.stack([points for _, points in drawn])
 
 
-def write_tree(
-    root: Path | str, subjects: Sequence[int], *, seed: int = 0, frames: int = 40, takes: int = 1, size: int = 192
-) -> None:
-    """Writes <root>/<SSS>/<expression>/take%03d/img_%04d.jpg and landmarks.npy (float32 [N, 68, 2]) beside them.
+def write_tree(root: Path | str, subjects: Sequence[int], *, seed: int = 0, frames: int = 40, size: int = 192) -> None:
+    """Writes <root>/<SSS>/<expression>/take000/: img_%04d.jpg and landmarks.npy (float32 [N, 68, 2]).
 
-    The six expressions, `takes` each, and one neutral take of at most 8 frames. Takes that are there already are kept;
-    a take appears only when it is complete. Raises InputError for a subject that is negative.
+    Each subject performs the six expressions, and "neutral" in at most 8 frames. `drawn.json` in the root says how the
+    tree was drawn. If the same drawing was interrupted before, it goes on: complete takes are kept. Raises InputError
+    for a negative subject, and for a root that holds anything else.
     """
     if any(subject < 0 for subject in subjects):
         raise InputError("subjects: a subject is a number from 0 upwards")
+    _mark(Path(root), json.dumps({"seed": seed, "frames": frames, "size": size}))
     for subject in tqdm(subjects, desc="drawing people", unit="person"):
         person = draw_subject(seed, subject)
         for expression in ACTS:
-            count = 1 if expression == "neutral" else takes
             length = min(frames, NEUTRAL_FRAMES) if expression == "neutral" else frames
-            for take in range(count):
-                folder = Path(root) / f"{subject:03d}" / expression / f"take{take:03d}"
-                if not folder.exists():
-                    _write_take(folder, *draw_clip(person, expression, take, length, size))
+            folder = Path(root) / f"{subject:03d}" / expression / "take000"
+            if not folder.exists():
+                _write_take(folder, *draw_clip(person, expression, 0, length, size))
+
+
+def is_drawn(root: Path) -> bool:
+    """Whether `write_tree` drew the people in the tree."""
+    return (root / DRAWN).is_file()
+
+
+def _mark(root: Path, drawing: str) -> None:
+    """Makes a tree's folder with `drawn.json`, unless it is there already."""
+    mark = root / DRAWN
+    if mark.is_file() and mark.read_text(encoding="utf-8") == drawing:
+        return
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise InputError(f"{root}: holds something else; draw in a new folder, or leave --draw out to use it as it is")
+    root.mkdir(parents=True, exist_ok=True)
+    with replacing(mark) as part:
+        part.write_text(drawing, encoding="utf-8")
 
 
 def _write_take(folder: Path, frames: UInt8[np.ndarray, "n s s 3"], landmarks: Float32[np.ndarray, "n 68 2"]) -> None:
-    """Writes a take beside its place, then moves it there. A dot in front keeps readers of the tree away."""
+    """Writes a take under another name and renames it when complete; readers of the tree ignore names with a dot."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -1,6 +1,6 @@
-"""The layers of a drawn portrait that stay: background, clothes, skin, hair; and how muscles crease the skin.
+"""The layers of a drawn portrait that do not change from frame to frame: background, clothes, skin, hair.
 
-Everything here is in linear light, at `scale` times the size of the frame, once per person.
+They are painted once for each person, in linear light.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Colours = Float[np.ndarray, "h w 3"]
 
 
 def clouds(rng: np.random.Generator, shape: tuple[int, int], cell: float, stretch: float = 1.0) -> Map:
-    """Smooth noise of unit variance whose spots measure about cell pixels (cell * stretch downwards)."""
+    """Smooth noise of unit variance; its spots are about `cell` pixels wide and `cell * stretch` high."""
     rows, columns = max(3, int(shape[0] / (cell * stretch)) + 2), max(3, int(shape[1] / cell) + 2)
     small = rng.standard_normal((rows, columns)).astype(np.float32)
     noise = cv2.resize(small, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
@@ -25,7 +25,7 @@ def clouds(rng: np.random.Generator, shape: tuple[int, int], cell: float, stretc
 
 
 def mix(under: Colours, colour: Colours | Float[np.ndarray, "3"] | Rgb, mask: Map) -> Colours:
-    """Lays a colour over what is under it."""
+    """Blends a colour over the colours under it."""
     return under + (np.asarray(colour, np.float32) - under) * mask[..., None].astype(np.float32)
 
 
@@ -42,7 +42,10 @@ class Portrait:
 
 
 class Painter:
-    """Paints the layers of one person one over the other, from the background to the hair."""
+    """Paints the layers of one person over each other, from the background to the hair.
+
+    `x` and `y` are the face coordinates of the pixels, `unit` is the number of pixels in half the width of the face.
+    """
 
     def __init__(self, shape: FaceShape, appearance: Appearance, x: Map, y: Map, unit: float) -> None:
         self.shape, self.appearance, self.x, self.y, self.unit = shape, appearance, x, y, unit
@@ -52,15 +55,15 @@ class Painter:
         self.head = self.soften(self.edge(self.wide - self.far) * (self.wide > 0.02), 0.012)
 
     def edge(self, inside: Map, soft: float = 1.5) -> Map:
-        """A mask that goes from 0 to 1 over `soft` pixels where `inside` (face units) changes sign."""
+        """A mask that rises from 0 to 1 over `soft` pixels where `inside` (face units) changes sign."""
         return np.clip(inside * (self.unit / soft) + 0.5, 0.0, 1.0).astype(np.float32)
 
     def soften(self, image: np.ndarray, sigma: float) -> np.ndarray:
-        """Gaussian blur; sigma in face units."""
+        """A Gaussian blur; sigma in face units."""
         return cv2.GaussianBlur(image, (0, 0), max(sigma * self.unit, 0.4))
 
     def noise(self, cell: float, stretch: float = 1.0) -> Map:
-        """Clouds whose spots measure `cell` face units."""
+        """`clouds` with spots of `cell` face units."""
         return clouds(self.rng, self.x.shape, max(cell * self.unit, 1.0), stretch)
 
     def hill(self, at: tuple[float, float], wide: float, high: float) -> Map:
@@ -68,7 +71,7 @@ class Painter:
         return bump(self.far, self.y, at, wide, high)
 
     def paint(self) -> Portrait:
-        """All layers; the light falls on skin, clothes and hair as one relief."""
+        """Paints all layers; skin and clothes are lit as one relief."""
         height = self.head_height()
         relief, neck = self.relief(height)
         light = self.lighting(relief)
@@ -96,7 +99,7 @@ class Painter:
         )
 
     def head_height(self) -> Map:
-        """The relief of the face: an egg with brow ridges, sockets, nose, cheeks, lips' muscle and chin."""
+        """The relief of the face: an egg with brow ridges, eye sockets, nose, cheeks, muscles of the lips, and chin."""
         s, x, y, hill = self.shape, self.x, self.y, self.hill
         across = np.clip(self.far / np.maximum(self.wide, 1e-3), 0.0, 1.0)
         down = np.where(y > 0, np.clip(y / s.chin, 0, 1) ** 6, np.clip((y + 0.35) / (s.crown + 0.35), 0, 1) ** 2.2)
@@ -138,7 +141,7 @@ class Painter:
         return self.edge(ear * 0.1) * float(self.appearance.hair_end < 0.6 or self.appearance.hair_volume == 0.0)
 
     def relief(self, height: Map) -> tuple[Map, Map]:
-        """Heights of everything that casts and takes shadow, and where the neck is."""
+        """Heights of everything that casts shadows or is lit, and the mask of the neck."""
         neck, s = self.neck_mask(), self.shape
         throat = -0.5 + 0.55 * np.sqrt(np.clip(1.0 - (self.far / (s.neck + 0.35)) ** 2, 0, 1))
         cloth = -0.35 + 0.5 * np.exp(-((self.far / 1.1) ** 2)) + 0.03 * self.soften(self.noise(0.35), 0.05)
@@ -151,21 +154,21 @@ class Painter:
         return relief.astype(np.float32), neck
 
     def normals(self, relief: Map) -> tuple[Map, Map, Map]:
-        """Unit normals of a relief; slopes are held under 2.5, where an outline would be a cliff."""
+        """Unit normals of a relief. Slopes are limited to 2.5, because outlines are steps in the relief."""
         across = np.clip(cv2.Sobel(relief, cv2.CV_32F, 1, 0, ksize=3, scale=self.unit / 8), -2.5, 2.5)
         down = np.clip(cv2.Sobel(relief, cv2.CV_32F, 0, 1, ksize=3, scale=self.unit / 8), -2.5, 2.5)
         length = 1.0 / np.sqrt(across * across + down * down + 1.0)
         return -across * length, -down * length, length
 
     def shading(self, relief: Map, light: Rgb | None = None) -> tuple[Map, Map]:
-        """Light from one side, wrapped a little as through skin, and from all around, more from above."""
+        """Light from one direction, softened as by skin, and ambient light, which is stronger from above."""
         nx, ny, nz = self.normals(relief)
         lx, ly, lz = self.appearance.light if light is None else light
         direct = np.clip((nx * lx + ny * ly + nz * lz + 0.22) / 1.22, 0, None)
         return self.appearance.key * direct, (1.0 - self.appearance.key) * (0.72 - 0.28 * ny + 0.12 * nz)
 
     def lighting(self, relief: Map) -> Map:
-        """Shading with cast shadows and darker hollows."""
+        """The shading with cast shadows and darker hollows."""
         direct, around = self.shading(relief)
         lx, ly, lz = self.appearance.light
         flat = max(np.hypot(lx, ly), 1e-3)
@@ -189,7 +192,7 @@ class Painter:
         return 0.07 * self.appearance.key * half**24 * (1.0 + 0.25 * self.noise(0.03))
 
     def skin_colours(self) -> Colours:
-        """Skin with its red and pale parts, pores, freckles, moles, stubble or beard, brows, nostrils, eye shadow."""
+        """Skin with red and pale parts, pores, freckles, stubble or beard, brows, nostrils and eye shadow."""
         s, k, hill = self.shape, self.appearance, self.hill
         skin = np.broadcast_to(np.float32(k.skin), (*self.x.shape, 3)).copy()
         skin *= (1.0 + 0.035 * self.noise(0.3) + 0.03 * self.noise(0.08) + 0.035 * self.noise(0.025))[..., None]
@@ -229,7 +232,7 @@ class Painter:
         return mix(skin, tuple(0.7 * v + 0.004 for v in k.brows), np.clip(cover * grain, 0, 0.85).astype(np.float32))
 
     def brows(self) -> Map:
-        """Brows: thicker inside, thin at the tail, made of strokes."""
+        """The mask of the brows: thick at the inner end, thin at the outer end, made of strokes."""
         s = self.shape
         along = (self.far - s.brow_inner) / (s.brow_outer - s.brow_inner)
         off = self.y - brow_line(s, np.clip(along, -0.15, 1.1))
@@ -281,7 +284,7 @@ class Painter:
         return mix(colours, np.clip(cloth, 0.004, 0.9), mask)
 
     def strands(self, tone: float) -> Colours:
-        """Hair colour with strands that fall from the parting, and its shine."""
+        """The hair's colour, with strands that fall from the parting, and its shine."""
         k = self.appearance
         fall = np.where(self.y < 0, np.arctan2(self.x - 0.4 * k.parting, 0.5 - self.y + 0.3), self.x)
         bend = k.hair_curl * 0.25 * np.sin(self.y * 7.0 + 2.0 * self.soften(self.noise(0.3), 0.1))
@@ -301,7 +304,7 @@ class Painter:
         return (colours + gleam).astype(np.float32)
 
     def hair_outline(self) -> Map:
-        """Positive inside the silhouette of the hair."""
+        """Positive inside the outline of the hair."""
         k, s = self.appearance, self.shape
         top = s.crown - 0.8 * k.hair_volume
         above = np.clip(self.y / top, 0, 1)
@@ -313,14 +316,14 @@ class Painter:
         return np.minimum(wide - self.far, (k.hair_end - self.y) * 0.6 + 0.1 * self.noise(0.08, 3.0) * 0.3)
 
     def back_hair(self, colours: Colours) -> Colours:
-        """The hair behind head and neck."""
+        """Adds the hair behind head and neck."""
         if self.appearance.hair_volume == 0.0:
             return colours
         mask = self.soften(self.edge(self.hair_outline(), 2.0), 0.015)
         return mix(colours, self.strands(0.55), mask)
 
     def front_hair(self) -> tuple[Map, Colours]:
-        """The hair over the forehead and along the temples: mask and colours."""
+        """The hair over the forehead and along the temples: its mask and colours."""
         k = self.appearance
         if k.hair_volume == 0.0:
             return np.zeros_like(self.x), np.zeros((*self.x.shape, 3), np.float32)

@@ -1,4 +1,4 @@
-"""Puts a person before the camera: bends the painted portrait with the muscles and draws eyes and mouth on it."""
+"""Renders the frames of a person: warps the painted portrait by the muscles and draws eyes and mouth on it."""
 
 import cv2
 import numpy as np
@@ -21,12 +21,12 @@ from facenhance_jax.data.synthetic.face_shape import (
 from facenhance_jax.data.synthetic.portrait import Painter
 
 GRAIN = 0.8 / 255  # standard deviation of the camera's noise
-MIRRORED = [3, 2, 1, 0, 5, 4]  # an eye's points from the other side
+MIRRORED = [3, 2, 1, 0, 5, 4]  # order of an eye's points after mirroring
 Motion = Float32[np.ndarray, "2 h w"]
 
 
 class Renderer:
-    """One person at one size: what stays, and `draw` for what moves."""
+    """Renders one person at one size: computes once what all frames share; `draw` makes a frame."""
 
     def __init__(self, shape: FaceShape, appearance: Appearance, size: int) -> None:
         self.shape, self.appearance, self.size = shape, appearance, size
@@ -56,13 +56,13 @@ class Renderer:
             self.glasses = glasses_layer(shape, appearance, x[rows, columns], y[rows, columns], self.unit)
 
     def _grid(self, fine: int) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
-        """Face coordinates of the pixels of a frame drawn `fine` times finer."""
+        """Face coordinates (x, y) of the pixels of a frame drawn `fine` times larger."""
         pixels = (np.arange(self.size * fine, dtype=np.float32) + 0.5) / fine - 0.5
         x, y = ((pixels - self.centre[axis]) / self.unit for axis in (0, 1))
         return tuple(grid.astype(np.float32) for grid in np.meshgrid(x, y))
 
     def _cut_window(self) -> None:
-        """The part of the frame that moves: the head with a margin."""
+        """Sets the part of the frame that moves: the head with a margin."""
         low = np.floor(self.centre + np.array([-1.3, self.shape.crown + 0.1]) * self.unit)
         high = np.ceil(self.centre + np.array([1.3, self.shape.chin + 1.0]) * self.unit)
         low, high = (np.clip(end, 0, self.size).astype(int) for end in (low, high))
@@ -70,7 +70,7 @@ class Renderer:
         self.corner = low
 
     def _set_fields(self) -> None:
-        """Motion of the skin (pixels) per unit of every muscle and side, then of yaw, pitch, slide x, slide y, roll."""
+        """Sets the skin's motion (pixels) per unit of each muscle on each side, then of yaw, pitch, x, y and roll."""
         x, y = (grid[self.window] for grid in self._grid(1))
         both = muscle_fields(self.shape, x, y)
         right = smoothstep(-0.12, 0.12, x)
@@ -111,7 +111,7 @@ class Renderer:
     def _skin(
         self, sides: Float[np.ndarray, "2 m"], turn: Float[np.ndarray, "2"], motion: Motion
     ) -> Float32[np.ndarray, "h w 3"]:
-        """The window of the frame, creased and bent."""
+        """The window of the frame, with creases and warped by `motion`."""
         strength = dict(zip(MUSCLES, sides.T, strict=True))
         weights = np.concatenate([[1.0], crease_weights(strength), turn]).astype(np.float32)
         shade = (weights @ self.shades.reshape(len(weights), -1)).reshape(self.gloss.shape)
@@ -133,17 +133,17 @@ class Renderer:
         gaze = performance.gaze[n]
         extra = [(0.0, shape.mouth_y + 0.04), (0.0, shape.mouth_y + 0.115 + 0.35 * jaw)]
         extra += [(-shape.eye_x + gaze[0], -0.018 + gaze[1]), (shape.eye_x + gaze[0], -0.018 + gaze[1])]
-        places = np.concatenate([points, np.array(extra)]) * self.unit + self.centre - self.corner
+        moved = np.concatenate([points, np.array(extra)]) * self.unit + self.centre - self.corner
         skin, drawn = np.r_[0:36], np.r_[36:72]
-        places[skin] = follow(places[skin], motion)
-        places[drawn] = follow(places[drawn], head)
-        places += self.corner
-        return places[:68], places[68:70], places[70:72]
+        moved[skin] = follow(moved[skin], motion)
+        moved[drawn] = follow(moved[drawn], head)
+        moved += self.corner
+        return moved[:68], moved[68:70], moved[70:72]
 
 
-def follow(places: Float[np.ndarray, "n 2"], motion: Motion) -> Float[np.ndarray, "n 2"]:
-    """Where points of the resting picture are seen: p = rest + motion(p), by fixed-point steps."""
-    start = np.ascontiguousarray(places.T[:, None], np.float32)  # cv2 wants maps with a row and no gaps
+def follow(rest: Float[np.ndarray, "n 2"], motion: Motion) -> Float[np.ndarray, "n 2"]:
+    """Where points of the picture at rest are seen: solves p = rest + motion(p) by fixed-point iteration."""
+    start = np.ascontiguousarray(rest.T[:, None], np.float32)  # cv2 wants contiguous maps with two axes
     seen = start
     for _ in range(12):
         moved = [

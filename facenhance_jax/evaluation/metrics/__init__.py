@@ -1,1 +1,1 @@
-"""The metrics, each a plain function of frames."""
+"""The metrics: plain functions of frames, of landmarks, or of a network's features."""

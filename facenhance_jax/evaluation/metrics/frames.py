@@ -1,4 +1,4 @@
-"""PSNR and SSIM of frames against their reference, frame by frame, as the field computes them."""
+"""PSNR and SSIM of each frame against its reference, by the usual definitions."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, UInt8
 Frames = UInt8[np.ndarray, "n h w 3"] | UInt8[Array, "n h w 3"]
 Mask = Bool[np.ndarray, "n h w"] | Float[np.ndarray, "n h w"] | Bool[Array, "n h w"] | Float[Array, "n h w"]
 
-PSNR_CAP = 100.0  # dB, what identical frames get
+PSNR_CAP = 100.0  # dB, for identical frames
 WINDOW, SIGMA = 11, 1.5  # pixels: the Gaussian window of Wang et al. 2004
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # the same paper's constants, for pixels in 0..255
 
@@ -16,8 +16,8 @@ C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # the same paper's constants, for
 def psnr(frames: Frames, reference: Frames, mask: Mask | None = None) -> Float[np.ndarray, "n"]:
     """PSNR of each frame in dB, data range 255, capped at 100 (identical frames would be infinite).
 
-    With a mask (true where it counts, or weights >= 0) the squared error is averaged over its pixels alone.
-    Raises ValueError when a frame's mask is empty.
+    With a mask (boolean, or weights >= 0) only the squared errors of its pixels are averaged.
+    Raises ValueError if a frame's mask is empty.
     """
     error = _average(_squared_error_map(frames, reference), mask)
     return 10 * np.log10(255**2 / np.maximum(error, 255**2 / 10 ** (PSNR_CAP / 10)))
@@ -26,9 +26,9 @@ def psnr(frames: Frames, reference: Frames, mask: Mask | None = None) -> Float[n
 def ssim(frames: Frames, reference: Frames, mask: Mask | None = None) -> Float[np.ndarray, "n"]:
     """SSIM of each frame (Wang et al. 2004): Gaussian window, population covariance, valid crop, mean over RGB.
 
-    Equals scikit-image's with gaussian_weights=True, use_sample_covariance=False, data_range=255. With a mask, the mean
-    of the SSIM map over the mask's pixels, those within 5 pixels of the border excepted. Raises ValueError when a
-    frame's mask is empty, or frames are smaller than the 11-pixel window.
+    Equals scikit-image's with gaussian_weights=True, use_sample_covariance=False, data_range=255. With a mask, the SSIM
+    map is averaged over the mask's pixels except those within 5 pixels of the border. Raises ValueError if a frame's
+    mask is empty, or frames are smaller than the 11-pixel window.
     """
     _, height, width, _ = frames.shape
     if min(height, width) < WINDOW:
@@ -54,15 +54,15 @@ def _squared_error_map(frames: Frames, reference: Frames) -> Float[Array, "n h w
 
 @jax.jit
 def _ssim_maps(frames: Frames, reference: Frames) -> Float[Array, "n hc wc"]:
-    """A frame at a time, so that the windowed moments of a long clip never lie in memory together."""
+    """One frame at a time, to save memory: the windowed moments of all frames of a long clip are large."""
     return jax.lax.map(lambda pair: _ssim_map(*pair), (frames, reference))
 
 
 def _ssim_map(frame: UInt8[Array, "h w 3"], other: UInt8[Array, "h w 3"]) -> Float[Array, "hc wc"]:
     """Equation 13 of Wang et al. at each pixel, averaged over RGB.
 
-    Both its factors (2ab + C) / (a^2 + b^2 + C) are written 1 - (a - b)^2 / (a^2 + b^2 + C), with moments of the
-    difference and about mid-grey: in float32 the plain form loses the variance of flat, bright parts.
+    Both factors (2ab + C) / (a^2 + b^2 + C) are written as 1 - (a - b)^2 / (a^2 + b^2 + C), with moments of the
+    difference and about mid-grey, because in float32 the plain form loses the variance of flat, bright areas.
     """
     x, y = frame.astype(jnp.float32) - 127.5, other.astype(jnp.float32) - 127.5
     mean_x, mean_difference = _blur(x), _blur(x - y)
@@ -74,7 +74,7 @@ def _ssim_map(frame: UInt8[Array, "h w 3"], other: UInt8[Array, "h w 3"]) -> Flo
 
 
 def _blur(image: Float[Array, "h w c"]) -> Float[Array, "hc wc c"]:
-    """Gaussian mean, valid crop: two products with banded matrices, far quicker on a CPU than sums or convolutions."""
+    """Gaussian mean, valid crop: two products with banded matrices, much faster on a CPU than sums or convolutions."""
     height, width, _ = image.shape
     return jnp.einsum("ih,hwc,jw->ijc", _bands(height), image, _bands(width), precision="highest")
 

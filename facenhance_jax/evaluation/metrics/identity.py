@@ -1,13 +1,13 @@
 """ACD and ACD-I: whether a clip shows one person throughout, and whether it is the person of the photo.
 
 Distances are L2 between the 128-d features that dlib's ResNet-29 outputs for a face; two pictures of one person are
-usually nearer than 0.6. Distances of different extractors do not compare, so show `extractor()` with them.
+usually nearer than 0.6. Distances of different extractors cannot be compared, so show `extractor()` with them.
 
 dlib's HOG detector finds faces that are at least 80 pixels wide. It searches the frame as it is, then at twice the
-size, then (only frames under 160 pixels) at four times the size, until it finds one. The largest face counts, and its 5
-points align it. (dlib's 68 points would do as well, but their training data exclude commercial use.) A frame in which
-no face is found is counted and not left out: its features are those of the pixels where the face of the nearest frame
-is (the earlier frame of two).
+size, then (only frames under 160 pixels) at four times the size, until it finds one. The largest face is taken and
+aligned by its 5 points. (dlib's 68 points would do too, but their training data exclude commercial use.) A frame in
+which no face is found is counted as missing but not left out: its features are computed in the box of the nearest frame
+with a face (the earlier one of two).
 """
 
 import hashlib
@@ -32,7 +32,7 @@ _WEIGHTS, _POINTS = "dlib_face_recognition_resnet_model_v1.dat", "shape_predicto
 
 
 class NoFaceError(InputError):
-    """No face is found in a photo, or in any frame of a clip; it has no ACD then."""
+    """No face is found in a photo, or in any frame of a clip, so there is no ACD."""
 
 
 @dataclass(frozen=True)
@@ -54,23 +54,23 @@ class Features:
 
 @dataclass(frozen=True)
 class ClipIdentity:
-    """One clip's distances."""
+    """The distances of one clip."""
 
     acd: float  # mean L2 between the features of consecutive frames
     acd_i: float  # mean L2 between each frame's features and the photo's
-    missing_share: float  # share of the frames, 0 to 1, in which no face was found; they are in both means
+    missing_share: float  # share of frames, 0 to 1, in which no face was found; both means include them
 
 
 def extractor() -> Extractor:
-    """The extractor of all features here. Raises InputError without the extra [faces]."""
+    """The extractor of all features here. Raises InputError if the extra [faces] is not installed."""
     return _models().extractor
 
 
 def describe(frames: UInt8[np.ndarray, "n h w 3"], name: str | Path) -> Features:
-    """The features of a clip's frames (RGB); those of a frame that repeats the one before are not computed again.
+    """The features of a clip's frames (RGB); for a frame that equals the one before, they are not computed again.
 
-    `name` is the clip's, for messages. Raises InputError without the extra [faces] or for a clip without frames, and
-    NoFaceError if no face is found in any frame.
+    `name` is the clip's name for messages. Raises InputError if the extra [faces] is not installed or there are no
+    frames, and NoFaceError if no face is found in any frame.
     """
     models = _models()
     if not len(frames):
@@ -93,7 +93,7 @@ def describe(frames: UInt8[np.ndarray, "n h w 3"], name: str | Path) -> Features
 
 
 def describe_photo(photo: UInt8[np.ndarray, "h w 3"], name: str | Path) -> Float64[np.ndarray, "128"]:
-    """The features of an RGB photo's face. Raises InputError without the extra [faces], NoFaceError without a face."""
+    """The features of an RGB photo's face. Raises InputError as `describe` does, NoFaceError if no face is found."""
     models = _models()
     box = models.find(photo)
     if box is None:
@@ -112,7 +112,7 @@ def compare(clip: Features, photo: Float64[np.ndarray, "128"], name: str | Path)
 
 
 def _filled(boxes: Sequence[Box | None]) -> list[Box]:
-    """Fills each gap with the nearest frame's box, the earlier of two."""
+    """Fills each gap with the box of the nearest frame that has one, the earlier one of two."""
     known = np.flatnonzero([box is not None for box in boxes])
     return [boxes[known[np.abs(known - index).argmin()]] for index in range(len(boxes))]
 
@@ -130,7 +130,7 @@ class _Models:
         self.extractor = Extractor(name, _WEIGHTS, hashlib.sha256(weights.read_bytes()).hexdigest())
 
     def find(self, frame: UInt8[np.ndarray, "h w 3"]) -> Box | None:
-        frame = np.ascontiguousarray(frame)  # dlib's detector sometimes misreads other views, silently
+        frame = np.ascontiguousarray(frame)  # dlib's detector can misread strided views without an error
         for doublings in range(3 if min(frame.shape[:2]) < SMALL_FRAME else 2):
             found = self._detect(frame, doublings)
             if found:
@@ -146,5 +146,5 @@ class _Models:
 
 @lru_cache(maxsize=1)
 def _models() -> _Models:
-    """Read once."""
+    """The models, read only once."""
     return _Models()

@@ -1,7 +1,7 @@
 """Expression fidelity: how far the enhanced face's landmarks are from the real one's.
 
-Landmarks are 68 (x, y) pixel coordinates in iBUG order, found in both clips by the same predictor, whose own error then
-cancels in part. (dlib's, with which data.tracking finds them, was trained on data that exclude commercial use.)
+Landmarks are 68 (x, y) pixel coordinates in iBUG order. They are found in both clips by the same predictor, whose error
+then cancels in part. (`faces.tracking` uses dlib's predictor, whose training data exclude commercial use.)
 """
 
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ class ExpressionError:
     mouth: float  # points 48 to 67
     brows: float  # points 17 to 26
     frames: int  # of the clip
-    missing: int  # of these, without landmarks on either side: not in the means
+    missing: int  # frames of these without landmarks in one clip or both; the means leave them out
 
 
 def expression_error(enhanced: Float[np.ndarray, "n 68 2"], real: Float[np.ndarray, "m 68 2"]) -> ExpressionError:
-    """Mean over frames of 100 * mean_i |e_i - r_i| / |r_36 - r_45|, over all points i, the mouth's, and the brows'.
+    """Mean over frames of 100 * mean_i |e_i - r_i| / |r_36 - r_45|; i runs over all points, the mouth's, or the brows'.
 
-    A frame in which no face was found is a row of NaN; in whichever clip it is, it is counted as missing. Raises
-    InputError for clips of unlike lengths, if no frame has landmarks in both, or for a face whose eyes are one point.
+    A frame in which no face was found has NaN; it counts as missing if that is so in either clip. Raises InputError for
+    clips of different lengths, if no frame has landmarks in both clips, or if the eyes of a real face coincide.
     """
     if len(enhanced) != len(real):
         raise InputError(f"landmarks: {len(enhanced)} enhanced frames and {len(real)} real ones; give as many of each")
@@ -43,7 +43,9 @@ def expression_error(enhanced: Float[np.ndarray, "n 68 2"], real: Float[np.ndarr
     left, right = OUTER_CORNERS
     apart = np.linalg.norm(real[known, left] - real[known, right], axis=-1)
     if not apart.all():
-        raise InputError(f"landmarks: the eyes of real frame {known[apart.argmin()]} are one point; find the face anew")
+        raise InputError(
+            f"landmarks: the eyes of real frame {known[apart.argmin()]} are one point; find the face again"
+        )
     errors = 100 * np.linalg.norm(enhanced[known] - real[known], axis=-1) / apart[:, None]
     face, mouth, brows = (float(errors[:, points].mean()) for points in (slice(None), MOUTH, BROWS))
     return ExpressionError(face, mouth, brows, len(real), len(real) - len(known))

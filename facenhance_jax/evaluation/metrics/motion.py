@@ -1,6 +1,6 @@
-"""What PSNR does not tell apart: flicker, and colours that are off as a whole, behind the face and in it.
+"""Errors that PSNR does not tell apart: flicker, and a shift of the mean colour inside and outside the face.
 
-All numbers are in units of pixels, 0..255, and 0 is best. f is the made clip, r the real one, frame by frame.
+All numbers are in grey levels, 0..255, and 0 is best. f is the clip that was made, r the real one.
 """
 
 import numpy as np
@@ -12,31 +12,32 @@ from facenhance_jax.messages import InputError
 def temporal(frames: UInt8[np.ndarray, "n h w 3"], real: UInt8[np.ndarray, "m y x 3"]) -> float:
     """Flicker: the mean of |(f[n] - f[n-1]) - (r[n] - r[n-1])| over frames from the second, pixels and channels.
 
-    An error that stands still costs nothing, one that comes and goes does; a clip that does not move at all gets the
-    real one's own mean absolute frame difference. Raises InputError for clips of unlike shapes or fewer than 2 frames.
+    An error that is the same in all frames adds nothing; one that changes does. A clip that does not move at all gets
+    the real clip's mean absolute frame difference. Raises InputError for clips of different shapes or fewer than 2
+    frames.
     """
     error = _difference(frames, real)
     if len(error) < 2:
         raise InputError("temporal: the clip has one frame; consecutive ones are compared: give at least 2")
-    # The changes' difference is the differences' change.
+    # The difference of the changes equals the change of the difference.
     return float(np.abs(np.diff(error, axis=0)).mean(dtype=np.float64))
 
 
 def background_drift(
     frames: UInt8[np.ndarray, "n h w 3"], real: UInt8[np.ndarray, "m y x 3"], face: Bool[np.ndarray, "k a b"]
 ) -> float:
-    """How far the mean colour outside the face is off: `colour_shift` over the pixels where `face` is false."""
+    """The error of the mean colour outside the face: `colour_shift` over the pixels where `face` is false."""
     return _mean_colour_error(frames, real, ~face, "outside")
 
 
 def colour_shift(
     frames: UInt8[np.ndarray, "n h w 3"], real: UInt8[np.ndarray, "m y x 3"], face: Bool[np.ndarray, "k a b"]
 ) -> float:
-    """How far the face's mean colour is off: the mean of |mean f[n] - mean r[n]| over frames n and channels.
+    """The error of the face's mean colour: the mean of |mean f[n] - mean r[n]| over frames n and channels.
 
-    The inner means go over the real frame's face, one per channel, so errors of both signs cancel within a frame: a
-    face that is redder as a whole counts, a blurred one does not. They do not cancel from frame to frame. Raises
-    InputError for shapes that are unlike, and for a frame in which there is no such pixel.
+    The inner means are over the pixels of the real frame's face, in each channel. So errors of opposite sign cancel
+    within a frame (a face that is redder overall counts, a blurred one does not), but not between frames. Raises
+    InputError for different shapes, and for a frame without such pixels.
     """
     return _mean_colour_error(frames, real, face, "inside")
 

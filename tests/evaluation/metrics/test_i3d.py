@@ -1,4 +1,4 @@
-"""I3D: TF-Hub's logits, the two-dimensional forms against the three-dimensional ones, and what a pickle may not do."""
+"""I3D: TF-Hub's logits, the 2-D forms against the 3-D ones, and pickles that hold more than arrays."""
 
 import importlib.util
 import os
@@ -28,7 +28,7 @@ def test_logits_of_a_grey_video_are_tf_hubs():
     np.testing.assert_allclose(logits[-3:], [-0.38093, 0.65539, -1.40212], atol=1e-3)
 
 
-@pytest.mark.parametrize("channels", [3, 16])  # frames laid side by side, and summed
+@pytest.mark.parametrize("channels", [3, 16])  # frames concatenated as channels, and summed
 @pytest.mark.parametrize(("kernel", "stride"), [((7, 7, 7), 2), ((3, 3, 3), 1), ((1, 1, 1), 1)])
 def test_a_unit_is_a_convolution_over_frames_rows_and_columns(channels, kernel, stride):
     unit = i3d.Unit(random(0, *kernel, channels, 5) / 10, random(1, 5))

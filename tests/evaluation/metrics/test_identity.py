@@ -16,7 +16,7 @@ BLACK = np.zeros((16, 16, 3), np.uint8)
 
 
 class Stub:
-    """Sees a face where the first pixel says how wide; its features are that pixel, and the left edge of its box."""
+    """A fake: the first pixel is the face's width; the features are that pixel and the left edge of the box."""
 
     def __init__(self):
         self.searched, self.described = 0, 0
@@ -32,7 +32,7 @@ class Stub:
 
 
 def row(*start: float) -> np.ndarray:
-    """Features that begin with these numbers and go on with zeros."""
+    """Features that begin with these numbers, followed by zeros."""
     vector = np.zeros(128)
     vector[: len(start)] = start
     return vector
@@ -52,7 +52,7 @@ def stub(monkeypatch) -> Stub:
 
 
 def test_distances_of_known_features():
-    """Steps of 3-4-5 and 5-12-13; from the photo 0, 5 and 8, for |(3, 4 + 12, 5)| would be another step's end."""
+    """Steps (3, 4) and (5, 12) have the lengths 5 and 13; the frames are 0, 5 and |(8, 16)| from the photo."""
     vectors = np.stack([row(0, 0), row(3, 4), row(8, 16)])
     scores = identity.compare(Features(vectors, (1,)), row(0, 0), "clip")
     np.testing.assert_allclose(scores.acd, (5 + 13) / 2, rtol=1e-12)
@@ -66,18 +66,18 @@ def test_one_frame_has_no_acd():
 
 
 def test_frames_without_a_face_are_described_where_the_nearest_one_is(stub):
-    """Widths 5, 6 and 7; before the first, after the last, and in between, where of two as near the earlier counts."""
+    """Widths 5, 6 and 7, with gaps before, after and in between, where the earlier of two equally near counts."""
     frames = clip(0, 5, 0, 0, 0, 6, 0, 7, 0)
     frames[:, 0, 0, 1] = range(1, 10)  # no two are equal
     features = identity.describe(frames, "clip")
     assert features.missing == (0, 2, 3, 4, 6, 8)
-    np.testing.assert_array_equal(features.vectors[:, 0], [0, 5, 0, 0, 0, 6, 0, 7, 0])  # their own pixels
-    np.testing.assert_array_equal(features.vectors[:, 1], [5, 5, 5, 5, 6, 6, 6, 7, 7])  # in whose box
+    np.testing.assert_array_equal(features.vectors[:, 0], [0, 5, 0, 0, 0, 6, 0, 7, 0])  # from their own pixels
+    np.testing.assert_array_equal(features.vectors[:, 1], [5, 5, 5, 5, 6, 6, 6, 7, 7])  # in the box of the nearest
     np.testing.assert_array_equal(features.vectors[:, 2], range(1, 10))
     assert identity.compare(features, row(0), "clip").missing_share == 6 / 9
 
 
-def test_a_frame_like_the_last_one_costs_nothing(stub):
+def test_a_frame_equal_to_the_one_before_is_not_computed_again(stub):
     features = identity.describe(clip(5, 5, 5, 6, 6, 5), "clip")
     np.testing.assert_array_equal(features.vectors[:, 0], [5, 5, 5, 6, 6, 5])
     assert (stub.searched, stub.described) == (3, 3)
@@ -127,7 +127,7 @@ def test_dlib_tells_two_drawn_people_apart(people):
     assert [features.missing for features in clips] == [(), ()]
     photos = [identity.describe_photo(frames[0], "drawn") for frames in people]
     for features, photo in zip(clips, photos, strict=True):
-        np.testing.assert_array_equal(features.vectors[0], photo)  # a clip's frame is described as a photo is
+        np.testing.assert_array_equal(features.vectors[0], photo)  # a clip's frame is described like a photo
     own = [identity.compare(features, photo, "drawn") for features, photo in zip(clips, photos, strict=True)]
     crossed = [identity.compare(features, photo, "drawn") for features, photo in zip(clips, photos[::-1], strict=True)]
     # Measured: 0.14 and 0.20 from their own photos, 0.55 and 0.60 from each other's.
@@ -136,7 +136,7 @@ def test_dlib_tells_two_drawn_people_apart(people):
 
 
 def test_features_are_those_of_dlibs_aligned_face(people):
-    """dlib's longer way: the face cut out upright, 150 pixels wide, in RGB, and then described. A mirrored view too."""
+    """By dlib's longer way: the face is cut out upright, 150 pixels wide, then described. A mirrored view too."""
     models = identity._models()
     for photo in (people[0][0], people[0][0][:, ::-1]):
         whole = photo.copy()
@@ -161,7 +161,7 @@ def searched(people, monkeypatch) -> list[int]:
     detect = models._detect
 
     def spy(frame: np.ndarray, times: int):
-        assert frame.flags.c_contiguous  # dlib's detector reads other views wrongly, though not always
+        assert frame.flags.c_contiguous  # dlib's detector sometimes misreads strided views
         doubled.append(times)
         return detect(frame, times)
 
@@ -183,13 +183,13 @@ def test_only_small_frames_are_searched_three_times(searched, height, width, sea
 
 
 def test_of_two_faces_the_larger_is_taken(people, searched):
-    for places in [(0, 160), (160, 0)]:
+    for lefts in [(0, 160), (160, 0)]:
         both = np.zeros((192, 352, 3), np.uint8)
-        both[:160, places[0] :][:, :160] = resize(people[0][0], 160)
-        both[:192, places[1] :][:, :192] = resize(people[1][0], 192)
+        both[:160, lefts[0] :][:, :160] = resize(people[0][0], 160)
+        both[:192, lefts[1] :][:, :192] = resize(people[1][0], 192)
         assert len(identity._models()._detect(both, 0)) == 2
         left, _, right, _ = identity._models().find(both)
-        assert places[1] < (left + right) / 2 < places[1] + 192 and right - left > 80
+        assert lefts[1] < (left + right) / 2 < lefts[1] + 192 and right - left > 80
 
 
 def test_the_extractor_is_named_with_its_weights():

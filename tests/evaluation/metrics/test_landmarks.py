@@ -12,7 +12,7 @@ APART = 36.8 * SIZE / 64  # pixels between the mean face's outer eye corners, by
 
 
 def clip(frames: int = 3) -> np.ndarray:
-    """A face that moves to the right and grows: its eyes are APART, 2 APART, ... apart."""
+    """A face that moves to the right and grows: its outer eye corners are APART, 2 APART, ... from each other."""
     scale = 1 + np.arange(frames)[:, None, None]
     return mean_shape(SIZE) * scale + 5.0 * scale
 
@@ -22,14 +22,14 @@ def test_equal_landmarks_have_no_error():
 
 
 def test_a_shift_is_measured_in_the_real_frames_eye_distance():
-    """3-4-5 at 1, 2 and 3 times the size: 5 / APART in percent, and a half and a third of it."""
+    """A shift of (3, 4), length 5, at 1, 2 and 3 times the size: 5 / APART in percent, a half and a third of it."""
     found = expression_error(clip() + [3.0, -4.0], clip())
     expected = 100 * 5 / APART * (1 + 1 / 2 + 1 / 3) / 3
     np.testing.assert_allclose([found.face, found.mouth, found.brows], expected, rtol=1e-6)
 
 
 def test_points_count_where_they_belong():
-    """20 of 68 points are the mouth's, 10 the brows'; the jaw, the nose and the eyes are in the whole alone."""
+    """20 of 68 points are the mouth's, 10 the brows'; jaw, nose and eyes count only in the whole face."""
     real, one = clip(1), APART / 100  # pixels: one percent
     for points, face, mouth, brows in [
         (range(48, 68), 20 / 68, 1, 0),
@@ -45,7 +45,7 @@ def test_points_count_where_they_belong():
 
 
 def test_the_enhanced_eyes_do_not_set_the_scale():
-    """Outer corners 36 and 45 alone: the inner ones may move, and so may those of the enhanced face."""
+    """Only the real outer corners 36 and 45 do: the inner ones may move, and so may those of the enhanced face."""
     real, made = clip(1), clip(1)
     made[:, [36, 45]] *= 2
     moved = np.linalg.norm(made - real, axis=-1).sum() / 68
@@ -76,5 +76,5 @@ def test_what_cannot_be_measured_is_said():
         expression_error(clip(), clip(1))
     crossed = clip()
     crossed[0], crossed[2, 45] = np.nan, crossed[2, 36]
-    with pytest.raises(InputError, match="^landmarks: the eyes of real frame 2 are one point; find the face anew$"):
+    with pytest.raises(InputError, match="^landmarks: the eyes of real frame 2 coincide; find the face again$"):
         expression_error(clip(), crossed)

@@ -8,7 +8,7 @@ from facenhance_jax.messages import InputError
 
 
 def clip(frames: int = 4) -> np.ndarray:
-    """Something that moves, with values from 60 to 179."""
+    """A moving clip with values from 60 to 179."""
     n, y, x, c = np.ogrid[:frames, :12, :10, :3]
     return (60 + (7 * y + 3 * x + 29 * c + 13 * n * n + x * y * n) % 120).astype(np.uint8)
 
@@ -21,19 +21,19 @@ def face() -> np.ndarray:
 
 
 def test_an_error_that_stands_still_does_not_flicker():
-    still = clip() + np.arange(12, dtype=np.uint8)[:, None, None]  # another at each row, the same at each time
+    still = clip() + np.arange(12, dtype=np.uint8)[:, None, None]  # different in each row, the same in each frame
     assert temporal(still, clip()) == 0.0
 
 
 def test_flicker_is_the_mean_of_the_errors_steps():
-    """Offsets 0, 40, -20, -20 step by 40, -60 and 0; on half the columns, in one channel of three."""
+    """Offsets 0, 40, -20, -20 change by 40, -60 and 0; on half of the columns, in one channel of three."""
     made = clip().astype(int)
     made[:, :, :5, 1] += np.array([0, 40, -20, -20])[:, None, None]
     np.testing.assert_allclose(temporal(made.astype(np.uint8), clip()), (40 + 60 + 0) / 3 / 2 / 3, rtol=1e-12)
 
 
 def test_the_full_range_does_not_wrap():
-    """The largest step there is: from +255 to -255."""
+    """The largest possible step: from +255 to -255."""
     made = np.array([255, 0], np.uint8)[:, None, None, None] * np.ones((2, 3, 3, 3), np.uint8)
     assert temporal(made, 255 - made) == 510.0
 
@@ -66,8 +66,8 @@ def test_the_error_is_that_of_the_mean_colour_of_each_frame_and_channel():
     assert background_drift(made, clip(), face()) == 12.0
 
 
-def test_frames_weigh_alike_however_large_their_faces():
-    """Frame 2 shows half as much of the face; it alone is off."""
+def test_frames_have_equal_weight_for_faces_of_any_size():
+    """Frame 2 shows half as much of the face; only this frame has an error."""
     made = clip()
     made[2] += 8
     assert colour_shift(made, clip(), face()) == 2.0
