@@ -136,11 +136,10 @@ def _enhance(args: argparse.Namespace) -> None:
     clip, photo = media.open_clip(args.low), media.read_photo(args.identity)
 
     from facenhance_jax.inference.enhancer import Enhancer
-    from facenhance_jax.network import pixels
 
     enhancer = Enhancer.load(args.model)
     _note_shape(args.identity, *photo.shape[:2])
-    identity = pixels.resize(pixels.centre_square(photo), enhancer.size)
+    identity = _square(photo, enhancer.size)
 
     waiting = deque()  # low-res frames that the enhancer has read and not yet enhanced: at most a chunk
 
@@ -170,12 +169,11 @@ def _enhance(args: argparse.Namespace) -> None:
 
 def _low_frames(args: argparse.Namespace, clip: Iterable, size: int) -> Iterator:
     from facenhance_jax.inference import extraction
-    from facenhance_jax.network import pixels
 
     if args.extract:
         return extraction.low_frames(clip, size)
     _note_shape(args.low, clip.height, clip.width)
-    return (pixels.resize(pixels.centre_square(frame), size) for frame in clip)
+    return (_square(frame, size) for frame in clip)
 
 
 def _check_outputs(inputs: Sequence[str], output: str, *others: tuple[str | None, str]) -> None:
@@ -193,6 +191,14 @@ def _check_outputs(inputs: Sequence[str], output: str, *others: tuple[str | None
     for path, suffix in asked:
         if suffix == ".png" and Path(path).resolve().parent in taken:
             raise InputError(f"{path}: would become one of the frames that the folder holds; choose another folder")
+
+
+def _square(pixels, size: int):
+    """The middle square of a picture, size x size."""
+    from facenhance_jax.faces import framing
+    from facenhance_jax.media.pictures import resize
+
+    return resize(framing.middle(*pixels.shape[:2]).cut(pixels), size)
 
 
 def _note_shape(name: str, height: int, width: int) -> None:
@@ -221,10 +227,9 @@ class _KeptFrames:
 
     def spread(self, count: int) -> list[tuple]:
         """At most `count` of them, from the first to the last."""
-        if len(self._items) <= count:
-            return self._items
-        last = len(self._items) - 1
-        return [self._items[round(index * last / (count - 1))] for index in range(count)]
+        from facenhance_jax.media.drawing import spread
+
+        return [self._items[index] for index in spread(count, len(self._items))]
 
 
 def _write_strip(path: str, identity: object, pairs: list[tuple]) -> None:

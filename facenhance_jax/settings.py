@@ -5,7 +5,7 @@ A new field is written in two places: in configs/mug.py, with its unit, and in t
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -215,3 +215,12 @@ def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
         if "train" in values:
             values["train"].setdefault("ema_warmup", True)
     return values
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The entries of nested dicts under joined names, such as ("metrics.fvd.frames", 32); an empty dict is a value."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

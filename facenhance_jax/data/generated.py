@@ -43,9 +43,9 @@ from jaxtyping import UInt8
 
 from facenhance_jax.data.layout import EXPRESSIONS, NEUTRAL, VIDEO_SUFFIXES
 from facenhance_jax.media import ClipFile, open_clip
+from facenhance_jax.media.pictures import resize
 from facenhance_jax.media.reading import FRAME_SUFFIXES
 from facenhance_jax.messages import InputError
-from facenhance_jax.network.pixels import resize
 
 SIDE = 64  # pixels: side of a frame of v_low and of a grid's tile
 PAIRS = "pairs.csv"

@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from facenhance_jax.data import layout
-from facenhance_jax.media.pictures import decode_image
+from facenhance_jax.faces import framing
+from facenhance_jax.media.pictures import decode_image, resize
 from facenhance_jax.messages import InputError
-from facenhance_jax.network import pixels
 
 POINTS = [f"{axis}_{point}" for axis in "xy" for point in range(68)]
 _ALIGNED = re.compile(r"frame_det_(\d+_)?(\d+)\.(bmp|png)", re.IGNORECASE)
@@ -50,7 +50,7 @@ class Output:
             return None
         if image[-1, 0].any() or image[-1, -1].any():  # the chin's hull leaves both lower corners free
             raise InputError(f"{path}: the face is not on black; run OpenFace without -nomask")
-        return image if image.shape[:2] == (size, size) else pixels.resize(pixels.centre_square(image), size)
+        return resize(framing.middle(*image.shape[:2]).cut(image), size)
 
 
 def find(recording: layout.Recording, root: Path | str, output: Path | str) -> Path | None:

@@ -22,10 +22,9 @@ from facenhance_jax.data import layout, openface
 from facenhance_jax.data.stored import WORDS
 from facenhance_jax.faces import alignment, framing, gaps, tracking
 from facenhance_jax.faces.registration import find_face
-from facenhance_jax.media.pictures import decode_image
+from facenhance_jax.media.pictures import decode_image, resize, shrink
 from facenhance_jax.media.writing import replacing
 from facenhance_jax.messages import InputError
-from facenhance_jax.network import pixels
 
 JPEG_QUALITY = 95
 LOW_SIZE = 64
@@ -315,7 +314,7 @@ def _encode_high(
         return data
     part = square.cut(frame)
     shrinks = square.side > resolution
-    kept = framing.shrink(part, resolution, resolution) if shrinks else pixels.resize(part, resolution)
+    kept = shrink(part, resolution, resolution) if shrinks else resize(part, resolution)
     return _encode(kept, ".jpg")
 
 

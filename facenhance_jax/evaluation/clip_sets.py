@@ -16,9 +16,9 @@ from facenhance_jax.data import clip_dataset, generated, layout
 from facenhance_jax.data.stored import WORDS
 from facenhance_jax.data.synthetic import population
 from facenhance_jax.faces import alignment
-from facenhance_jax.media.pictures import decode_image
+from facenhance_jax.media.drawing import spread
+from facenhance_jax.media.pictures import decode_image, resize
 from facenhance_jax.messages import InputError
-from facenhance_jax.network.pixels import resize, spread
 
 HELD_OUT = range(9000, 9013)  # drawn subjects for tests only; training sets have ids under 9000
 DRAWN_FACES = "drawn (synthetic) faces"

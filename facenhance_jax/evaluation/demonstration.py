@@ -10,8 +10,8 @@ from jaxtyping import UInt8
 from facenhance_jax import media
 from facenhance_jax.evaluation import clip_sets, methods, scores, tables
 from facenhance_jax.inference.enhancer import Enhancer
+from facenhance_jax.media.drawing import spread
 from facenhance_jax.messages import InputError
-from facenhance_jax.network.pixels import spread
 
 SUBJECT, EXPRESSION = 9001, "happiness"  # a subject of clip_sets.HELD_OUT
 FRAMES = 24

@@ -16,9 +16,9 @@ from jaxtyping import UInt8
 
 from facenhance_jax.evaluation.clip_sets import EvaluationClip
 from facenhance_jax.inference.enhancer import Enhancer
+from facenhance_jax.media.pictures import resize
 from facenhance_jax.messages import InputError
 from facenhance_jax.network.denoiser import Denoiser
-from facenhance_jax.network.pixels import resize
 
 Made = UInt8[np.ndarray, "b n h w 3"]
 

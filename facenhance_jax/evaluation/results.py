@@ -30,7 +30,7 @@ In results.json:
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from facenhance_jax.evaluation.methods import Method
 from facenhance_jax.evaluation.scores import METRICS
 from facenhance_jax.media.writing import replacing
 from facenhance_jax.messages import InputError
+from facenhance_jax.settings import flat
 
 FORMAT = 3
 
@@ -107,15 +108,6 @@ class Folder:
 
     def _score_file(self, key: str, index: int) -> Path:
         return self.path / "methods" / key / f"{index:04d}.json"
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The entries of nested dicts under joined names, such as ("metrics.fvd.frames", 32); an empty dict is a value."""
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
 
 
 def _write_once(file: Path, values: Mapping[str, Any]) -> None:

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
-from facenhance_jax.faces import framing
 from facenhance_jax.messages import InputError
 
 # The points that expressions hardly move: cheeks, bridge and base of the nose, eye corners and lower lids (from 0).
@@ -113,7 +112,7 @@ def _warp(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
         frame, matrix = frame[top:bottom, left:right], _from(matrix, np.array([left, top]), 1.0)
         height, width = frame.shape[:2]
         small = max(1, round(width / shrink)), max(1, round(height / shrink))
-        frame = framing.shrink(frame, small[1], small[0])
+        frame = shrink(frame, small[1], small[0])
         matrix = _from(matrix, np.zeros(2), np.array([width / small[0], height / small[1]]))
     return cv2.warpAffine(frame, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
@@ -127,7 +126,7 @@ def _from(matrix: np.ndarray, corner: np.ndarray, step: np.ndarray | float) -> n
 def _seen(frame: np.ndarray, matrix: np.ndarray, size: int, margin: int) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) of the part of the frame that the crop shows, with `margin` around it.
 
-    They are multiples of 4, except at the frame's edge, so that `framing.shrink` can halve the part.
+    They are multiples of 4, except at the frame's edge, so that `pictures.shrink` can halve the part.
     """
     inverse = cv2.invertAffineTransform(matrix)
     corners = np.array([[0, 0], [0, size], [size, 0], [size, size]]) @ inverse[:, :2].T + inverse[:, 2]

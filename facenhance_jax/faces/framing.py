@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
@@ -24,7 +23,7 @@ class Square(NamedTuple):
 
 
 def middle(height: int, width: int) -> Square:
-    """The largest centred square, as `pixels.centre_square` cuts it."""
+    """The largest centred square."""
     side = min(height, width)
     return Square((width - side) // 2, (height - side) // 2, side)
 
@@ -47,14 +46,3 @@ def around(landmarks: Shaped[np.ndarray, "n 68 2"], height: int, width: int) -> 
     side = int(np.clip(np.ceil(max(face / FACE, ROOM * (high - low).max())), 1, whole.side))
     left, top = np.clip(np.rint((low + high + 1 - side) / 2), 0, [width - side, height - side]).astype(int).tolist()
     return Square(left, top, side)
-
-
-def shrink(image: UInt8[np.ndarray, "h w 3"], height: int, width: int) -> UInt8[np.ndarray, "{height} {width} 3"]:
-    """Shrinks an image by the area mean.
-
-    To shrink by four or more it is halved first: that is the same mean, rounded once more (half a grey level), in a
-    third of the time.
-    """
-    while image.shape[0] >= 4 * height and image.shape[1] >= 4 * width and not (image.shape[0] | image.shape[1]) % 2:
-        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)

@@ -10,7 +10,7 @@ from jaxtyping import Float32, UInt8
 
 from facenhance_jax import media, messages
 from facenhance_jax.faces import alignment, tracking
-from facenhance_jax.network.pixels import spread
+from facenhance_jax.media.drawing import spread
 
 COLUMNS = 8  # frames in a preview
 SHOWN = 256  # pixels, the side of an original in a preview: four times a low-res frame's

@@ -31,3 +31,8 @@ def strip(rows: Sequence[tuple[str, Sequence[UInt8[np.ndarray, "_ _ 3"]]]]) -> U
             shown = Image.fromarray(picture).resize((side, side), Image.Resampling.NEAREST)
             canvas.paste(shown, (margin + column * step, top))
     return np.asarray(canvas)
+
+
+def spread(count: int, total: int) -> list[int]:
+    """`count` of the indices 0 .. total - 1, evenly spread from the first to the last; all if there are fewer."""
+    return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()

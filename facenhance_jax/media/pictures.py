@@ -103,3 +103,22 @@ def decode_image(data: bytes, name: object, reduction: int = 1) -> UInt8[np.ndar
     if image is None:
         raise InputError(f"{name}: not a readable image; replace or remove it")
     return image if reduction == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # reduced images are decoded as BGR
+
+
+def resize(pixels: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "s s 3"]:
+    """Resizes a square image to size x size on the host: by the area mean to shrink it, bicubic to enlarge it."""
+    if pixels.shape[0] == size and pixels.shape[1] == size:
+        return pixels
+    shrinks = pixels.shape[0] > size
+    return cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+
+
+def shrink(image: UInt8[np.ndarray, "h w 3"], height: int, width: int) -> UInt8[np.ndarray, "{height} {width} 3"]:
+    """Shrinks an image by the area mean.
+
+    To shrink by four or more it is halved first: that is the same mean, rounded once more (half a grey level), in a
+    third of the time.
+    """
+    while image.shape[0] >= 4 * height and image.shape[1] >= 4 * width and not (image.shape[0] | image.shape[1]) % 2:
+        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)

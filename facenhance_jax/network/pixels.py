@@ -1,6 +1,5 @@
-"""Pixels and signals: uint8 <-> [-1, 1], sizes, space-to-depth, bilinear sampling, and evenly spread indices."""
+"""Pixels and signals: uint8 <-> [-1, 1], space-to-depth, and bilinear sampling."""
 
-import cv2
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
@@ -31,22 +30,6 @@ def depth_to_space(grid: Float[Array, "b hp wp cpp"], patch: int) -> Float[Array
     return squares.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height * patch, width * patch, channels)
 
 
-def resize(pixels: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "s s 3"]:
-    """Resizes a square image to size x size on the host: by the area mean to shrink it, bicubic to enlarge it."""
-    if pixels.shape[0] == size and pixels.shape[1] == size:
-        return pixels
-    shrinks = pixels.shape[0] > size
-    return cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-
-
-def centre_square(pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "s s 3"]:
-    """Cuts the largest centred square."""
-    height, width, _ = pixels.shape
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return pixels[top : top + side, left : left + side]
-
-
 def sample_bilinear(images: Float[Array, "b l m c"], positions: Float[Array, "b h w 2"]) -> Float[Array, "b h w c"]:
     """Samples images at pixel positions (x, y). Whole numbers are pixel centres; outside, the edge is repeated."""
     batch, height, width, channels = images.shape
@@ -63,8 +46,3 @@ def sample_bilinear(images: Float[Array, "b l m c"], positions: Float[Array, "b 
     upper = at(top, left) * (1 - across) + at(top, left + 1) * across
     lower = at(top + 1, left) * (1 - across) + at(top + 1, left + 1) * across
     return upper * (1 - down) + lower * down
-
-
-def spread(count: int, total: int) -> list[int]:
-    """`count` of the indices 0 .. total - 1, evenly spread from the first to the last; all if there are fewer."""
-    return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()

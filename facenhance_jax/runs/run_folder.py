@@ -14,7 +14,7 @@ from facenhance_jax import messages
 from facenhance_jax.media.writing import replacing
 from facenhance_jax.messages import InputError
 from facenhance_jax.runs import checkpoints
-from facenhance_jax.settings import Settings, read_model, upgraded
+from facenhance_jax.settings import Settings, flat, read_model, upgraded
 
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.json"
@@ -49,8 +49,8 @@ def check_config(workdir: Path, settings: Settings, allow_change: bool) -> None:
         raise InputError(f"{workdir}: is a file; give a folder as --workdir")
     if not file.exists():
         return
-    old = dict(_flat(upgraded(checkpoints.read_config(file, "choose another --workdir"))))
-    new = dict(_flat(settings.to_dict()))
+    old = dict(flat(upgraded(checkpoints.read_config(file, "choose another --workdir"))))
+    new = dict(flat(settings.to_dict()))
     fields = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
     fixed = [name for name in fields if not name.startswith(_CHANGEABLE)]
     if allow_change and not fixed:
@@ -125,12 +125,3 @@ def read_lines(workdir: Path) -> Iterator[dict[str, Any]]:
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
         if line.endswith("}"):  # a truncated line does not
             yield json.loads(line)
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """("train.seed", "0"), ...: each value as JSON, where tuples and lists are the same."""
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, json.dumps(value)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from facenhance_jax.evaluation.metrics.frames import psnr, ssim
-from facenhance_jax.network.pixels import resize
+from facenhance_jax.media.pictures import resize
 from facenhance_jax.training.experiment import Experiment
 from facenhance_jax.training.parallel import Parallel
 

@@ -10,8 +10,8 @@ from facenhance_jax.data.layout import EXPRESSIONS
 from facenhance_jax.data.synthetic import population
 from facenhance_jax.evaluation import clip_sets
 from facenhance_jax.faces import alignment
+from facenhance_jax.media.pictures import resize
 from facenhance_jax.messages import InputError
-from facenhance_jax.network.pixels import resize
 
 
 def png(image: np.ndarray) -> bytes:

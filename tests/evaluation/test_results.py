@@ -5,6 +5,7 @@ import pytest
 
 from facenhance_jax.evaluation import clip_sets, methods, results
 from facenhance_jax.messages import InputError
+from facenhance_jax.settings import flat
 
 
 class Method(methods.PhotoCopied):
@@ -82,7 +83,7 @@ def test_a_tuple_is_the_list_that_it_was_written_as(tmp_path):
 
 def test_dicts_within_dicts_become_dotted_names():
     nested = {"a": {"b": {"c": 1}, "d": {}}, "e": [2, {"f": 3}], "g": None}
-    assert dict(results.flat(nested)) == {"a.b.c": 1, "a.d": {}, "e": [2, {"f": 3}], "g": None}
+    assert dict(flat(nested)) == {"a.b.c": 1, "a.d": {}, "e": [2, {"f": 3}], "g": None}
 
 
 def test_a_damaged_score_and_a_folder_that_cannot_be_written_are_one_line(folder, tmp_path):

@@ -24,25 +24,3 @@ def test_space_to_depth_keeps_each_square_together_and_is_undone():
     np.testing.assert_array_equal(folded[0, 0, 1], [2, 3, 6, 7])
     np.testing.assert_array_equal(folded[0, 1, 0], [8, 9, 12, 13])
     np.testing.assert_array_equal(pixels.depth_to_space(folded, 2), image)
-
-
-def test_resize_averages_areas_and_leaves_the_right_size_alone():
-    image = np.zeros((4, 4, 3), np.uint8)
-    image[:2, :2] = [[[0] * 3, [100] * 3], [[100] * 3, [200] * 3]]
-    assert pixels.resize(image, 2)[0, 0].tolist() == [100, 100, 100]
-    assert pixels.resize(image, 4) is image
-
-
-def test_the_centre_square_is_centred():
-    image = np.zeros((2, 6, 3), np.uint8)
-    image[:, 2:4] = 9
-    assert (pixels.centre_square(image) == np.full((2, 2, 3), 9)).all()
-    assert (pixels.centre_square(image.transpose(1, 0, 2)) == np.full((2, 2, 3), 9)).all()
-
-
-def test_indices_are_spread_over_all():
-    assert pixels.spread(3, 9) == [0, 4, 8]
-    assert pixels.spread(4, 6) == [0, 2, 3, 5]  # of 0, 1.67, 3.33 and 5
-    assert pixels.spread(1, 9) == [0]
-    assert pixels.spread(9, 3) == pixels.spread(3, 3) == [0, 1, 2]
-    assert pixels.spread(2, 0) == []

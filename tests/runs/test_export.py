@@ -12,8 +12,8 @@ from configs import smoke
 from facenhance_jax import cli, media, settings
 from facenhance_jax.evaluation import methods
 from facenhance_jax.inference.enhancer import Enhancer
+from facenhance_jax.media.pictures import resize
 from facenhance_jax.messages import InputError
-from facenhance_jax.network.pixels import resize
 from facenhance_jax.runs import checkpoints, export, run_folder
 from facenhance_jax.training import experiment
 

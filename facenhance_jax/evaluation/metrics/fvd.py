@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Float64, UInt8
 
 from facenhance_jax.evaluation.metrics import i3d, weights
+from facenhance_jax.media.pictures import resize
 from facenhance_jax.messages import InputError
 from facenhance_jax.network import pixels
 
@@ -55,7 +56,7 @@ class Protocol:
             )
         if height != width:
             raise InputError(f"{name} is {width} x {height}; FVD needs square frames: cut it first")
-        return np.stack([pixels.resize(frame, self.size) for frame in video[: needed : self.stride]])
+        return np.stack([resize(frame, self.size) for frame in video[: needed : self.stride]])
 
     def describe(self) -> dict[str, str | int]:
         """What must be stated with a distance, besides the number of clips."""

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from facenhance_jax import __version__
-from facenhance_jax.evaluation import results, tables
+from facenhance_jax.evaluation import tables
 from facenhance_jax.evaluation.report import charts
 from facenhance_jax.evaluation.report.reading import ERROR_END, Kept
 
@@ -44,7 +44,7 @@ def html(found: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], clips: Se
         by_steps=[_chart(metrics, m, charts.by_steps(made, m)) for m in BY_STEPS if many and m in shown],
         numbers=tables.all_numbers(found),
         published=[] if "generator" in found["settings"] else [tables.PAPER_HEADS, *tables.beside_published(found)],
-        settings=[["facenhance_jax", __version__], *results.flat(found["settings"] | found["extractors"] | absent)],
+        settings=[["facenhance_jax", __version__], *flat(found["settings"] | found["extractors"] | absent)],
         sampling=[["", *SAMPLING], *([tables.label(row), *map(row.get, SAMPLING)] for row in rows)],
     )
 

@@ -9,8 +9,8 @@ import pytest
 from facenhance_jax.data.synthetic import population
 from facenhance_jax.evaluation.metrics import identity
 from facenhance_jax.evaluation.metrics.identity import ClipIdentity, Features, NoFaceError
+from facenhance_jax.media.pictures import resize
 from facenhance_jax.messages import InputError
-from facenhance_jax.network.pixels import resize
 
 BLACK = np.zeros((16, 16, 3), np.uint8)
 
