@@ -62,8 +62,8 @@ def test_what_a_method_depends_on_is_written_down(model):
     config = smoke.get_config()
     config.model.residual_scale = 2.0
     other = settings.read_model(config).denoiser()
-    found = {methods.fingerprint(*pair) for pair in ((denoiser, params), (denoiser, changed), (other, params))}
-    assert len(found) == 3 and all(len(one) == 64 for one in prints)
+    digests = {methods.fingerprint(*pair) for pair in ((denoiser, params), (denoiser, changed), (other, params))}
+    assert len(digests) == 3 and all(len(one) == 64 for one in digests)
 
 
 def test_a_model_is_sampled_as_its_config_says_unless_asked_otherwise(model):

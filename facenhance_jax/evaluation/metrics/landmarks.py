@@ -43,9 +43,7 @@ def expression_error(enhanced: Float[np.ndarray, "n 68 2"], real: Float[np.ndarr
     left, right = OUTER_CORNERS
     apart = np.linalg.norm(real[known, left] - real[known, right], axis=-1)
     if not apart.all():
-        raise InputError(
-            f"landmarks: the eyes of real frame {known[apart.argmin()]} are one point; find the face again"
-        )
+        raise InputError(f"landmarks: the eyes of real frame {known[apart.argmin()]} coincide; find the face again")
     errors = 100 * np.linalg.norm(enhanced[known] - real[known], axis=-1) / apart[:, None]
     face, mouth, brows = (float(errors[:, points].mean()) for points in (slice(None), MOUTH, BROWS))
     return ExpressionError(face, mouth, brows, len(real), len(real) - len(known))
