@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from facenhance_jax.media.pictures import decode_image
+from facenhance_jax.media.drawing import spread
+from facenhance_jax.media.pictures import decode_image, resize
 from facenhance_jax.messages import InputError
 
 
