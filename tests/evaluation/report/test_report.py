@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import small_evaluation
 from PIL import Image
-from small_evaluation import BRIGHT, HASH, SIZE, found, frames
+from small_evaluation import BRIGHT, SIZE, found, frames
 
 from facenhance_jax import cli
 from facenhance_jax.evaluation import report
@@ -72,7 +72,7 @@ def test_settings_reasons_and_what_is_drawn_are_said(folder):
     assert "<b>more" not in page.source and "<fear>" not in page.source  # but escaped
     heads, _, enhanced, *_ = page.tables["Settings of the methods"]
     assert heads == ["", "seed", "solver", "temperature", "shared_noise", "resize", "model"]
-    assert enhanced == ["enhanced, 8 steps", "7", "–", "–", "True", "–", HASH]
+    assert enhanced == ["enhanced, 8 steps", "7", "–", "–", "True", "–", "ab" * 32]
     assert "enhanced, 8 steps: no landmarks in some or all: 9002/anger: no face." in page.text
     assert "3 clips of 10 frames, 16 x 16: drawn (synthetic) faces. The people on this page are drawn" in page.text
     assert "The strips are of enhanced, 8 steps:" in page.text
@@ -95,9 +95,8 @@ def test_the_page_needs_nothing_outside_and_is_the_same_again(folder):
 
 
 def test_strips_are_the_frames_with_the_worst_one(folder):
-    page, album, count = report.write(folder)
-    assert (page.name, count) == ("report.html", 3)
-    assert sorted(file.name for file in album.iterdir()) == [f"strip-000{clip}.png" for clip in range(3)]
+    _, album, count = report.write(folder)
+    assert count == 3 and {file.name for file in album.iterdir()} == {f"strip-000{clip}.png" for clip in range(3)}
     text = Page(folder, found()).text
     assert f"9002/anger, most different in frame {BRIGHT + 1} frames 1, 3, 4, 5 frames 7, 9, 10" in text
     strip = np.asarray(Image.open(album / "strip-0000.png"))
@@ -174,8 +173,7 @@ def test_in_a_browser_all_pictures_load_and_nothing_is_too_wide(folder, tmp_path
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert ":CONSOLE" not in ran.stderr  # what the page's policy refuses would be said there
     pictures, *across = map(int, re.search("<title>(.*?)</title>", ran.stdout)[1].split(","))
-    assert pictures == 11 * len(widths)
-    assert all(wide <= width for wide, width in zip(across, widths, strict=True)), across
+    assert pictures == 3 * 11 and np.all(np.array(across) <= widths), across
 
 
 def text(old: str, new: str, name: str = "clips.csv"):
@@ -227,8 +225,7 @@ def test_the_command_writes_where_it_is_told_and_replaces_nobodys_files(folder, 
     for _ in range(2):  # its own files it does replace
         assert cli.main(["report", str(folder), "--output", str(tmp_path / "page.html")]) == 0
     assert sorted(file.name for file in tmp_path.iterdir()) == ["page-pictures", "page.html", "results"]
-    page = (tmp_path / "page.html").read_text()
-    assert page == (folder / "report.html").read_text()
+    assert (tmp_path / "page.html").read_text() == (folder / "report.html").read_text()
     (tmp_path / "page-pictures" / "strip-holiday.jpg").write_text("dear to me")
     for name, wrong in (
         ("page.html", "page-pictures: is in the way of the pictures"),
