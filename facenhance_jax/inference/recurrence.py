@@ -34,6 +34,46 @@ class Chunk(NamedTuple):
     place: Float[Array, "b 3"] | None
 
 
+def enhance_frame(
+    params: dict,
+    low: Float[Array, "b l l 3"],
+    photo: Float[Array, "b h w 3"],
+    previous: Float[Array, "b h w 3"],
+    place: Float[Array, "b 3"] | None,
+    key: PRNGKeyArray,
+    *,
+    denoiser: Denoiser,
+    plan: Plan,
+    temperature: float = 1.0,
+) -> Float[Array, "b h w 3"]:
+    """Enhances one frame of b clips, all from the same noise; all images are in [-1, 1].
+
+    Args:
+      params: the denoiser's.
+      low: the low-res frames.
+      photo: the photos.
+      previous: the frames before, without noise.
+      place: as of `Chunk`.
+      key: of the frame's noise.
+      denoiser: gives the velocity.
+      plan: the timesteps and their coefficients.
+      temperature: scale of the noise that sampling starts from.
+    """
+    noise_key, z_key = jax.random.split(key)
+    expression = denoiser.encode(params, low, place)
+
+    def normal(key):
+        return jnp.broadcast_to(jax.random.normal(key, (1, *photo.shape[1:])), photo.shape)
+
+    def velocity(noisy, timestep):
+        z = normal(jax.random.fold_in(z_key, timestep))
+        conditions = Conditions(photo, denoiser.noised_previous(previous, z), expression)
+        return denoiser.velocity(params, noisy, jnp.broadcast_to(timestep, noisy.shape[:1]), conditions)
+
+    clean = sample(velocity, temperature * normal(noise_key), plan)
+    return jnp.clip(denoiser.to_frame(clean, photo), -1.0, 1.0)
+
+
 def enhance_chunk(
     params: dict,
     chunk: Chunk,
@@ -48,35 +88,17 @@ def enhance_chunk(
     The noise of frame n is a function of (key, n), the same for all b clips, and only the last frame is carried on. So
     a clip gives the same pixels in one chunk or in several, alone or together with other clips. With `shared_noise` all
     frames start from the same noise, so that details decided by the noise do not change from frame to frame; Algorithm
-    3 draws new noise for each frame.
-
-    Args:
-      params: the denoiser's.
-      chunk: the frames.
-      denoiser: gives the velocity.
-      plan: the timesteps and their coefficients.
-      temperature: scale of the noise that sampling starts from.
-      shared_noise: whether the noise is a function of the key only.
+    3 draws new noise for each frame. The other arguments are those of `enhance_frame`.
 
     Returns:
       The last frame in [-1, 1], for the next chunk, and all n frames as uint8.
     """
     photo = to_signal(chunk.identity)
-
-    def normal(key):
-        return jnp.broadcast_to(jax.random.normal(key, (1, *photo.shape[1:])), photo.shape)
+    options = dict(denoiser=denoiser, plan=plan, temperature=temperature)
 
     def enhance(previous, low_frame, index):
-        noise_key, z_key = jax.random.split(jax.random.fold_in(chunk.key, 0 if shared_noise else index))
-        expression = denoiser.encode(params, to_signal(low_frame), chunk.place)
-
-        def velocity(noisy, timestep):
-            z = normal(jax.random.fold_in(z_key, timestep))
-            conditions = Conditions(photo, denoiser.noised_previous(previous, z), expression)
-            return denoiser.velocity(params, noisy, jnp.broadcast_to(timestep, noisy.shape[:1]), conditions)
-
-        clean = sample(velocity, temperature * normal(noise_key), plan)
-        return jnp.clip(denoiser.to_frame(clean, photo), -1.0, 1.0)
+        key = jax.random.fold_in(chunk.key, 0 if shared_noise else index)
+        return enhance_frame(params, to_signal(low_frame), photo, previous, chunk.place, key, **options)
 
     def advance(previous, row):
         low_frame, offset = row

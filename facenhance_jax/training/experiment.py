@@ -12,10 +12,10 @@ import numpy as np
 import optax
 from jaxtyping import UInt8
 
-from facenhance_jax.inference import recurrence
+from facenhance_jax.inference.recurrence import enhance_frame
 from facenhance_jax.messages import InputError
 from facenhance_jax.network.denoiser import Denoiser
-from facenhance_jax.network.pixels import to_signal
+from facenhance_jax.network.pixels import to_pixels, to_signal
 from facenhance_jax.runs import checkpoints
 from facenhance_jax.settings import Settings, TrainSettings, read_model
 from facenhance_jax.training import objective, train_step
@@ -198,14 +198,14 @@ def _check_fit(record: Any, settings: Settings) -> None:
 def sampled(params: dict, batch: dict, *, denoiser: Denoiser, settings: Settings) -> UInt8[jax.Array, "b h w 3"]:
     """Each example's frame, sampled with the real previous frame, and always from the same noise."""
     sampling = settings.sampling
-    chunk = recurrence.Chunk(
-        low=batch["low"][None],
-        identity=batch["identity"],
-        previous=to_signal(batch["previous"]),
-        first=jnp.int32(0),
-        count=jnp.int32(1),
-        key=jax.random.key(0),
-        place=batch.get("place"),
+    images = (to_signal(batch[name]) for name in ("low", "identity", "previous"))
+    frame = enhance_frame(
+        params,
+        *images,
+        batch.get("place"),
+        jax.random.fold_in(jax.random.key(0), 0),  # as a clip's first frame has it
+        denoiser=denoiser,
+        plan=denoiser.plan(sampling.steps, sampling.solver),
+        temperature=sampling.temperature,
     )
-    plan = denoiser.plan(sampling.steps, sampling.solver)
-    return recurrence.enhance_chunk(params, chunk, denoiser=denoiser, plan=plan, temperature=sampling.temperature)[1][0]
+    return to_pixels(frame)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from configs import smoke
-from facenhance_jax import settings
+from facenhance_jax import Enhancer, settings
+from facenhance_jax.faces.registration import find_face
 from facenhance_jax.messages import InputError
 from facenhance_jax.runs import checkpoints
 from facenhance_jax.training import experiment, hardware
@@ -73,3 +74,17 @@ def test_the_learning_rate_warms_up_and_decays():
 def test_without_a_clip_the_optimizer_is_adam_only():
     adam = experiment.make_optimizer(lambda step: 1.0, gradient_clip=0.0)
     assert len(adam.init({"w": jnp.ones(1)})) == 2  # its moments and its rate
+
+
+def test_a_picture_of_the_training_is_what_the_enhancer_makes_of_a_clips_first_frame():
+    chosen = settings.read(smoke.get_config())
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda leaf: leaf + 0.05 * rng.standard_normal(leaf.shape, np.float32), chosen.denoiser().init(0)
+    )
+    photos, lows = (rng.integers(0, 256, (2, side, side, 3), dtype=np.uint8) for side in (32, 16))
+    place = np.stack([find_face(low, photo) for low, photo in zip(lows, photos, strict=True)])
+    batch = {"low": lows, "identity": photos, "previous": photos, "place": place}
+    made = jax.jit(experiment.make(chosen).sample)(params, batch)
+    expected = Enhancer(chosen.denoiser(), params, chosen.sampling).enhance_batch(lows[:, None], photos)[:, 0]
+    assert np.abs(np.asarray(made).astype(int) - expected).max() <= 1 and expected.std() > 10
