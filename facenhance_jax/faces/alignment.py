@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
+from facenhance_jax.media import pictures
 from facenhance_jax.messages import InputError
 
 # The points that expressions hardly move: cheeks, bridge and base of the nose, eye corners and lower lids (from 0).
@@ -112,7 +113,7 @@ def _warp(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
         frame, matrix = frame[top:bottom, left:right], _from(matrix, np.array([left, top]), 1.0)
         height, width = frame.shape[:2]
         small = max(1, round(width / shrink)), max(1, round(height / shrink))
-        frame = shrink(frame, small[1], small[0])
+        frame = pictures.shrink(frame, small[1], small[0])
         matrix = _from(matrix, np.zeros(2), np.array([width / small[0], height / small[1]]))
     return cv2.warpAffine(frame, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 

@@ -15,6 +15,7 @@ from facenhance_jax import __version__
 from facenhance_jax.evaluation import tables
 from facenhance_jax.evaluation.report import charts
 from facenhance_jax.evaluation.report.reading import ERROR_END, Kept
+from facenhance_jax.settings import flat
 
 BY_CLIP = ("psnr", "ssim", "face_psnr", "temporal", "acd_i", "landmarks")  # and by expression
 BY_STEPS = (*tables.PAPER, "landmarks", "temporal", "seconds_per_frame")
