@@ -89,8 +89,9 @@ def final_state(workdir: Path, config) -> train_step.TrainState:
 
 
 def assert_same(actual, expected):
+    """Two trees have the same structure, and their arrays the same shapes, types and values."""
     assert jax.tree.structure(actual) == jax.tree.structure(expected)
-    jax.tree.map(np.testing.assert_array_equal, actual, expected)
+    jax.tree.map(partial(np.testing.assert_array_equal, strict=True), actual, expected)
 
 
 def logged(workdir: Path) -> list[dict]:

@@ -8,6 +8,7 @@ import cv2
 import jax
 import numpy as np
 import pytest
+from small_run import assert_same
 
 from configs import demo, mug, smoke
 from facenhance_jax import settings
@@ -45,13 +46,6 @@ SOURCE = [record(clip) for clip in range(CLIPS)]
 def take(count: int, source: list[dict] = SOURCE, **options) -> list[dict[str, np.ndarray]]:
     settings = {"batch_size": 4, "seed": 3, "threads": 2} | options
     return list(islice(batches(source, **settings), count))
-
-
-def assert_same(left: list[dict[str, np.ndarray]], right: list[dict[str, np.ndarray]]) -> None:
-    for a, b in zip(left, right, strict=True):
-        assert a.keys() == b.keys()
-        for name in a:
-            np.testing.assert_array_equal(a[name], b[name], strict=True)
 
 
 def labels(batch: dict[str, np.ndarray], name: str) -> list[tuple[int, int]]:

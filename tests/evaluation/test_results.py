@@ -78,7 +78,7 @@ def test_a_folder_that_was_begun_otherwise_is_refused(folder, other, message):
 
 def test_a_tuple_is_the_list_that_it_was_written_as(tmp_path):
     for _ in range(2):
-        results.Folder(tmp_path).begin({"steps": (1, 2)}, [])
+        results.Folder(tmp_path).begin({"steps": (1, 2)}, [])  # the second time raises InputError if they differ
 
 
 def test_dicts_within_dicts_become_dotted_names():

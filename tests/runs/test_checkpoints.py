@@ -16,6 +16,7 @@ import numpy as np
 import optax
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from small_run import assert_same
 
 from facenhance_jax.messages import InputError
 from facenhance_jax.runs import checkpoints
@@ -45,13 +46,6 @@ def make_state(step: int) -> State:
 
 def abstract_state() -> State:
     return jax.eval_shape(lambda: make_state(0))
-
-
-def assert_same(actual: Any, expected: Any) -> None:
-    assert jax.tree.structure(actual) == jax.tree.structure(expected)
-    for got, wanted in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
-        assert got.dtype == wanted.dtype
-        np.testing.assert_array_equal(np.asarray(got), np.asarray(wanted))
 
 
 def biggest_file(folder: Path) -> Path:

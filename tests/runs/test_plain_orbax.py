@@ -14,7 +14,8 @@ import orbax.checkpoint as ocp
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1
-from test_checkpoints import CONFIG, abstract_state, assert_same, make_params, make_state
+from small_run import assert_same
+from test_checkpoints import CONFIG, abstract_state, make_params, make_state
 
 from facenhance_jax.inference.enhancer import PACKAGED_MODEL
 from facenhance_jax.runs import checkpoints
