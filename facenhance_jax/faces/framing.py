@@ -1,13 +1,18 @@
-"""The square of a clip that is kept: the middle one if it frames the face, else one around the face."""
+"""The part of a clip or photo that is kept: the middle square if it frames the face, else one around the face."""
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Float, Shaped, UInt8
+
+from facenhance_jax.faces.alignment import RIGID, mean_shape, similarity
 
 FACE = 1 / 2  # extent of the face (jaw to jaw, or brows to chin) over the side of a square around it; about as in MUG
 SMALLEST = 1 / 3  # the same for the middle square, at least; otherwise it does not frame the face
 ROOM = 1.1  # side of a square around a moving face over the extent of all its positions
+# How a photo is framed for training: as the drawn people are, on average over 12 of them.
+CROP = 0.487  # side of the aligned face's crop over the frame's side
+CROP_CENTRE = (0.5, 0.544)  # centre of that crop, in sides of the frame
 
 
 class Square(NamedTuple):
@@ -46,3 +51,15 @@ def around(landmarks: Shaped[np.ndarray, "n 68 2"], height: int, width: int) -> 
     side = int(np.clip(np.ceil(max(face / FACE, ROOM * (high - low).max())), 1, whole.side))
     left, top = np.clip(np.rint((low + high + 1 - side) / 2), 0, [width - side, height - side]).astype(int).tolist()
     return Square(left, top, side)
+
+
+def portrait(landmarks: Shaped[np.ndarray, "68 2"], size: int) -> Float[np.ndarray, "2 3"]:
+    """The similarity (float64) from a photo to a frame of size x size pixels, in which the face is upright and centred.
+
+    The aligned face's crop then has the side and the place that it has in the training's frames. The frame may reach
+    beyond the photo. Raises InputError for landmarks that cannot be aligned.
+    """
+    crop = CROP * size
+    corner = np.array(CROP_CENTRE) * size - crop / 2
+    target = mean_shape()[list(RIGID)]
+    return similarity(np.asarray(landmarks)[list(RIGID)], (target + 0.5) * (crop / 64) + corner - 0.5)
