@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from facenhance_jax.diffusion.sampler import Plan, sample
-from facenhance_jax.network.denoiser import Conditions, Denoiser
+from facenhance_jax.network.denoiser import Denoiser
 from facenhance_jax.network.pixels import to_pixels, to_signal
 
 
@@ -60,15 +60,14 @@ def enhance_frame(
       temperature: scale of the noise that sampling starts from.
     """
     noise_key, z_key = jax.random.split(key)
-    expression = denoiser.encode(params, low, place)
+    conditions = denoiser.conditions(params, photo, previous, denoiser.encode(params, low, place))
 
     def normal(key):
         return jnp.broadcast_to(jax.random.normal(key, (1, *photo.shape[1:])), photo.shape)
 
     def velocity(noisy, timestep):
         z = normal(jax.random.fold_in(z_key, timestep))
-        conditions = Conditions(photo, denoiser.noised_previous(previous, z), expression)
-        return denoiser.velocity(params, noisy, jnp.broadcast_to(timestep, noisy.shape[:1]), conditions)
+        return denoiser.velocity(params, noisy, jnp.broadcast_to(timestep, noisy.shape[:1]), conditions, z)
 
     clean = sample(velocity, temperature * normal(noise_key), plan)
     return jnp.clip(denoiser.to_frame(clean, photo), -1.0, 1.0)

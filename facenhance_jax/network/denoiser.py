@@ -100,19 +100,25 @@ class DenoiserConfig:
 
 
 class Expression(NamedTuple):
-    """A low-res frame as the UNet takes it (E_exp's tokens, an enlarged image, or both), with its pixels and place."""
+    """A low-res frame as the UNet takes it (E_exp's tokens, an enlarged image, or both), and its pixels.
+
+    `positions` says where each pixel of the frame lies in the low-res frame: (x, y) in its pixels.
+    """
 
     tokens: Float[Array, "b n t"] | None
     image: Float[Array, "b h w 3"] | None
     low: Float[Array, "b l l 3"]
-    place: Float[Array, "b 3"]
+    positions: Float[Array, "b h w 2"]
 
 
 class Conditions(NamedTuple):
-    """What guides one frame. `previous` already carries its noise z; `expression` comes from `Denoiser.encode`."""
+    """What guides one frame in all of its steps, made by `Denoiser.conditions`.
+
+    `entered` is what photo, previous frame and low-res image add to the output of the UNet's entrance.
+    """
 
     identity: Float[Array, "b h w 3"]
-    previous: Float[Array, "b h w 3"]
+    entered: Float[Array, "b hp wp base"]
     expression: Expression
 
 
@@ -163,19 +169,41 @@ class Denoiser:
         config = self.config
         whole = jnp.broadcast_to(jnp.array([0.0, 0.0, config.resolution]), (low.shape[0], 3))
         place = whole if place is None or not config.place_low else place
-        tokens = image = None
+        tokens, image, positions = None, None, self._positions(place)
         if config.expression != "concat":
             tokens = self._network(params).expression(low.astype(config.dtype))
         if config.expression != "encoder":
-            positions = self._positions(place)
             inside = jnp.all((positions > -0.5) & (positions < config.low_size - 0.5), axis=-1, keepdims=True)
             image = jnp.where(inside, pixels.sample_bilinear(low, positions), -1.0)
-        return Expression(tokens, image, low, place)
+        return Expression(tokens, image, low, positions)
+
+    def conditions(
+        self,
+        params: dict,
+        identity: Float[Array, "b h w 3"],
+        previous: Float[Array, "b h w 3"],
+        expression: Expression,
+    ) -> Conditions:
+        """The conditions of a frame: once a frame, for all of its denoising steps.
+
+        The frame before carries its noise z (`noised_previous`), or `velocity` gets z.
+        """
+        images = [identity] + [previous] * (self.config.previous != "none")
+        if expression.image is not None:
+            images.append(expression.image)
+        channels = range(3, self.config.in_channels)
+        entered = self._network(params).unet.enter(jnp.concatenate(images, axis=-1), channels)
+        return Conditions(identity, entered, expression)
 
     def velocity(
-        self, params: dict, noisy: Float[Array, "b h w 3"], timestep: Int[Array, " b"], conditions: Conditions
+        self,
+        params: dict,
+        noisy: Float[Array, "b h w 3"],
+        timestep: Int[Array, " b"],
+        conditions: Conditions,
+        z: Float[Array, "b h w 3"] | None = None,
     ) -> Float[Array, "b h w 3"]:
-        """v_t of `noisy` = x_t at `timestep` in 1..T.
+        """v_t of `noisy` = x_t at `timestep` in 1..T; z is noise for the previous frame, if it has none yet.
 
         With prediction="x_prev" it is the velocity whose step gives the network's output.
 
@@ -183,13 +211,11 @@ class Denoiser:
         shift, is a guess of the frame; its target (see `to_target`) times the share is a guess m of x_0, and since
         v_t = cos(phi) eps - sin(phi) x_0, it adds -sin(phi) m to the velocity.
         """
-        images = [noisy, conditions.identity]
-        if self.config.previous != "none":
-            images.append(conditions.previous)
-        if conditions.expression.image is not None:
-            images.append(conditions.expression.image)
-        tokens = conditions.expression.tokens
-        output = self._network(params).unet(jnp.concatenate(images, axis=-1), timestep, tokens)
+        unet, images, channels = self._network(params).unet, [noisy], [0, 1, 2]
+        if z is not None and self.config.previous == "noisy":
+            images, channels = [noisy, z], [0, 1, 2, 6, 7, 8]  # where the previous frame enters
+        entered = conditions.entered + unet.enter(jnp.concatenate(images, axis=-1), channels)
+        output = unet.after_entrance(entered, timestep, conditions.expression.tokens)
         if self.config.prediction == "x_prev":
             return velocity_of_step(noisy, output, self.delta(timestep))
         phi, velocity = self.phi(timestep)[:, None, None, None], output[..., :3]
@@ -218,7 +244,7 @@ class Denoiser:
         batch, size, patch = shift.shape[0], self.config.resolution, self.config.unet.patch
         coarse = shift.reshape(batch, size // patch, patch, size // patch, patch, 2).mean(axis=(2, 4))
         smooth = jax.image.resize(coarse, shift.shape, "linear")
-        return pixels.sample_bilinear(expression.low, self._positions(expression.place) + smooth)
+        return pixels.sample_bilinear(expression.low, expression.positions + smooth)
 
     def plan(self, steps: int, solver: str = "ddim") -> Plan:
         """The plan of a sampler with that many steps.

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from facenhance_jax.network.layers import GroupNorm, silu
+
 
 class ExpressionEncoder(nnx.Module):
     """Strided convolutions down to a small grid of tokens, plus a learned position for each.
@@ -17,9 +19,9 @@ class ExpressionEncoder(nnx.Module):
         widths = (3, *channels)
         conv = dict(kernel_size=(3, 3), padding="SAME", dtype=dtype, rngs=rngs)
         self.downs = nnx.List([nnx.Conv(a, b, strides=2, **conv) for a, b in zip(widths, channels, strict=False)])
-        self.norms = nnx.List([nnx.GroupNorm(b, num_groups=32, dtype=dtype, rngs=rngs) for b in channels])
+        self.norms = nnx.List([GroupNorm(b, dtype=dtype, rngs=rngs) for b in channels])
         self.convs = nnx.List([nnx.Conv(b, b, **conv) for b in channels])
-        self.ends = nnx.List([nnx.GroupNorm(b, num_groups=32, dtype=dtype, rngs=rngs) for b in channels])
+        self.ends = nnx.List([GroupNorm(b, dtype=dtype, rngs=rngs) for b in channels])
         grid = low_size // 2 ** len(channels)
         self.position = nnx.Param(0.02 * jax.random.normal(rngs.params(), (grid * grid, channels[-1])))
 
@@ -27,8 +29,8 @@ class ExpressionEncoder(nnx.Module):
         """Low-res frames in [-1, 1] to tokens."""
         grid = low
         for down, norm, conv, end in zip(self.downs, self.norms, self.convs, self.ends, strict=True):
-            grid = nnx.silu(norm(down(grid)))
-            grid = nnx.silu(end(conv(grid)))
+            grid = silu(norm(down(grid)))
+            grid = silu(end(conv(grid)))
         batch, height, width, channels = grid.shape
         tokens = grid.reshape(batch, height * width, channels)
         return tokens + jnp.asarray(self.position[...], tokens.dtype)[None]

@@ -1,18 +1,19 @@
 """The conditional UNet (section 4.1.2 of the paper): guided-diffusion's blocks, as Palette configures them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from facenhance_jax.network.layers import GROUPS, GroupNorm, conv_of_doubled, conv_of_pixels, silu
 from facenhance_jax.network.pixels import depth_to_space, space_to_depth
 
-GROUPS = 32
 HEAD_CHANNELS = 32
 
 
@@ -67,21 +68,20 @@ class ResBlock(nnx.Module):
 
     def __init__(self, inputs: int, outputs: int, embedding: int, *, resample: str = "", dtype, rngs: nnx.Rngs):
         self.resample = resample
-        self.norm_in = nnx.GroupNorm(inputs, num_groups=GROUPS, dtype=dtype, rngs=rngs)
+        self.norm_in = GroupNorm(inputs, dtype=dtype, rngs=rngs)
         self.conv_in = nnx.Conv(inputs, outputs, (3, 3), dtype=dtype, rngs=rngs)
         self.modulation = nnx.Linear(embedding, 2 * outputs, dtype=dtype, rngs=rngs)
-        self.norm_out = nnx.GroupNorm(outputs, num_groups=GROUPS, dtype=dtype, rngs=rngs)
+        self.norm_out = GroupNorm(outputs, dtype=dtype, rngs=rngs)
         self.conv_out = nnx.Conv(outputs, outputs, (3, 3), dtype=dtype, kernel_init=nnx.initializers.zeros, rngs=rngs)
         self.skip = None if inputs == outputs else nnx.Conv(inputs, outputs, (1, 1), dtype=dtype, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w c"], embedding: Float[Array, "b e"]) -> Float[Array, "b h2 w2 c2"]:
-        h = _resample(nnx.silu(self.norm_in(x)), self.resample)
+        h = silu(self.norm_in(x))
+        h = conv_of_doubled(self.conv_in, h) if self.resample == "up" else self.conv_in(_resample(h, self.resample))
         x = _resample(x, self.resample)
-        h = self.conv_in(h)
-        scale, shift = jnp.split(self.modulation(nnx.silu(embedding))[:, None, None, :], 2, axis=-1)
-        h = self.norm_out(h) * (1 + scale) + shift
-        h = self.conv_out(nnx.silu(h))
-        return h + (x if self.skip is None else self.skip(x))
+        scale, shift = jnp.split(self.modulation(silu(embedding)), 2, axis=-1)
+        h = self.conv_out(silu(self.norm_out(h, 1 + scale, shift)))
+        return h + (x if self.skip is None else conv_of_pixels(self.skip, x))
 
 
 def _resample(x: Float[Array, "b h w c"], how: str) -> Float[Array, "b h2 w2 c"]:
@@ -97,7 +97,7 @@ class Attention(nnx.Module):
     """Self-attention over the image's positions; keys and values also come from the expression tokens, if any."""
 
     def __init__(self, channels: int, token_width: int, *, dtype, rngs: nnx.Rngs):
-        self.norm = nnx.GroupNorm(channels, num_groups=GROUPS, dtype=dtype, rngs=rngs)
+        self.norm = GroupNorm(channels, dtype=dtype, rngs=rngs)
         self.qkv = nnx.Linear(channels, 3 * channels, dtype=dtype, rngs=rngs)
         self.token_kv = nnx.Linear(token_width, 2 * channels, dtype=dtype, rngs=rngs) if token_width else None
         # Guided-diffusion starts this projection at zero. Here it starts at zero only without tokens, so that the
@@ -218,7 +218,7 @@ class UNet(nnx.Module):
         self.middle_attention = Attention(channels, 0, dtype=dtype, rngs=rngs)
         self.middle_out = stage(channels, channels)
         self.ups = nnx.List(_ups(config, stage, skips))
-        self.norm = nnx.GroupNorm(base, num_groups=GROUPS, dtype=dtype, rngs=rngs)
+        self.norm = GroupNorm(base, dtype=dtype, rngs=rngs)
         zeros = nnx.initializers.zeros
         outputs = out_channels * config.patch**2
         self.exit = nnx.Conv(base, outputs, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs)
@@ -232,9 +232,29 @@ class UNet(nnx.Module):
         tokens: Float[Array, "b n t"] | None = None,
     ) -> Float[Array, "b h w out"]:
         """Images [b, side, side, in_channels] to float32 [b, side, side, out_channels + extra_channels]."""
+        return self.after_entrance(self.enter(images, range(images.shape[-1])), timestep, tokens)
+
+    def enter(self, images: Float[Array, "b h w c"], channels: Sequence[int]) -> Float[Array, "b hp wp base"]:
+        """What some of the input's channels add to the entrance's output; the sum over all channels lacks its bias.
+
+        `images` holds the input channels with these numbers. So those that do not change from step to step enter once.
+        """
+        squares, kernel = self.config.patch**2, self.entrance.kernel[...]
+        kernel = kernel.reshape(3, 3, squares, -1, self.config.base)[:, :, :, np.asarray(channels)]
+        kernel = kernel.reshape(3, 3, -1, self.config.base).astype(self.dtype)
+        folded = space_to_depth(images.astype(self.dtype), self.config.patch)
+        return jax.lax.conv_general_dilated(folded, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    def after_entrance(
+        self,
+        entered: Float[Array, "b hp wp base"],
+        timestep: Int[Array, " b"],
+        tokens: Float[Array, "b n t"] | None = None,
+    ) -> Float[Array, "b h w out"]:
+        """As `__call__`, from the sum of what all channels enter."""
         embedding = timestep_embedding(timestep, self.config.base).astype(self.dtype)
-        embedding = self.time_out(nnx.silu(self.time_in(embedding)))
-        x = self.entrance(space_to_depth(images.astype(self.dtype), self.config.patch))
+        embedding = self.time_out(silu(self.time_in(embedding)))
+        x = entered + self.entrance.bias[...].astype(self.dtype)
         skips = [x]
         for stage in self.downs:
             x = stage(x, embedding, tokens)
@@ -245,7 +265,7 @@ class UNet(nnx.Module):
         for stage in self.ups:
             x = x if stage.block.resample else jnp.concatenate([x, skips.pop()], axis=-1)
             x = stage(x, embedding, tokens)
-        x = nnx.silu(self.norm(x))
+        x = silu(self.norm(x))
         exits = [self.exit, self.extra] if self.extra else [self.exit]
         images = [depth_to_space(out(x).astype(jnp.float32), self.config.patch) for out in exits]
         return jnp.concatenate(images, axis=-1)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from facenhance_jax.diffusion import formulas
-from facenhance_jax.network.denoiser import Conditions, Denoiser
+from facenhance_jax.network.denoiser import Denoiser
 from facenhance_jax.network.pixels import to_signal
 
 LEVELS = 4  # of noise, for the log: the quarters of 1..T
@@ -37,7 +37,7 @@ def loss(
     clean = denoiser.to_target(high, identity)
     expression = denoiser.encode(params, low, batch.get("place"))
     phi = denoiser.phi(timestep)
-    conditions = Conditions(identity, denoiser.noised_previous(previous, z), expression)
+    conditions = denoiser.conditions(params, identity, denoiser.noised_previous(previous, z), expression)
     predicted = denoiser.velocity(params, formulas.diffuse(clean, noise, phi), timestep, conditions)
     error = jnp.mean((formulas.velocity(clean, noise, phi) - predicted) ** 2, axis=(1, 2, 3))
     error *= jnp.sin(denoiser.delta(timestep)) ** 2 if weighting == "x_prev" else 1.0
