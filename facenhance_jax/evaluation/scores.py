@@ -80,10 +80,10 @@ class Reference:
     """What is computed of a real clip once for all methods; a field is None if not asked for or not computable."""
 
     score: Score  # of the real frames themselves: ACD, and the features for FVD
-    photo: Float64[np.ndarray, "128"] | None  # the photo's features for ACD-I
-    features: identity.Features | None  # the real frames', for ACD-real
-    points: Float[np.ndarray, "n 68 2"] | None  # landmarks, pixels; NaN in frames without a face
-    photo_points: Float[np.ndarray, "68 2"] | None
+    photo: Float64[np.ndarray, "128"] | None = None  # the photo's features for ACD-I
+    features: identity.Features | None = None  # the real frames', for ACD-real
+    points: Float[np.ndarray, "n 68 2"] | None = None  # landmarks, pixels; NaN in frames without a face
+    photo_points: Float[np.ndarray, "68 2"] | None = None
 
 
 class Scorer:
