@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
+from facenhance_jax.faces import placement
+
 # Ranges of `jitter` at strength 1; each value is drawn uniformly from minus to plus this.
 BRIGHTNESS = 0.4  # y = x^(2^b) for x in 0..1: mid grey, 128, becomes 102 to 151
 CONTRAST = 0.3  # the slope at mid grey is 1 + c / 2, and 1 - c at black and at white
@@ -35,20 +37,21 @@ def jitter(
     """Changes the colours of an example's images in one way, and in half of the cases their geometry, except `low`'s.
 
     `low` is an aligned crop: rotating, scaling or shifting the frame that it was cut from does not change it. Black
-    stays black. Pixels from outside the frame are its mirror image. If there is a `place`, the square (left, top, side)
-    of the frame on which `low` belongs, it is scaled and shifted too; it cannot rotate.
+    stays black. Pixels from outside the frame are its mirror image. If there is a `place`, where `low` belongs in the
+    frame (see `placement`), it moves with the frame.
     """
     if not strength:
         return dict(images)
-    table, matrix = _colours(rng, strength)
+    table, mixing = _colours(rng, strength)
     pictures = {name: image for name, image in images.items() if name != "place"}
-    changed = {name: cv2.transform(cv2.LUT(image, table), matrix) for name, image in pictures.items()}
+    changed = {name: cv2.transform(cv2.LUT(image, table), mixing) for name, image in pictures.items()}
     still = {name: images[name] for name in ("place",) if name in images}
     # In the other half the images stay sharp: every resampling blurs a little.
     if rng.random() < 0.5:
         motion = rng.uniform(-strength, strength, 4) * (ROTATION, SCALE, SHIFT, SHIFT)
         changed |= {name: _moved(image, *motion) for name, image in changed.items() if name != "low"}
-        still = {name: _moved_square(square, changed["high"].shape, *motion) for name, square in still.items()}
+        for name, place in still.items():
+            still[name] = placement.moved(place, _motion(*changed["high"].shape[:2], *motion))
     return changed | still
 
 
@@ -115,16 +118,6 @@ def _moved(
     matrix = _motion(height, width, degrees, larger, right, down)
     # Cubic, because linear interpolation would teach the network soft frames.
     return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-
-
-def _moved_square(
-    square: Float[np.ndarray, "3"], shape: tuple[int, ...], degrees: float, larger: float, right: float, down: float
-) -> Float[np.ndarray, "3"]:
-    left, top, side = square
-    centre = np.array([left + side / 2 - 0.5, top + side / 2 - 0.5, 1.0])  # whole numbers are pixel centres here
-    x, y = _motion(*shape[:2], degrees, larger, right, down) @ centre
-    wide = side * (1 + larger)
-    return np.array([x + 0.5 - wide / 2, y + 0.5 - wide / 2, wide], square.dtype)
 
 
 def _motion(

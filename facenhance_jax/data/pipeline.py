@@ -18,6 +18,7 @@ from jaxtyping import Float32, Shaped, UInt8
 
 from facenhance_jax.data import augmentation
 from facenhance_jax.data.stored import words
+from facenhance_jax.faces import placement
 from facenhance_jax.media.pictures import decode_image
 from facenhance_jax.messages import InputError
 
@@ -44,8 +45,8 @@ def batches(
 ) -> Iterator[Batch]:
     """Endless batches: `high`, `previous`, `identity` and `low`, uint8 images [batch_size, h, w, 3], and `place`.
 
-    `place`, float32 [batch_size, 3], is the square (left, top, side) of the photo on which the low-res face belongs,
-    in pixels; a batch has it if the records have it.
+    `place`, float32 [batch_size, 4], is where the low-res face belongs in the photo (see `placement`); a batch has it
+    if the records have it.
 
     `source` gives records by index: a prepared data set, or a list. Each record comes once an epoch, with one of its
     frames drawn at random; `flip` mirrors half of the samples, all four images of each. `any_previous` takes `previous`
@@ -78,14 +79,14 @@ class Draw:
     Attributes:
       name: of the record.
       images: {name in a batch: (field of the record, encoded image)}.
-      place: the record's (left, top, side), if it has one.
+      place: the record's (left, top, side, angle), if it has one.
       mirrored: whether all four images are mirrored.
       rng: for the augmentation; None without any.
     """
 
     name: str
     images: Mapping[str, tuple[str, bytes]]
-    place: Float32[np.ndarray, "3"] | None
+    place: Float32[np.ndarray, "4"] | None
     mirrored: bool
     rng: np.random.Generator | None
 
@@ -123,7 +124,7 @@ def draw(
         "identity": ("identity", record["identity"]),
         "low": ("low", record["low"][shown]),
     }
-    place = np.array(record["place"].split(), np.float32) if "place" in record else None
+    place = placement.from_text(record["place"]) if "place" in record else None
     return Draw(words(record), images, place, mirrored, later)
 
 
@@ -146,8 +147,7 @@ def render(draws: Sequence[Draw], *, jitter: float = 0.0, degrade: float = 0.0) 
             if not drawn.mirrored:
                 target[...] = image
             elif name == "place":
-                left, top, side = image
-                target[...] = images["high"].shape[1] - left - side, top, side
+                target[...] = placement.mirrored(image, images["high"].shape[1])
             else:
                 cv2.flip(image, 1, dst=target)
     return batch

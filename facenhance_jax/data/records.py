@@ -1,7 +1,7 @@
 """Turns a clip into records: the frames that are kept, each with its low-res face, and the person's photo.
 
 A record holds `high` and `low` (the encoded frames and their low-res faces), `identity` (the encoded photo), `place`
-(the square of the photo on which the low-res face belongs: "left top side", in pixels), and the words `subject`,
+(where the low-res face belongs in the photo: "left top side angle"; see `placement`), and the words `subject`,
 `session`, `expression` and `take`. Images stay encoded, so that the pipeline decodes only those it needs.
 """
 
@@ -20,7 +20,7 @@ from PIL import Image
 from facenhance_jax import media
 from facenhance_jax.data import layout, openface
 from facenhance_jax.data.stored import WORDS
-from facenhance_jax.faces import alignment, framing, gaps, tracking
+from facenhance_jax.faces import alignment, framing, gaps, placement, tracking
 from facenhance_jax.faces.registration import find_face
 from facenhance_jax.media.pictures import decode_image, resize, shrink
 from facenhance_jax.media.writing import replacing
@@ -299,9 +299,8 @@ def _photo_square(photo: UInt8[np.ndarray, "h w 3"], name: Path) -> framing.Squa
 
 
 def _place(low: bytes, photo: bytes) -> str:
-    """The square of the photo on which the low-res face belongs, found in the same way as by `Enhancer`."""
-    left, top, side = find_face(decode_image(low, "low"), decode_image(photo, "photo"))
-    return f"{left:.3f} {top:.3f} {side:.3f}"
+    """Where the low-res face belongs in the photo, found in the same way as by `Enhancer`."""
+    return placement.to_text(find_face(decode_image(low, "low"), decode_image(photo, "photo")))
 
 
 def _encode_high(

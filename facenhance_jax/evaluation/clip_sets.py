@@ -15,7 +15,7 @@ from jaxtyping import Bool, UInt8
 from facenhance_jax.data import clip_dataset, generated, layout
 from facenhance_jax.data.stored import WORDS
 from facenhance_jax.data.synthetic import population
-from facenhance_jax.faces import alignment
+from facenhance_jax.faces import alignment, placement
 from facenhance_jax.media.drawing import spread
 from facenhance_jax.media.pictures import decode_image, resize
 from facenhance_jax.messages import InputError
@@ -100,7 +100,7 @@ class Prepared:
     """The clips in one split of a data set that launch/prepare.py wrote, with all their frames.
 
     The records hold no landmarks, and whether they can be found depends on what is installed. So the face mask is the
-    convex hull of the mean face's landmarks in the square of the record's `place`, the same for all frames of a clip.
+    convex hull of the mean face's landmarks at the record's `place`, the same for all frames of a clip.
     Raises InputError if there is no such data set, or its records have no `place`.
     """
 
@@ -248,9 +248,9 @@ def _takes(data: Prepared) -> Iterator[tuple[tuple[str, str], dict[str, int]]]:
 
 
 def _mean_face(place: str, size: int) -> Bool[np.ndarray, "1 s s"]:
-    """The hull of the mean face in the square `place` of a photo: "left top side" in pixels."""
-    left, top, side = map(float, place.split())
-    points = (alignment.mean_shape() + 0.5) * (side / 64) - 0.5 + [left, top]  # `place` counts from pixel corners
+    """The hull of the mean face at its place in a photo."""
+    to_photo = placement.matrix(placement.from_text(place))
+    points = alignment.mean_shape() @ to_photo[:, :2].T + to_photo[:, 2]
     return alignment.hull_mask(points, size)[None] > 0
 
 

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from facenhance_jax.faces import placement
 from facenhance_jax.media.pictures import resize
 
 BLACK = 24  # grey levels: what is darker, and lies at the border of a low-res frame, is no face
@@ -11,25 +12,18 @@ EDGE = 2  # px of the low-res frame over which the face fades out
 
 
 def paste(
-    low: UInt8[np.ndarray, "l l 3"], photo: UInt8[np.ndarray, "h h 3"], place: Float[np.ndarray, "3"]
+    low: UInt8[np.ndarray, "l l 3"], photo: UInt8[np.ndarray, "h h 3"], place: Float[np.ndarray, "4"]
 ) -> UInt8[np.ndarray, "h h 3"]:
-    """Lays a low-res face, enlarged (bicubic), on the square (left, top, side) of the photo, in its pixels.
+    """Lays a low-res face, enlarged (bicubic), on its place in the photo (see `placement`).
 
     The face's edge fades out inwards, and the black around it is not seen.
     """
     low = resize(low, max(1, min(len(low), round(float(place[2])))))  # no pixel is skipped where it is made smaller
-    mask, matrix, size = face_mask(low), to_photo(place, len(low)), (photo.shape[1], photo.shape[0])
+    mask, matrix, size = face_mask(low), placement.matrix(place, len(low)), (photo.shape[1], photo.shape[0])
     face = _without_black(low, mask)
     face = cv2.warpAffine(face, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     weight = cv2.warpAffine(_fading(mask), matrix, size, flags=cv2.INTER_LINEAR)[..., None]
     return np.rint(weight * face + (1 - weight) * photo).astype(np.uint8)
-
-
-def to_photo(place: Float[np.ndarray, "3"], low_size: int) -> Float[np.ndarray, "2 3"]:
-    """The affine matrix from the low-res frame's pixel centres to the photo's."""
-    left, top, side = (float(value) for value in place)
-    scale = side / low_size
-    return np.array([[scale, 0, left + scale / 2 - 0.5], [0, scale, top + scale / 2 - 0.5]])
 
 
 def face_mask(low: UInt8[np.ndarray, "l l 3"]) -> UInt8[np.ndarray, "l l"]:

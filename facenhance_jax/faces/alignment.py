@@ -82,19 +82,19 @@ def low_frame(
     frame: UInt8[np.ndarray, "h w 3"], landmarks: Shaped[np.ndarray, "68 2"], size: int = 64
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
     """The aligned face on black. Raises InputError for landmarks that cannot be aligned."""
-    matrix = _alignment(landmarks, size)
-    aligned = np.asarray(landmarks, np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    to_crop = crop_matrix(landmarks, size)
+    aligned = np.asarray(landmarks, np.float64) @ to_crop[:, :2].T + to_crop[:, 2]
     mask = face_mask(aligned, size)
-    return warp(frame, matrix, size) * mask[..., None]
+    return warp(frame, to_crop, size) * mask[..., None]
 
 
 def shrinking(landmarks: Shaped[np.ndarray, "68 2"], size: int = 64) -> float:
     """The factor by which `low_frame` shrinks a face; below 1 it enlarges it. Raises InputError as `low_frame` does."""
-    return _shrink(_alignment(landmarks, size))
+    return _shrink(crop_matrix(landmarks, size))
 
 
-def _alignment(landmarks: Shaped[np.ndarray, "68 2"], size: int) -> Float[np.ndarray, "2 3"]:
-    """The matrix from frame to crop."""
+def crop_matrix(landmarks: Shaped[np.ndarray, "68 2"], size: int = 64) -> Float[np.ndarray, "2 3"]:
+    """The affine matrix (float64) from the frame's pixels to the crop's. Raises InputError as `low_frame` does."""
     points = np.asarray(landmarks, np.float64)
     if not np.isfinite(points).all():
         raise InputError("landmarks: not finite; find the face again or drop the frame")

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from facenhance_jax.faces import placement
+
 SMALLEST = 0.25  # side of the smallest square tried, in sides of the photo
 GROWTH = 1.08  # from one size tried to the next
 COARSE = 96  # pixels: side of the shrunk photo in which all positions are tried
@@ -15,8 +17,8 @@ FINE_STEPS = (-6, -4, -2, 0, 2, 4, 6)  # pixels added to the best side, to try t
 REACH = 4  # pixels around the best position that are then tried
 
 
-def find_face(low: UInt8[np.ndarray, "l l 3"], photo: UInt8[np.ndarray, "h h 3"]) -> Float32[np.ndarray, "3"]:
-    """The square (left, top, side) of the photo, in its pixels, that fits the low-res face best.
+def find_face(low: UInt8[np.ndarray, "l l 3"], photo: UInt8[np.ndarray, "h h 3"]) -> Float32[np.ndarray, "4"]:
+    """The place (left, top, side, angle; see `placement`) in the photo that fits the low-res face best.
 
     The fit is the normalised cross-correlation over the face (black pixels of `low` do not count). All sizes and
     positions are tried in a smaller photo, then those near the best in the photo itself, with parabolas between pixels.
@@ -26,7 +28,7 @@ def find_face(low: UInt8[np.ndarray, "l l 3"], photo: UInt8[np.ndarray, "h h 3"]
     mask = cv2.erode((low.max(axis=-1) > 0).astype(np.float32), np.ones((3, 3)))
     face, grey = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) for image in (low, photo))
     if mask.sum() < 9 or face[mask > 0].std() < 1:
-        return np.array([0, 0, size], np.float32)
+        return placement.whole(size)
     coarse = cv2.resize(grey, (COARSE, COARSE), interpolation=cv2.INTER_AREA)
     count = int(np.log(1 / SMALLEST) / np.log(GROWTH)) + 1
     sides = [round(COARSE * SMALLEST * GROWTH**step) for step in range(count)]
@@ -38,7 +40,7 @@ def find_face(low: UInt8[np.ndarray, "l l 3"], photo: UInt8[np.ndarray, "h h 3"]
         corner = np.round([left - extra / 2 - REACH, top - extra / 2 - REACH]).astype(int)
         window = _window(grey, corner, wide + 2 * REACH)
         tried += [(score, x + corner[0], y + corner[1], s) for score, x, y, s in _scores(window, face, mask, [wide])]
-    return _between(tried).astype(np.float32)
+    return np.append(_between(tried), 0).astype(np.float32)
 
 
 def _scores(

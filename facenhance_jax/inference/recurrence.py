@@ -21,8 +21,8 @@ class Chunk(NamedTuple):
       first: index of the first frame in its clip.
       count: how many of the n rows are frames; the others are padding and cost nothing.
       key: of the noise.
-      place: (left, top, side) of the square of each photo on which the low-res face belongs, pixels; None if the
-        denoiser does not need it.
+      place: where the low-res face belongs in each photo, (left, top, side, angle) as `faces.placement` defines it;
+        None if the denoiser does not need it.
     """
 
     low: UInt8[Array, "n b l l 3"]
@@ -31,7 +31,7 @@ class Chunk(NamedTuple):
     first: Int[Array, ""]
     count: Int[Array, ""]
     key: PRNGKeyArray
-    place: Float[Array, "b 3"] | None
+    place: Float[Array, "b 4"] | None
 
 
 def enhance_frame(
@@ -39,7 +39,7 @@ def enhance_frame(
     low: Float[Array, "b l l 3"],
     photo: Float[Array, "b h w 3"],
     previous: Float[Array, "b h w 3"],
-    place: Float[Array, "b 3"] | None,
+    place: Float[Array, "b 4"] | None,
     key: PRNGKeyArray,
     *,
     denoiser: Denoiser,

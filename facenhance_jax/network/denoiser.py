@@ -105,7 +105,7 @@ class Expression(NamedTuple):
     tokens: Float[Array, "b n t"] | None
     image: Float[Array, "b h w 3"] | None
     low: Float[Array, "b l l 3"]
-    place: Float[Array, "b 3"]
+    place: Float[Array, "b 4"]
 
 
 class Conditions(NamedTuple):
@@ -153,15 +153,15 @@ class Denoiser:
         return _blueprint(self.config)[1]
 
     def encode(
-        self, params: dict, low: Float[Array, "b l l 3"], place: Float[Array, "b 3"] | None = None
+        self, params: dict, low: Float[Array, "b l l 3"], place: Float[Array, "b 4"] | None = None
     ) -> Expression:
         """Encodes low-res frames in [-1, 1]: once a frame, for all of its denoising steps.
 
-        `place` is the square (left, top, side), in pixels of the frame, on which each low-res frame belongs; without
-        it, or without `place_low`, that is the whole frame.
+        `place` is the turned square (left, top, side, angle) of the frame on which each low-res frame belongs, as
+        `faces.placement` defines it; without it, or without `place_low`, that is the whole frame.
         """
         config = self.config
-        whole = jnp.broadcast_to(jnp.array([0.0, 0.0, config.resolution]), (low.shape[0], 3))
+        whole = jnp.broadcast_to(jnp.array([0.0, 0.0, config.resolution, 0.0]), (low.shape[0], 4))
         place = whole if place is None or not config.place_low else place
         tokens = image = None
         if config.expression != "concat":
@@ -201,14 +201,16 @@ class Denoiser:
             velocity -= jnp.sin(phi) * share * self.to_target(warped, conditions.identity)
         return velocity
 
-    def _positions(self, place: Float[Array, "b 3"]) -> Float[Array, "b h w 2"]:
+    def _positions(self, place: Float[Array, "b 4"]) -> Float[Array, "b h w 2"]:
         """The position (x, y) of each pixel of the frame in the low-res frame, in low-res pixels."""
         config = self.config
-        centres = jnp.arange(config.resolution) + 0.5
-        scale = config.low_size / place[:, 2:, None]
-        columns, rows = ((centres[None] - place[:, axis, None]) * scale[:, 0] - 0.5 for axis in (0, 1))
-        shape = (place.shape[0], config.resolution, config.resolution)
-        return jnp.stack([jnp.broadcast_to(columns[:, None], shape), jnp.broadcast_to(rows[..., None], shape)], axis=-1)
+        centres = jnp.arange(config.resolution)[None] + 0.5
+        scale, middle = config.low_size / place[:, 2:3], (config.low_size - 1) / 2
+        columns, rows = ((centres - place[:, axis, None]) * scale - 0.5 for axis in (0, 1))
+        columns, rows, turn = columns[:, None], rows[..., None], jnp.deg2rad(place[:, 3])[:, None, None]
+        # Written as a change, so that without a turn not a bit changes.
+        x, y, less, sin = columns - middle, rows - middle, jnp.cos(turn) - 1.0, jnp.sin(turn)
+        return jnp.stack([columns + (less * x + sin * y), rows + (less * y - sin * x)], axis=-1)
 
     def _warped(self, expression: Expression, shift: Float[Array, "b h w 2"]) -> Float[Array, "b h w 3"]:
         """For each pixel of the frame, the low-res frame at the pixel's position plus `shift`.

@@ -24,7 +24,7 @@ def loss(
     Args:
       params: the denoiser's.
       batch: high, previous, identity [b, 192, 192, 3] and low [b, 64, 64, 3] frames, uint8; index [b], each example's
-        number in the global batch; and place [b, 3], if `place_low` needs it. An example's eps, z and t are functions
+        number in the global batch; and place [b, 4], if `place_low` needs it. An example's eps, z and t are functions
         of (key, index), so the loss does not depend on how many devices share the batch.
       key: of this training step.
       denoiser: gives the velocity.

@@ -126,7 +126,7 @@ def expression(p: dict, low: Tensor) -> Tensor:
 def velocity(p: dict, config: DenoiserConfig, noisy: Tensor, timestep: Tensor, phi: Tensor, given: dict) -> Tensor:
     """As `denoiser.Denoiser.velocity` for prediction = "velocity": v_t [b, 3, h, w] of `noisy` at `timestep` [b].
 
-    `phi` [b] is the angle at `timestep`. `given`: the images identity, previous and low, and place [b, 3], as in
+    `phi` [b] is the angle at `timestep`. `given`: the images identity, previous and low, and place [b, 4], as in
     `Denoiser.encode`.
     """
     identity, low, place = given["identity"], given["low"], given["place"]
@@ -160,11 +160,12 @@ def to_target(config: DenoiserConfig, frame: Tensor, identity: Tensor) -> Tensor
 def low_positions(config: DenoiserConfig, place: Tensor) -> Tensor:
     """Where each pixel of the frame lies in the low-res frame: [b, h, w, 2], (x, y) in its pixels."""
     if not config.place_low:
-        place = torch.tensor([0.0, 0.0, config.resolution], device=place.device).expand(len(place), 3)
+        place = torch.tensor([0.0, 0.0, config.resolution, 0.0], device=place.device).expand(len(place), 4)
     centres = torch.arange(config.resolution, device=place.device) + 0.5
-    columns, rows = (config.low_size / place[:, 2:] * (centres - place[:, axis, None]) - 0.5 for axis in (0, 1))
-    shape = (len(place), config.resolution, config.resolution)
-    return torch.stack([columns[:, None].expand(shape), rows[..., None].expand(shape)], dim=-1)
+    middle, turn = place[:, :2] + place[:, 2:3] / 2, torch.deg2rad(place[:, 3])[:, None, None]
+    x, y = ((centres - middle[:, axis, None]) * (config.low_size / place[:, 2:3]) for axis in (0, 1))
+    x, y, cos, sin = x[:, None], y[..., None], turn.cos(), turn.sin()
+    return torch.stack([cos * x + sin * y, cos * y - sin * x], dim=-1) + (config.low_size - 1) / 2
 
 
 def sampled(low: Tensor, positions: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def random_batch(config: ml_collections.ConfigDict, size: int) -> dict[str, np.n
     rng, side, low = np.random.default_rng(0), config.model.resolution, config.model.low_size
     sides = {"high": side, "previous": side, "identity": side, "low": low}
     batch = {name: rng.integers(0, 256, (size, side, side, 3), dtype=np.uint8) for name, side in sides.items()}
-    place = np.tile(np.float32([0.1, 0.2, 0.7]) * side, (size, 1))
+    place = np.tile(np.float32([0.1 * side, 0.2 * side, 0.7 * side, 3.0]), (size, 1))
     return batch | {"place": place, "index": np.arange(size, dtype=np.int32)}
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from facenhance_jax.data import augmentation
 from facenhance_jax.data.augmentation import blur, compress, degrade, jitter, noise, warp
+from facenhance_jax.faces import placement
 
 BIG, SMALL = ("high", "previous", "identity"), 64
 SEEDS = range(12)
@@ -218,13 +219,20 @@ def test_a_frame_without_jpeg_stays_black_outside_the_face(monkeypatch):
 
 
 def test_the_place_moves_with_the_image():
-    """A white square at `place` in a black frame: without rotation, `place` still matches the square exactly."""
-    frame = np.zeros((192, 192, 3), np.uint8)
-    frame[60:120, 50:110] = 255
+    """A turned white square at `place` in a black frame: in every jittered frame, `place` still covers the square."""
+    place = np.array([50, 60, 60, 20], np.float32)
+
+    def drawn(place):
+        corners = np.array([[-0.5, -0.5], [63.5, -0.5], [63.5, 63.5], [-0.5, 63.5]])
+        to_photo = placement.matrix(place)
+        corners = np.rint(16 * (corners @ to_photo[:, :2].T + to_photo[:, 2])).astype(np.int32)
+        canvas = np.zeros((192, 192, 3), np.uint8)
+        return cv2.fillConvexPoly(canvas, corners, (255, 255, 255), cv2.LINE_AA, 4)
+
+    turned = []
     for seed in range(20):
-        made = jitter(dict.fromkeys(BIG, frame) | {"place": np.array([50, 60, 60], np.float32)}, rng(seed), 0.5)
-        rows, columns = np.nonzero(made["high"][..., 0] > 100)
-        left, top, side = made["place"]
-        centre = np.array([left + side / 2, top + side / 2])
-        assert np.abs(centre - (columns.mean() + 0.5, rows.mean() + 0.5)).max() < 0.3
-        assert abs(side**2 / len(rows) - 1) < 0.03
+        made = jitter(dict.fromkeys(BIG, drawn(place)) | {"place": place}, rng(seed), 1.0)
+        seen, expected = made["high"][..., 0] > 100, drawn(made["place"])[..., 0] > 100
+        assert (seen != expected).sum() < 100  # of 3600, mostly on the 240 pixels of its edge
+        turned.append(made["place"][3] - 20)
+    assert max(turned) > 4 and min(turned) < -4

@@ -278,14 +278,15 @@ def test_the_released_models_config_and_the_papers_change_no_image():
 
 
 def test_the_place_goes_along_with_mirroring_and_jitter():
-    with_place = [record(clip) | {"place": "2.000 3.000 4.000"} for clip in range(CLIPS)]
+    with_place = [record(clip) | {"place": "2.000 3.000 4.000 5.000"} for clip in range(CLIPS)]
     options = {"batch_size": 4, "seed": 3, "threads": 2}
     for batch in islice(batches(with_place, **options), 6):
         for image, place in zip(batch["identity"], batch["place"], strict=True):
             mirrored = image[0, 0, 2] > image[0, -1, 2]
-            assert place.tolist() == ([6, 3, 4] if mirrored else [2, 3, 4])
+            assert place.tolist() == ([6, 3, 4, -5] if mirrored else [2, 3, 4, 5])
     spread = np.concatenate([batch["place"] for batch in islice(batches(with_place, **options, jitter=1.0), 6)])
     assert spread.dtype == np.float32 and 0.2 < np.ptp(spread[:, 2]) < 0.7  # the side: 8 % either way at most
+    assert 15 < np.ptp(spread[:, 3]) <= 26  # -5 or 5, turned by up to 8 degrees either way
 
 
 def test_a_data_set_that_does_not_fit_the_config_is_refused(config):

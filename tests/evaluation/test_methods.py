@@ -100,7 +100,7 @@ def test_the_baselines():
 def test_the_low_res_face_is_pasted_where_a_model_finds_it(monkeypatch):
     """By the clip's first low-res frame; a model's place is found by the same function."""
     clips, asked = [clip(1), clip(2)], []
-    places = iter(np.array([[4, 5, 16], [6, 7, 20]], np.float32))
+    places = iter(np.array([[4, 5, 16, 0], [6, 7, 20, 9]], np.float32))
 
     def find_face(low, photo):
         asked.append((low, photo))
@@ -109,7 +109,7 @@ def test_the_low_res_face_is_pasted_where_a_model_finds_it(monkeypatch):
     monkeypatch.setattr(methods, "find_face", find_face)
     made, seconds = methods.Pasted()(clips)
     assert made.shape == (2, 3, 32, 32, 3) and seconds == 0
-    place = np.array([6, 7, 20], np.float32)
+    place = np.array([6, 7, 20, 9], np.float32)
     np.testing.assert_array_equal(made[1, 2], pasting.paste(clips[1].low[2], clips[1].identity, place))
     assert len(asked) == 2
     np.testing.assert_array_equal(asked[1][0], clips[1].low[0])

@@ -68,7 +68,7 @@ def test_a_person_at_one_side_is_framed_and_so_is_the_photo(wide):
     for image, frame in zip([record["identity"], *record["high"]], [video[0], *video], strict=True):
         found = decode_image(image, "image").astype(int)
         assert np.abs(found - resize(square.cut(frame), 96)).mean() < 4  # H.264, then JPEG
-    left, top, side = map(float, record["place"].split())
+    left, top, side, _ = map(float, record["place"].split())
     centre = (landmarks[0, list(alignment.RIGID)].mean(0) - [square.left, square.top]) * 96 / square.side
     low_centre = alignment.mean_shape(64)[list(alignment.RIGID)].mean(0) / 64
     assert np.abs(np.array([left, top]) + side * low_centre - centre).max() < 3

@@ -23,6 +23,7 @@ def test_a_picture_put_into_noise_is_found_where_it_was_put(left, top, side):
     photo[covered] = laid[covered]
     found = find_face(low, photo)
     assert found.dtype == np.float32
+    assert found[3] == 0
     centre = found[:2] + found[2] / 2
     assert np.abs(centre - (left + side / 2, top + side / 2)).max() < 0.3
     assert abs(found[2] - side) < 0.6  # sizes are tried two pixels apart
@@ -33,7 +34,7 @@ def test_drawn_people_are_found_where_their_landmarks_say():
         person = draw_subject(0, number)
         (photo,), (points,) = draw_clip(person, "neutral", 0, 1)
         (frame, *_), (landmarks, *_) = draw_clip(person, "surprise", 0, 3)
-        left, top, side = find_face(alignment.low_frame(frame, landmarks), photo)
+        left, top, side, _ = find_face(alignment.low_frame(frame, landmarks), photo)
         matrix = alignment.similarity(points[list(alignment.RIGID)], alignment.mean_shape(64)[list(alignment.RIGID)])
         expected = np.linalg.inv(np.vstack([matrix, [0, 0, 1]])) @ (31.5, 31.5, 1)
         assert abs(left + side / 2 - 0.5 - expected[0]) < 0.5 and abs(top + side / 2 - 0.5 - expected[1]) < 0.5
@@ -43,4 +44,4 @@ def test_drawn_people_are_found_where_their_landmarks_say():
 def test_without_a_face_it_is_the_whole_photo():
     photo = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
     for low in (np.zeros((64, 64, 3), np.uint8), np.full((64, 64, 3), 7, np.uint8)):
-        assert find_face(low, photo).tolist() == [0, 0, 100]
+        assert find_face(low, photo).tolist() == [0, 0, 100, 0]

@@ -187,6 +187,6 @@ def test_after_compile_nothing_is_compiled(enhancer, monkeypatch):
         0,
         1,
         jax.random.key(0),
-        np.float32([[0, 0, 32]]),
+        np.float32([[0, 0, 32, 0]]),
     )
     assert fresh.enhance(LOW[:1], PHOTO, steps=2).shape == (1, 32, 32, 3)

@@ -15,7 +15,7 @@ from facenhance_jax.network.pixels import depth_to_space, to_signal
 from facenhance_jax.network.unet import UNetConfig
 from facenhance_jax.training import experiment
 
-PLACES = np.array([[8, 8, 16], [6, 9, 20]], np.float32)
+PLACES = np.array([[8, 8, 16, 0], [6, 9, 20, 7]], np.float32)
 
 
 def config_of(**model):
@@ -146,7 +146,7 @@ def test_the_expression_of_concat_is_the_frame_enlarged():
 
 def test_the_low_res_frame_is_laid_on_its_square():
     denoiser = denoiser_of(expression="concat", place_low=True)
-    places = jnp.array([[4.0, 10.0, 20.0], [0.0, 0.0, 32.0]])
+    places = jnp.array([[4.0, 10.0, 20.0, 0.0], [0.0, 0.0, 32.0, 0.0]])
     image = denoiser.encode({}, jnp.ones((2, 16, 16, 3)), places).image
     expected = np.full((2, 32, 32, 3), -1.0)
     expected[0, 10:30, 4:24] = expected[1] = 1.0
@@ -175,7 +175,7 @@ def test_the_warped_low_res_frame_is_a_guess_of_the_frame():
     rng = np.random.default_rng(0)
     low = jnp.asarray(rng.uniform(-1, 1, (1, 16, 16, 3)), jnp.float32)
     photo = jnp.asarray(rng.uniform(-1, 1, (1, 32, 32, 3)), jnp.float32)
-    expression = denoiser.encode(params, low, jnp.array([[8.0, 8.0, 16.0]]))  # pixel for pixel
+    expression = denoiser.encode(params, low, jnp.array([[8.0, 8.0, 16.0, 0.0]]))  # pixel for pixel
     velocity = denoiser.velocity(params, jnp.zeros_like(photo), jnp.array([1000]), Conditions(photo, photo, expression))
     frame = denoiser.to_frame(-velocity / float(np.sin(denoiser.schedule.phi[1000])), photo)
     np.testing.assert_allclose(frame[:, 8:24, 8:21], low[:, :, 3:], atol=1e-4)  # shifted by three pixels

@@ -29,7 +29,7 @@ def random_batch(config) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     sides = dict.fromkeys(("high", "previous", "identity"), config.model.resolution) | {"low": config.model.low_size}
     batch = {name: rng.integers(0, 256, (2, side, side, 3), dtype=np.uint8) for name, side in sides.items()}
-    places = np.array([[3.0, 5.0, 20.0], [-4.0, 0.0, 30.0]], np.float32)
+    places = np.array([[3.0, 5.0, 20.0, 0.0], [-4.0, 0.0, 30.0, 12.0]], np.float32)
     return batch | {"place": places, "index": np.arange(2, dtype=np.int32)}
 
 

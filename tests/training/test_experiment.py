@@ -51,7 +51,7 @@ def test_the_flops_of_a_step_are_three_times_the_forward_passes():
     abstract = jax.eval_shape(whole.initial_state)
     sides = dict(high=32, previous=32, identity=32, low=16)
     batch = {name: np.zeros((4, side, side, 3), np.uint8) for name, side in sides.items()}
-    batch |= {"index": np.arange(4, dtype=np.int32), "place": np.zeros((4, 3), np.float32)}
+    batch |= {"index": np.arange(4, dtype=np.int32), "place": np.zeros((4, 4), np.float32)}
     step = hardware.step_flops(whole.step, abstract, batch)
     key = jax.random.key(0)
     forward = jax.jit(whole.loss).lower(abstract.params, batch, key).cost_analysis()["flops"]
