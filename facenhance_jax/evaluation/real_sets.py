@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float64, UInt8
 
 from facenhance_jax import media
 from facenhance_jax.data.layout import NEUTRAL, VIDEO_SUFFIXES
-from facenhance_jax.data.photo_pairs import aligned_pair
+from facenhance_jax.data.photo_pairs import aligned_pair, moved
 from facenhance_jax.evaluation.clip_sets import EvaluationClip
 from facenhance_jax.faces import alignment, framing, tracking
 from facenhance_jax.inference import extraction
@@ -18,6 +18,8 @@ from facenhance_jax.media.drawing import spread
 from facenhance_jax.media.pictures import resize
 from facenhance_jax.media.reading import FRAME_SUFFIXES
 from facenhance_jax.messages import InputError
+
+_RIGID = list(alignment.RIGID)
 
 # Which people of a folder of pairs, by their index in the sorted names: these remainders of its division by four.
 PEOPLE = {
@@ -72,8 +74,9 @@ class Pairs:
 class Videos:
     """The videos in a folder: the first frame is the photo, and frames spread evenly over the rest are the clip.
 
-    All frames are framed like the first, by `framing.portrait` of its landmarks. The face mask is the convex hull of
-    each frame's landmarks.
+    The first frame is framed by `framing.portrait`. The others are laid on it by the points that expressions hardly
+    move, each by itself: low-res frames do not say how the head moves, so no method could follow it. What is behind a
+    moving head moves instead. The face mask is the convex hull of each frame's landmarks.
     Raises InputError if there are no videos; indexing raises it for one with too few frames or without a face.
     """
 
@@ -96,17 +99,19 @@ class Videos:
         if len(points) <= self.frames:
             raise InputError(f"{file}: {len(points)} frames; give more than --frames={self.frames}")
         shown = [0, *(1 + at for at in spread(self.frames, len(points) - 1))]
-        finer = framing.portrait(points[0], 2 * self.size)
-        pictures, lows = [], []
+        first = moved(points[0], framing.portrait(points[0], self.size))
+        pictures, lows, faces = [], [], []
         for at, frame in _these(clip, shown):
-            pictures.append(resize(alignment.warp(frame, finer, 2 * self.size), self.size))
+            onto = alignment.similarity(points[at][_RIGID], first[_RIGID])
+            pictures.append(_framed(frame, onto, self.size))
             lows.append(alignment.low_frame(frame, points[at], self.low_size))
-        face = np.stack([_hull(points[at], finer, self.size) for at in shown[1:]])
-        return EvaluationClip(file.stem, "video", "", np.stack(pictures[1:]), pictures[0], np.stack(lows[1:]), face)
+            faces.append(alignment.hull_mask(moved(points[at], onto), self.size) > 0)
+        real, low, face = (np.stack(part[1:]) for part in (pictures, lows, faces))
+        return EvaluationClip(file.stem, "video", "", real, pictures[0], low, face)
 
     def describe(self) -> dict[str, Any]:
         return {
-            "data": f"videos of {self.directory.name}, first frame as photo",
+            "data": f"videos of {self.directory.name}, first frame as photo, heads held still",
             "drawn": False,
             "face": "convex hull of the landmarks",
             "stride": "spread evenly",
@@ -128,6 +133,7 @@ def _these(clip: Iterable[UInt8[np.ndarray, "h w 3"]], shown: list[int]):
     return ((at, frame) for at, frame in enumerate(islice(clip, shown[-1] + 1)) if at in chosen)
 
 
-def _hull(points: Float32[np.ndarray, "68 2"], finer: np.ndarray, size: int) -> np.ndarray:
-    moved = points @ finer[:, :2].T + finer[:, 2]
-    return alignment.hull_mask((moved + 0.5) / 2 - 0.5, size) > 0
+def _framed(frame: UInt8[np.ndarray, "h w 3"], matrix: Float64[np.ndarray, "2 3"], size: int) -> np.ndarray:
+    """What the matrix (frame to square) shows, made twice as large and shrunk, which keeps it sharp."""
+    finer = 2 * matrix + np.array([[0, 0, 0.5], [0, 0, 0.5]])  # whole numbers are pixel centres
+    return resize(alignment.warp(frame, finer, 2 * size), size)

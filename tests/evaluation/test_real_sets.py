@@ -1,5 +1,6 @@
 """Photo pairs and videos as clips. Drawn people stand for the photographed ones, and a fake finds their landmarks."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -7,6 +8,7 @@ from facenhance_jax import media
 from facenhance_jax.data import photo_pairs
 from facenhance_jax.data.synthetic import population
 from facenhance_jax.evaluation import real_sets
+from facenhance_jax.evaluation.metrics import frames
 from facenhance_jax.faces import alignment, framing, tracking
 from facenhance_jax.messages import InputError
 
@@ -85,9 +87,9 @@ def test_folders_without_pairs_or_videos_are_refused(tmp_path):
 @pytest.fixture
 def video(tmp_path, monkeypatch):
     """Ten frames of 96 px, grey 20 n + 30; the face moves right by 2 px a frame."""
-    frames = np.broadcast_to((30 + 20 * np.arange(10, dtype=np.uint8))[:, None, None, None], (10, 96, 96, 3))
+    flat = np.broadcast_to((30 + 20 * np.arange(10, dtype=np.uint8))[:, None, None, None], (10, 96, 96, 3))
     with media.open_writer(tmp_path / "talk.mp4", 25) as writer:
-        for frame in frames:
+        for frame in flat:
             writer.write(frame)
     points = (alignment.mean_shape() + 8 + 2 * np.arange(10)[:, None, None] * [1, 0]).astype(np.float32)
     (tmp_path / "README.md").touch()
@@ -107,9 +109,23 @@ def test_a_video_is_a_clip_of_later_frames_on_the_first_ones_frame(video):
         [low[seen].mean() for low, seen in zip(clip.low, shown, strict=True)], [50, 130, 210], atol=3
     )
     to_frame = framing.portrait(points[0], SIZE)
-    expected = points[5] @ to_frame[:, :2].T + to_frame[:, 2]
-    assert (clip.face[1] != (alignment.hull_mask(expected, SIZE) > 0)).mean() < 0.001
-    assert not (clip.face[1] == clip.face[0]).all()
+    first = points[0] @ to_frame[:, :2].T + to_frame[:, 2]
+    assert (clip.face == (alignment.hull_mask(first, SIZE) > 0)).mean() > 0.999  # the head is held still
+
+
+def test_frames_of_a_video_are_laid_on_the_first(tmp_path, monkeypatch):
+    """A drawn person is shown first as drawn, then turned by 10 degrees, smaller and shifted, which is undone."""
+    pictures, points = population.draw_clip(population.draw_subject(0, 3), "neutral", 0, 1, 256)
+    matrix = cv2.getRotationMatrix2D((128, 128), 10, 0.9) + np.array([[0, 0, 9], [0, 0, -5]])
+    turned = cv2.warpAffine(pictures[0], matrix, (256, 256), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    with media.open_writer(tmp_path / "talk.mp4", 25) as writer:
+        for frame in (pictures[0], turned):
+            writer.write(frame)
+    tracked = np.stack([points[0], points[0] @ matrix[:, :2].T + matrix[:, 2]]).astype(np.float32)
+    monkeypatch.setattr(tracking, "track", lambda frames, name: tracking.Track(tracked[: len(list(frames))], (), 1))
+    clip = real_sets.Videos(tmp_path, frames=1, size=96, low_size=LOW)[0]
+    assert frames.psnr(clip.real, clip.identity[None], clip.face)[0] > 30
+    assert frames.psnr(clip.low, alignment.low_frame(pictures[0], points[0], LOW)[None])[0] > 28
 
 
 def test_a_video_with_too_few_frames_is_refused(video):
