@@ -119,7 +119,7 @@ def evaluate(output: Path) -> None:
             about["shared_noise"] = False  # as in the paper
             made.append(methods.Enhanced(model, steps=steps, **about))
     scorer = scores.Scorer(clips.frames, clips.size, _METRICS.value)
-    made += [methods.PhotoCopied(), methods.Upsampled()]
+    made += methods.baselines()
     found = evaluation.Evaluation(output / "scores", clips, scorer, made, batch=6, shown=made[0].key).run()
     about = f"Drawn faces, 64x64, {_STEPS.value} updates of {_BATCH.value} samples each, T = {TIMESTEPS}."
     with replacing(output / "tables.md") as part:

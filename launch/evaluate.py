@@ -3,6 +3,11 @@
     python launch/evaluate.py --output=DIR [--model=DIR] [--data=DIR]
 
 `--data` is a folder that launch/prepare.py wrote, or "drawn": people who are in no training set.
+`--pairs=PHOTOS` takes photo pairs, PERSON/neutral.jpg with PERSON/EXPRESSION.jpg: the neutral photo is the identity,
+the low-res face is cut out of the other photo, which is the truth. `--people` says whose; the default is every fourth
+person, held out. `--videos=DIR` takes ordinary videos: the first frame is the photo, `--frames` later ones the clip.
+A quick look, in about a minute: `--pairs=PHOTOS --people=third --steps=1,2 --metrics=psnr,ssim,sharpness,expression`.
+`--degrade=blur,noise,jpeg,warp,drop,all` adds rows for low-res frames with these faults.
 `--steps=1,2,4,8` gives a curve.
 `--fvd=lfdm` computes FVD on 40 frames at 128 px, as LFDM's published FVD is. The clips need at least 40 frames: draw
 them with `--frames=40`, or prepare the data set with `launch/prepare.py --frames=40`.
@@ -18,7 +23,7 @@ import checkout  # noqa: F401  (puts the checkout on sys.path)
 from absl import app, flags, logging
 
 from facenhance_jax import messages
-from facenhance_jax.evaluation import clip_sets, evaluation, methods, scores, tables
+from facenhance_jax.evaluation import clip_sets, degrading, evaluation, methods, real_sets, scores, tables
 from facenhance_jax.evaluation.metrics import fvd
 from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.media.writing import replacing
@@ -29,7 +34,21 @@ _MODEL = flags.DEFINE_string("model", "package", "a released model, a training r
 _DATA = flags.DEFINE_string("data", "drawn", "a prepared data set's folder, or drawn")
 _SPLIT = flags.DEFINE_string("split", "test", "of the data set: train, test or all")
 _SUBJECTS = flags.DEFINE_string("subjects", HELD_OUT, "ids of the subjects to draw, first-last")
-_FRAMES = flags.DEFINE_integer("frames", 24, "frames of a drawn clip; a prepared data set has its own", lower_bound=1)
+_FRAMES = flags.DEFINE_integer(
+    "frames", 24, "frames of a drawn clip or of a video's; a prepared data set has its own", lower_bound=1
+)
+_PAIRS = flags.DEFINE_string("pairs", "", "folder of photo pairs, in place of --data")
+_PEOPLE = flags.DEFINE_enum(
+    "people",
+    "every_fourth",
+    list(real_sets.PEOPLE),
+    "of --pairs, by sorted name: every_fourth (held out), third (the one before each of those, for development), train "
+    "(all but those held out) or all",
+)
+_VIDEOS = flags.DEFINE_string("videos", "", "folder of ordinary videos, in place of --data")
+_DEGRADE = flags.DEFINE_list(
+    "degrade", [], f"of {', '.join(degrading.FAULTS)} and all: faults of the low-res frames; adds rows for each"
+)
 _GENERATED = flags.DEFINE_string("generated", "", "folder of a generator's clips, in place of the low-res frames")
 _LAYOUT = flags.DEFINE_string("layout", "folder", "of --generated: videogan, imaginator, motiongan, fevgan or folder")
 _CLIPS = flags.DEFINE_integer("clips", 0, "take so many, spread evenly; 0 for all", lower_bound=0)
@@ -66,21 +85,53 @@ def steps() -> list[int]:
     return list(dict.fromkeys(map(int, _STEPS.value)))
 
 
+def faults() -> list[str]:
+    """The words of --degrade, without repeats."""
+    known = [*degrading.FAULTS, degrading.ALL]
+    for fault in _DEGRADE.value:
+        if fault not in known:
+            raise InputError(f"--degrade {','.join(_DEGRADE.value)}: {fault} is none of {', '.join(known)}")
+    return list(dict.fromkeys(_DEGRADE.value))
+
+
+def check_sources() -> None:
+    """Raises InputError for flags that exclude each other."""
+    given = [flag.name for flag in (_GENERATED, _PAIRS, _VIDEOS) if flag.value]
+    if len(given) > 1:
+        raise InputError(f"--{given[0]} and --{given[1]}: clips of one kind at a time; leave one of them out")
+    if _GENERATED.value and faults():
+        raise InputError("--degrade: generated clips have faults of their own; leave it out, or leave out --generated")
+
+
 def clip_set(model: Enhancer) -> clip_sets.ClipSet:
     """The clips that the flags ask for."""
-    data = None if _DATA.value == "drawn" else clip_sets.Prepared(_DATA.value, _SPLIT.value)
-    if _GENERATED.value:
-        clips = clip_sets.Generated(_GENERATED.value, _LAYOUT.value, model.size, data)
+    sizes = {"size": model.size, "low_size": model.low_size}
+    if _PAIRS.value:
+        clips = real_sets.Pairs(_PAIRS.value, _PEOPLE.value, **sizes)
+    elif _VIDEOS.value:
+        clips = real_sets.Videos(_VIDEOS.value, frames=_FRAMES.value, **sizes)
     else:
-        drawn = {"frames": _FRAMES.value, "size": model.size, "low_size": model.low_size}
-        clips = data or clip_sets.Drawn(subjects(_SUBJECTS.value), **drawn)
+        data = None if _DATA.value == "drawn" else clip_sets.Prepared(_DATA.value, _SPLIT.value)
+        if _GENERATED.value:
+            clips = clip_sets.Generated(_GENERATED.value, _LAYOUT.value, model.size, data)
+        else:
+            clips = data or clip_sets.Drawn(subjects(_SUBJECTS.value), frames=_FRAMES.value, **sizes)
     return clip_sets.Spread(clips, _CLIPS.value) if _CLIPS.value else clips
+
+
+def compared(made: list[methods.Enhanced]) -> list[methods.Method]:
+    """The models and the baselines; then the models and the pasted low-res face again for each fault of --degrade."""
+    rows = [*made, *methods.baselines()]
+    for fault in faults():
+        rows += [degrading.Degraded(one, fault, _SEED.value) for one in (*made, methods.Pasted())]
+    return rows
 
 
 def evaluate() -> None:
     """Evaluates what the flags ask for; writes the results and prints them."""
     output, counts = Path(_OUTPUT.value), steps()
     subjects(_SUBJECTS.value)
+    check_sources()
     if output.suffix:
         raise InputError(f"{output}: --output is a folder; give a name without a suffix")
     model = Enhancer.load(None if _MODEL.value == "package" else _MODEL.value)
@@ -92,10 +143,10 @@ def evaluate() -> None:
     clips = clip_set(model)
     scorer = scores.Scorer(clips.frames, clips.size, _METRICS.value, fvd.PRESETS.get(_FVD.value))
 
-    def results_of(clips, made, folder):
-        return evaluation.Evaluation(folder, clips, scorer, made, batch=_BATCH.value, shown=shown).run()
+    def results_of(clips, rows, folder):
+        return evaluation.Evaluation(folder, clips, scorer, rows, batch=_BATCH.value, shown=shown).run()
 
-    found = results_of(clips, [*made, methods.PhotoCopied(), methods.Upsampled()], output)
+    found = results_of(clips, compared(made), output)
     if _GENERATED.value:
         before = results_of(clip_sets.Before(clips), [methods.Upsampled()], output / "before")
         paper = tables.before_after(before, found, _LAYOUT.value)

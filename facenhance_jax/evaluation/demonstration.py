@@ -31,7 +31,7 @@ def run(output: Path | str) -> None:
     model = Enhancer.load()
     clip = clip_sets.draw(SUBJECT, EXPRESSION, frames=FRAMES, size=model.size, low_size=model.low_size)
     enhanced = methods.Enhanced(model, batch=1)
-    made = {method: method([clip])[0][0] for method in (enhanced, methods.PhotoCopied(), methods.Upsampled())}
+    made = {method: method([clip])[0][0] for method in (enhanced, *methods.baselines())}
     with media.open_writer(output / "out.mp4", FPS) as writer:
         for frame in made[enhanced]:
             writer.write(frame)

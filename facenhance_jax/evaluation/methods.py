@@ -1,4 +1,4 @@
-"""Methods that make a clip's frames: the model, the two baselines that belong in every table, and the real frames.
+"""Methods that make a clip's frames: the model, the three baselines that belong in every table, and the real frames.
 
 A method takes a batch of clips of the same length and size, and returns the frames of each.
 """
@@ -14,7 +14,9 @@ import jax
 import numpy as np
 from jaxtyping import UInt8
 
+from facenhance_jax.evaluation import pasting
 from facenhance_jax.evaluation.clip_sets import EvaluationClip
+from facenhance_jax.faces.registration import find_face
 from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.media.pictures import resize
 from facenhance_jax.messages import InputError
@@ -52,6 +54,23 @@ class PhotoCopied:
         return np.stack([np.broadcast_to(clip.identity, clip.real.shape) for clip in clips]), 0.0
 
 
+class Pasted:
+    """The low-res face enlarged (bicubic) and laid on the photo, with a soft edge (see `pasting`).
+
+    Its place in the photo is found as a model finds it: by the clip's first low-res frame.
+    """
+
+    name, key, steps = "low-res pasted", "pasted", None
+
+    def describe(self) -> dict[str, Any]:
+        return {"resize": "bicubic", "edge": f"{pasting.EDGE} low-res px"}
+
+    def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
+        places = [find_face(clip.low[0], clip.identity) for clip in clips]
+        pairs = zip(clips, places, strict=True)
+        return np.stack([np.stack([pasting.paste(low, c.identity, place) for low in c.low]) for c, place in pairs]), 0.0
+
+
 class Upsampled:
     """The low-res frames, enlarged (bicubic) to the size of the real ones."""
 
@@ -62,6 +81,11 @@ class Upsampled:
 
     def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
         return np.stack([np.stack([resize(frame, clip.real.shape[1]) for frame in clip.low]) for clip in clips]), 0.0
+
+
+def baselines() -> list[Method]:
+    """What every table has beside the models."""
+    return [PhotoCopied(), Pasted(), Upsampled()]
 
 
 class RealFrames:

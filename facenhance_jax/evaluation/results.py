@@ -13,13 +13,13 @@ In results.json:
     format      3
     settings    data, drawn (whether by a program), frames, size, stride, face, n (clips), batch, resize; subjects, or
                 generator and stand_in
-    metrics     {metric: {label, unit, best: "high" or "low", digits}}
+    metrics     {metric: {label, unit, best: "high", "low" or "1", digits}}
     extractors  which networks computed acd, expression and fvd, with the SHA-256 of the weights
     absent      {group of metrics: why it was not computed at all}
     rows        a list with a row for each method, and the row "real" for the real clips, which has acd, acd_i, and as
                 fvd_half the floor of FVD. Fields of a row:
                 method (its name), key, steps (null for baselines), n; for a model also model (SHA-256), seed and
-                its sampling
+                its sampling; where the low-res frames were degraded, low_res (how) and fault_seed
                 the metrics: means over the clips that have a value; fvd and fvd_half (see `scores.distances`)
                 clips: {metric: how many clips have it}, if fewer than n
                 absent: {metric: why the first clip without it has none}

@@ -4,6 +4,7 @@ A metric that cannot be computed is absent, and the reason is kept; it is never 
 """
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from jaxtyping import Float, Float32, Float64, UInt8
 from facenhance_jax.evaluation.clip_sets import EvaluationClip
 from facenhance_jax.evaluation.metrics import fvd, i3d, identity, landmarks, motion
 from facenhance_jax.evaluation.metrics.frames import psnr, ssim
+from facenhance_jax.evaluation.metrics.sharpness import sharpness
 from facenhance_jax.faces import dlib_models, tracking
 from facenhance_jax.messages import InputError
 
@@ -23,8 +25,9 @@ GROUPS = {  # {group that can be chosen: what it computes for each clip}
     "ssim": ("ssim", "face_ssim"),
     "temporal": ("temporal",),
     "colour": ("colour_shift", "background_drift"),
-    "acd": ("acd",),  # and acd_i, faceless
-    "expression": ("landmarks",),  # and those of its parts
+    "sharpness": ("sharpness",),
+    "acd": ("acd",),  # and acd_i, acd_real, faceless
+    "expression": ("landmarks", "acting_mouth", "acting_brows"),  # and the landmarks of its parts
     "fvd": (),  # a number of the whole set, not of a clip
 }
 
@@ -35,7 +38,7 @@ class Metric:
 
     label: str
     unit: str
-    best: str  # "high" or "low"
+    best: str  # "high", "low", or "1" where that is right and more is too much
     digits: int  # after the decimal point
 
 
@@ -48,6 +51,7 @@ METRICS = {
     "fvd_half": Metric("FVD/2", "of half of the clips to the other half's real ones", "low", 1),
     "acd": Metric("ACD", "L2 of dlib's features, consecutive frames", "low", 3),
     "acd_i": Metric("ACD-I", "L2 of dlib's features, frame to photo", "low", 3),
+    "acd_real": Metric("ACD-real", "L2 of dlib's features, frame to real frame", "low", 3),
     "faceless": Metric("no face", "share of the frames in which none was found", "low", 3),
     "temporal": Metric("flicker", "grey levels", "low", 2),
     "colour_shift": Metric("colour", "grey levels, within the face", "low", 2),
@@ -55,6 +59,9 @@ METRICS = {
     "landmarks": Metric("landmarks", "percent of the eye distance, 68 points", "low", 2),
     "landmarks_mouth": Metric("mouth", "percent of the eye distance", "low", 2),
     "landmarks_brows": Metric("brows", "percent of the eye distance", "low", 2),
+    "acting_mouth": Metric("mouth acts", "the mouth's way from the photo, over the real one's", "1", 2),
+    "acting_brows": Metric("brows act", "the brows' way from the photo, over the real ones'", "1", 2),
+    "sharpness": Metric("sharpness", "mean |Laplacian| in the face, over the real one's", "1", 2),
 }
 
 
@@ -73,8 +80,10 @@ class Reference:
     """What is computed of a real clip once for all methods; a field is None if not asked for or not computable."""
 
     score: Score  # of the real frames themselves: ACD, and the features for FVD
-    photo: Float64[np.ndarray, "128"] | None  # the photo's features for ACD-I
-    points: Float[np.ndarray, "n 68 2"] | None  # landmarks, pixels; NaN in frames without a face
+    photo: Float64[np.ndarray, "128"] | None = None  # the photo's features for ACD-I
+    features: identity.Features | None = None  # the real frames', for ACD-real
+    points: Float[np.ndarray, "n 68 2"] | None = None  # landmarks, pixels; NaN in frames without a face
+    photo_points: Float[np.ndarray, "68 2"] | None = None
 
 
 class Scorer:
@@ -117,10 +126,12 @@ class Scorer:
                 self._active.append(group)
 
     def _prepare(self, group: str) -> None:
-        if group in ("temporal", "acd") and self.frames < 2:
-            raise InputError(f"{group}: clips of one frame; consecutive ones are compared: give at least 2")
+        if group == "temporal" and self.frames < 2:
+            raise InputError("temporal: clips of one frame; consecutive ones are compared: give at least 2")
         if group == "acd":
             identity.extractor()
+            if self.frames < 2:
+                self.absent["acd"] = "clips of one frame have only ACD-I and ACD-real; ACD compares consecutive frames"
         if group == "expression":
             dlib_models.library("finding a face")
             dlib_models.model_file("finding a face", "shape_predictor_68_face_landmarks.dat")
@@ -140,27 +151,34 @@ class Scorer:
             made_by = identity.extractor()
             about["acd"] = {"extractor": made_by.name, "weights": made_by.weights, "weights_sha256": made_by.sha256}
         if "expression" in about:
-            about["expression"] = {"extractor": "dlib's 68 points (their training data exclude commercial use)"}
+            extractor = "dlib's 68 points (their training data exclude commercial use)"
+            about["expression"] = {"extractor": extractor, "acting": f"real moves of {landmarks.STILL:g} % or more"}
         if "fvd" in about:
             about["fvd"] = self.protocol.describe()
         return about
 
     def reference(self, clip: EvaluationClip) -> Reference:
         """Scores a clip's real frames, and computes what the methods' frames are compared with."""
-        numbers, absent, took, photo, points = {}, {}, {}, None, None
+        numbers, absent, took = {}, {}, {}
+        photo = features = points = photo_points = None
         if "acd" in self._active:
             with _reason(absent, "acd"), _timed(took, "acd"):
                 photo = identity.describe_photo(clip.identity, f"{clip.name}, photo")
-                numbers |= _identity(clip.real, photo, clip.name)
+                features = identity.describe(clip.real, clip.name)
+                numbers |= _identity(features, photo)
         if "expression" in self._active:
             with _reason(absent, "landmarks"), _timed(took, "expression"):
                 points = _points(clip.real, f"{clip.name}, real frames")
-        return Reference(Score(numbers, absent, self._features(clip.real, clip.name, took), took), photo, points)
+            with _reason(absent, "acting"), _timed(took, "expression"):
+                photo_points = _points(clip.identity[None], f"{clip.name}, photo")[0]
+        score = Score(numbers, absent, self._features(clip.real, clip.name, took), took)
+        return Reference(score, photo, features, points, photo_points)
 
     def score(self, frames: UInt8[np.ndarray, "n h w 3"], clip: EvaluationClip, reference: Reference) -> Score:
         """Scores a method's frames. Raises InputError if their size or number differs from the real ones'."""
         if frames.shape != clip.real.shape:
             raise InputError(f"{clip.name}: made frames are {frames.shape[:3]}, real ones {clip.real.shape[:3]}")
+        points = functools.cache(lambda: _points(frames, clip.name))
         compute: dict[str, Callable[[], dict[str, float]]] = {
             "psnr": lambda: {"psnr": float(psnr(frames, clip.real).mean())},
             "ssim": lambda: {"ssim": float(ssim(frames, clip.real).mean())},
@@ -169,8 +187,11 @@ class Scorer:
             "temporal": lambda: {"temporal": motion.temporal(frames, clip.real)},
             "colour_shift": lambda: {"colour_shift": motion.colour_shift(frames, clip.real, clip.face)},
             "background_drift": lambda: {"background_drift": motion.background_drift(frames, clip.real, clip.face)},
-            "acd": lambda: _identity(frames, _known(reference.photo, reference, "acd"), clip.name),
-            "landmarks": lambda: _landmarks(frames, _known(reference.points, reference, "landmarks"), clip.name),
+            "sharpness": lambda: {"sharpness": sharpness(frames, clip.real, _face(clip))},
+            "acd": lambda: _likeness(frames, reference, clip.name),
+            "landmarks": lambda: _landmarks(points, reference),
+            "acting_mouth": lambda: {"acting_mouth": _acting(points, reference, landmarks.MOUTH)},
+            "acting_brows": lambda: {"acting_brows": _acting(points, reference, landmarks.BROWS)},
         }
         numbers, absent, took = {}, {}, {}
         chosen = [(group, name) for group in self._active for name in GROUPS[group]]
@@ -243,14 +264,30 @@ def _known(value: Any, reference: Reference, group: str) -> Any:
     return value
 
 
-def _identity(frames: np.ndarray, photo: Float64[np.ndarray, "128"], name: str) -> dict[str, float]:
-    found = identity.compare(identity.describe(frames, name), photo, name)
-    return {"acd": found.acd, "acd_i": found.acd_i, "faceless": found.missing_share}
+def _identity(features: identity.Features, photo: Float64[np.ndarray, "128"]) -> dict[str, float]:
+    found = identity.compare(features, photo)
+    acd = {} if found.acd is None else {"acd": found.acd}
+    return {**acd, "acd_i": found.acd_i, "faceless": found.missing_share}
 
 
-def _landmarks(frames: np.ndarray, real: Float[np.ndarray, "n 68 2"], name: str) -> dict[str, float]:
-    error = landmarks.expression_error(_points(frames, name), real)
+def _likeness(frames: UInt8[np.ndarray, "n h w 3"], reference: Reference, name: str) -> dict[str, float]:
+    photo, real = _known(reference.photo, reference, "acd"), reference.features
+    made = identity.describe(frames, name)
+    return _identity(made, photo) | ({} if real is None else {"acd_real": identity.distance(made, real)})
+
+
+Points = Callable[[], Float[np.ndarray, "n 68 2"]]  # finds a method's landmarks, once
+
+
+def _landmarks(points: Points, reference: Reference) -> dict[str, float]:
+    real = _known(reference.points, reference, "landmarks")
+    error = landmarks.expression_error(points(), real)
     return {"landmarks": error.face, "landmarks_mouth": error.mouth, "landmarks_brows": error.brows}
+
+
+def _acting(points: Points, reference: Reference, part: slice) -> float:
+    real, photo = _known(reference.points, reference, "landmarks"), _known(reference.photo_points, reference, "acting")
+    return landmarks.acting(points(), real, photo, part)
 
 
 def _points(frames: UInt8[np.ndarray, "n h w 3"], name: str) -> Float[np.ndarray, "n 68 2"]:

@@ -5,8 +5,9 @@ from typing import Any
 
 BLOCKS = (
     ("psnr", "ssim", "face_psnr", "face_ssim", "fvd", "fvd_half"),
-    ("acd", "acd_i", "faceless", "temporal", "colour_shift", "background_drift"),
-    ("landmarks", "landmarks_mouth", "landmarks_brows", "seconds_per_frame"),
+    ("acd", "acd_i", "acd_real", "faceless", "temporal", "colour_shift", "background_drift"),
+    ("landmarks", "landmarks_mouth", "landmarks_brows", "acting_mouth", "acting_brows", "sharpness")
+    + ("seconds_per_frame",),
 )
 PAPER = ("fvd", "psnr", "ssim", "acd", "acd_i")  # the paper's columns
 PAPER_HEADS = ["", "frames x size", "data", "FVD", "PSNR", "SSIM", "ACD", "ACD-I"]
@@ -72,7 +73,8 @@ def notes(results: Mapping[str, Any]) -> list[str]:
     """What the numbers were measured on, and why some are missing."""
     settings = results["settings"]
     size = f"{settings['size']} x {settings['size']}"
-    lines = [f"{settings['n']} clips of {settings['frames']} frames, {size}: {settings['data']}."]
+    frames = f"{settings['frames']} frame{'s' * (settings['frames'] > 1)}"
+    lines = [f"{settings['n']} clips of {frames}, {size}: {settings['data']}."]
     if "generator" in settings:
         lines.append(f"Low-res frames: {settings['generator']}.")
     if "fvd" in results["extractors"]:
@@ -84,9 +86,13 @@ def notes(results: Mapping[str, Any]) -> list[str]:
         lines.append(f"ACD, ACD-I: {results['extractors']['acd']['extractor']}.")
     lines += filter(None, [scoring(results)])
     lines += [f"{group} not computed: {why}." for group, why in results["absent"].items() if why != "not asked for"]
+    said: dict[str, list[str]] = {}
     for row in results["rows"]:
-        lines += [f"{label(row)}: {name} in {count} of {row['n']} clips." for name, count in row["clips"].items()]
-        lines += [f"{label(row)}: no {name} in some or all: {why}." for name, why in row["absent"].items()]
+        few = [f"{name} in {count} of {row['n']} clips." for name, count in row["clips"].items()]
+        for text in few + [f"no {name} in some or all: {why}." for name, why in row["absent"].items()]:
+            said.setdefault(text, []).append(label(row))
+    made = len(results["rows"]) - 1  # without the row "real"
+    lines += [f"{'all' if len(of) == made > 1 else '; '.join(of)}: {text}" for text, of in said.items()]
     return lines
 
 

@@ -55,12 +55,13 @@ def test_a_held_out_person_is_enhanced_shown_and_scored(monkeypatch, tmp_path, c
     assert width > 8 * 64
 
     lines = capsys.readouterr().out.splitlines()
-    head, enhanced, copied, upsampled = lines[2:6]
+    head, enhanced, copied, pasted, upsampled = lines[2:7]
     assert head.split("  ")[-2:] == [" face PSNR", " face SSIM"]
     assert enhanced.startswith("enhanced, 8 steps ") and enhanced.split()[-2:] == ["100.00", "1.0000"]
     assert float(enhanced.split()[3]) < 40  # the marks lie outside the face
     photo = np.broadcast_to(clip.identity, clip.real.shape)
     assert copied.split()[:3] == ["photo", "copied", f"{psnr(photo, clip.real).mean():.2f}"]
+    assert pasted.startswith("low-res pasted ") and float(pasted.split()[4]) > float(upsampled.split()[4])
     assert upsampled.startswith("low-res upsampled ")
     assert any(line.startswith(str(folder / "out.mp4")) for line in lines)
     assert "synthetic" in lines[-1]

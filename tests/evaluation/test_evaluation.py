@@ -61,7 +61,7 @@ class Scorer(scores.Scorer):
         return {"psnr": {}, "acd": {"extractor": self.extractor}}
 
     def reference(self, clip):
-        return Reference(Score({"acd_i": 1.0}, {}, self._features(clip, 0)), None, None)
+        return Reference(Score({"acd_i": 1.0}, {}, self._features(clip, 0)))
 
     def score(self, frames, clip, reference):
         value = float(frames.mean())

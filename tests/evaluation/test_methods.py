@@ -9,7 +9,7 @@ import pytest
 
 from configs import smoke
 from facenhance_jax import settings
-from facenhance_jax.evaluation import clip_sets, methods
+from facenhance_jax.evaluation import clip_sets, methods, pasting
 from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.messages import InputError
 
@@ -91,6 +91,26 @@ def test_the_baselines():
     flat = np.full((3, 16, 16, 3), 7, np.uint8)
     upsampled, _ = methods.Upsampled()([dataclasses.replace(clips[0], low=flat)])
     np.testing.assert_array_equal(upsampled, np.full((1, 3, 32, 32, 3), 7))
+    assert [method.key for method in methods.baselines()] == ["photo", "pasted", "upsampled"]
     real, seconds = methods.RealFrames()(clips)
     np.testing.assert_array_equal(real[1], clips[1].real)
     assert seconds == 0
+
+
+def test_the_low_res_face_is_pasted_where_a_model_finds_it(monkeypatch):
+    """By the clip's first low-res frame; a model's place is found by the same function."""
+    clips, asked = [clip(1), clip(2)], []
+    places = iter(np.array([[4, 5, 16, 0], [6, 7, 20, 9]], np.float32))
+
+    def find_face(low, photo):
+        asked.append((low, photo))
+        return next(places)
+
+    monkeypatch.setattr(methods, "find_face", find_face)
+    made, seconds = methods.Pasted()(clips)
+    assert made.shape == (2, 3, 32, 32, 3) and seconds == 0
+    place = np.array([6, 7, 20, 9], np.float32)
+    np.testing.assert_array_equal(made[1, 2], pasting.paste(clips[1].low[2], clips[1].identity, place))
+    assert len(asked) == 2
+    np.testing.assert_array_equal(asked[1][0], clips[1].low[0])
+    np.testing.assert_array_equal(asked[1][1], clips[1].identity)

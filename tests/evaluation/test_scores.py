@@ -9,6 +9,7 @@ import pytest
 from facenhance_jax.evaluation import clip_sets, scores
 from facenhance_jax.evaluation.metrics import identity
 from facenhance_jax.evaluation.metrics.frames import ssim
+from facenhance_jax.faces.alignment import mean_shape
 from facenhance_jax.messages import InputError
 
 PIXELS = ["psnr", "ssim", "temporal", "colour"]
@@ -111,6 +112,7 @@ def test_identity_is_scored_against_the_photo_and_faceless_frames_are_counted(cl
     assert score.numbers == {
         "acd": pytest.approx((3 + 97) / 8),
         "acd_i": pytest.approx((5 * 3 + 100) / 9),
+        "acd_real": pytest.approx((5 * 3 + 100) / 9),  # the real frames equal the photo
         "faceless": pytest.approx(1 / 9),
     }
     without = scored(clip, np.full_like(made, 200), ["acd"])
@@ -124,14 +126,14 @@ def test_a_photo_without_a_face_leaves_all_methods_without_acd(clip, monkeypatch
 
 
 def test_landmarks_of_frames_without_a_face_do_not_count(clip, monkeypatch):
-    """All points are off by a tenth of the eye distance, except in a frame whose points are interpolated."""
+    """All points are off by 6 percent of the eye distance, except in a frame whose points are interpolated."""
     from facenhance_jax.faces import tracking
 
-    points = np.zeros((9, 68, 2), np.float32)
-    points[:, 45, 0] = 50
+    points = np.repeat(mean_shape(100)[None], 9, axis=0).astype(np.float32)
+    apart = points[0, 45, 0] - points[0, 36, 0]
     monkeypatch.setattr(scores.dlib_models, "library", lambda purpose: None)
     monkeypatch.setattr(scores.dlib_models, "model_file", lambda purpose, name: None)
-    moved = points + np.float32(3) * np.array([1, 0], np.float32)
+    moved = points + np.float32(0.06 * apart) * np.array([1, 0], np.float32)
     moved[2] += 1000
     searched = []
 
@@ -146,7 +148,59 @@ def test_landmarks_of_frames_without_a_face_do_not_count(clip, monkeypatch):
     made[0] += 1
     score = scored(clip, made, ["expression"])
     assert score.numbers == {name: pytest.approx(6) for name in ("landmarks", "landmarks_mouth", "landmarks_brows")}
-    assert searched == [1, 9]  # the real clip stands still
+    assert searched == [1, 1, 9]  # the real clip stands still; the photo; the made clip once for all metrics
+    assert score.absent.keys() == {"acting_mouth", "acting_brows"}
+    assert "the real one moves by 0.0 % of the eye distance" in score.absent["acting_mouth"]
+
+
+def test_acting_is_from_the_photo_and_a_photo_without_a_face_leaves_all_without_it(clip, monkeypatch):
+    """The real mouth falls by a tenth of the frame, the made one by half of that; the brows stand still."""
+    from facenhance_jax.faces import tracking
+
+    neutral = mean_shape(100).astype(np.float32)[None]
+    low_mouth, half = neutral.copy(), neutral.copy()
+    low_mouth[:, 48:, 1] += 10
+    half[:, 48:, 1] += 5
+    found = {"1/fear, photo": neutral, "1/fear, real frames": low_mouth, "1/fear": half}
+    monkeypatch.setattr(scores.dlib_models, "library", lambda purpose: None)
+    monkeypatch.setattr(scores.dlib_models, "model_file", lambda purpose, name: None)
+    monkeypatch.setattr(tracking, "track", lambda frames, name: tracking.Track(found[name], (), 1))
+    score = scored(clip, clip.real, ["expression"])
+    assert score.numbers["acting_mouth"] == pytest.approx(0.5)
+    assert "acting: the real one moves by 0.0 %" in score.absent["acting_brows"]
+
+    def track(frames, name):
+        if "photo" in name:
+            raise InputError(f"{name}: no face")
+        return tracking.Track(found[name], (), 1)
+
+    monkeypatch.setattr(tracking, "track", track)
+    score = scored(clip, clip.real, ["expression"])
+    assert "landmarks" in score.numbers and score.absent == dict.fromkeys(
+        ["acting_mouth", "acting_brows"], "1/fear, photo: no face"
+    )
+
+
+def test_sharpness_is_of_the_face(clip):
+    """Stripes of 5 and of 10 grey levels in the face; more outside."""
+    made = clip.real.copy()
+    clip.real[:, 7:25, 7:25:2] += np.uint8(10)
+    made[:, 7:25, 7:25:2] += np.uint8(5)
+    made[:, :4, ::2] = 0
+    score = scored(clip, made, ["sharpness"])
+    assert score.numbers == {"sharpness": pytest.approx(0.5)} and score.absent == {}
+
+
+def test_clips_of_one_frame_have_distances_to_the_photo_and_to_the_real_frame(clip, monkeypatch):
+    faces(monkeypatch, lambda frame: True)
+    single = dataclasses.replace(clip, real=clip.real[:1], low=clip.low[:1], face=clip.face[:1])
+    single = dataclasses.replace(single, identity=clip.identity - np.uint8(4))
+    scorer = scores.Scorer(1, 32, ["acd"])
+    assert "ACD compares consecutive frames" in scorer.absent["acd"]
+    reference = scorer.reference(single)
+    assert reference.score.numbers == {"acd_i": 4.0, "faceless": 0.0}
+    score = scorer.score(single.real + np.uint8(3), single, reference)
+    assert score.numbers == {"acd_i": 7.0, "acd_real": 3.0, "faceless": 0.0} and score.absent == {}
 
 
 def test_features_are_those_of_the_whole_clip(clip, monkeypatch):
@@ -179,7 +233,7 @@ def test_what_cannot_be_computed_is_absent_or_if_asked_for_refused(monkeypatch):
     scorer = scores.Scorer(8, 32)
     assert scorer.absent.keys() == {"acd", "expression", "fvd"}
     assert "facenhance-jax[faces]" in scorer.absent["acd"] and "at least 9" in scorer.absent["fvd"]
-    assert scorer.describe().keys() == set(PIXELS)
+    assert scorer.describe().keys() == {*PIXELS, "sharpness"}
     for group, message in (("acd", r"facenhance-jax\[faces\]"), ("fvd", "at least 9"), ("lpips", "lpips is none of")):
         with pytest.raises(InputError, match=message):
             scores.Scorer(8, 32, [group])
@@ -189,7 +243,9 @@ def test_what_cannot_be_computed_is_absent_or_if_asked_for_refused(monkeypatch):
 
 
 def test_every_number_can_be_told_how_to_read():
-    assert {metric.best for metric in scores.METRICS.values()} == {"high", "low"}
+    assert {metric.best for metric in scores.METRICS.values()} == {"high", "low", "1"}
+    best_one = {name for name, metric in scores.METRICS.items() if metric.best == "1"}
+    assert best_one == {"acting_mouth", "acting_brows", "sharpness"}
     best_high = {name for name, metric in scores.METRICS.items() if metric.best == "high"}
     assert best_high == {"psnr", "ssim", "face_psnr", "face_ssim"}
     fields = {field.name for field in dataclasses.fields(scores.Metric)}

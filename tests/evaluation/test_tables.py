@@ -62,6 +62,18 @@ def test_columns_for_a_terminal():
     ]
 
 
+def test_a_reason_that_all_methods_share_is_said_once():
+    found = results(frames=1)
+    for row in found["rows"]:
+        row |= {"clips": {"acting": 2}, "absent": {"acting": "too still"}}
+    found["rows"].append({**found["rows"][1], "key": "real", "method": "real", "clips": {}, "absent": {}})
+    lines = tables.notes(found)
+    assert lines[0] == "6 clips of 1 frame, 192 x 192: drawn."
+    assert lines[-2:] == ["all: acting in 2 of 6 clips.", "all: no acting in some or all: too still."]
+    found["rows"][1]["clips"] = {}
+    assert "enhanced, 8 steps: acting in 2 of 6 clips." in tables.notes(found)
+
+
 def test_fvd_of_another_part_of_the_clips_says_so():
     found = results()
     found["extractors"]["fvd"] |= {"frames": 40, "size": 128}

@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -74,3 +75,20 @@ def test_the_shorter_schedule_ends_in_noise_as_the_papers_does(ablate):
     paper = formulas.linear_schedule(timesteps=1000, beta_start=1e-4, beta_end=0.02)
     assert short.timesteps == 50
     assert 0 < np.cos(short.phi[-1]) < 0.01 and 0 < np.cos(paper.phi[-1]) < 0.01
+
+
+def test_the_table_has_every_baseline(ablate, monkeypatch, tmp_path):
+    class Stop(Exception):
+        pass
+
+    def evaluation(folder, clips, scorer, made, **options):
+        raise Stop([one.key for one in made])
+
+    monkeypatch.setattr(ablate, "check_finished", lambda run: None)
+    monkeypatch.setattr(ablate.Enhancer, "load", lambda path: None)
+    monkeypatch.setattr(ablate.methods, "Enhanced", lambda model, **about: SimpleNamespace(**about))
+    monkeypatch.setattr(ablate.scores, "Scorer", lambda *arguments: None)
+    monkeypatch.setattr(ablate.evaluation, "Evaluation", evaluation)
+    with pytest.raises(Stop) as stopped:
+        ablate.evaluate(tmp_path)
+    assert stopped.value.args[0][-4:] == ["placed-and-warped-8", "photo", "pasted", "upsampled"]

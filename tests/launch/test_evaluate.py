@@ -7,6 +7,8 @@ from pathlib import Path
 
 import stand_ins
 
+from facenhance_jax.evaluation import tables
+
 ROOT = Path(__file__).parents[2]
 DATA = "drawn (synthetic) faces"
 
@@ -46,8 +48,9 @@ def test_a_launch_writes_results_tables_and_frames(tmp_path):
     result = json.loads((output / "results.json").read_text())
     settings = result["settings"]
     assert (settings["n"], settings["frames"], settings["size"], settings["subjects"]) == (6, 2, 64, "9000-9000")
-    four, eight, copied, upsampled, real = result["rows"]
-    assert [row["steps"] for row in result["rows"]] == [4, 8, None, None, None]
+    four, eight, copied, pasted, upsampled, real = result["rows"]
+    assert [row["steps"] for row in result["rows"]] == [4, 8, None, None, None, None]
+    assert pasted["method"] == "low-res pasted" and pasted["psnr"] > upsampled["psnr"] + 10
     assert four["psnr"] == eight["psnr"] == upsampled["psnr"] != copied["psnr"]
     assert (four["seed"], four["model"]) == (0, "fake")
     assert "psnr" not in real and result["absent"]["fvd"] == "not asked for"
@@ -59,6 +62,22 @@ def test_a_launch_writes_results_tables_and_frames(tmp_path):
     refused = evaluate(*flags, "--seed=1")
     assert refused.returncode == 2 and "method.json: begun with another seed" in refused.stderr.splitlines()[-1]
     assert (output / "results.json").read_bytes() == before
+
+
+def test_faults_of_the_low_res_frames_have_rows_of_their_own(tmp_path):
+    output = tmp_path / "results"
+    flags = ("--subjects=9000", "--frames=2", "--clips=1", "--metrics=psnr", "--degrade=noise,all", "--seed=3")
+    done = evaluate(*flags, f"--output={output}")
+    assert done.returncode == 0, done.stderr
+    rows = {tables.label(row): row for row in json.loads((output / "results.json").read_text())["rows"]}
+    assert [*rows][-5:-1] == [
+        "enhanced, noisy, 8 steps",
+        "low-res pasted, noisy",
+        "enhanced, all faults, 8 steps",
+        "low-res pasted, all faults",
+    ]
+    clean, noisy, worst = (rows[f"low-res pasted{fault}"]["psnr"] for fault in ("", ", noisy", ", all faults"))
+    assert clean > noisy > worst and rows["low-res pasted, noisy"]["fault_seed"] == 3
 
 
 def test_a_launch_scores_generated_clips_before_and_after(tmp_path):
@@ -81,7 +100,13 @@ def test_a_launch_scores_generated_clips_before_and_after(tmp_path):
 BAD = {
     "--subjects=9005-9001": "--subjects 9005-9001: not a range of ids; write it like 9000-9012",
     "--steps=4,many": "--steps 4,many: not whole numbers; write them like 1,2,4,8",
-    "--metrics=lpips": "metrics: lpips is none of psnr, ssim, temporal, colour, acd, expression, fvd",
+    "--metrics=lpips": "metrics: lpips is none of psnr, ssim, temporal, colour, sharpness, acd, expression, fvd",
+    "--pairs=nowhere": "nowhere: no such folder; give the one that holds PERSON/neutral.jpg",
+    "--videos=nowhere": "nowhere: no such folder; give one that holds videos",
+    "--degrade=fog": "--degrade fog: fog is none of blur, noise, jpeg, warp, drop, all",
+    "--pairs=a --videos=b": "--pairs and --videos: clips of one kind at a time; leave one of them out",
+    "--generated=a --degrade=blur": "--degrade: generated clips have faults of their own; leave it out, or leave out "
+    "--generated",
     "--data=nowhere": "nowhere: no such data set; make it with launch/prepare.py",
     "--output=results.json": "results.json: --output is a folder; give a name without a suffix",
     "--generated=nowhere": "nowhere: no such folder; give the one that holds the generated clips",
@@ -96,7 +121,7 @@ output, *bad = sys.argv[2:]
 def run(main):
     for flag in bad:
         with flagsaver.flagsaver():
-            flags.FLAGS(["evaluate", f"--output={output}", flag])
+            flags.FLAGS(["evaluate", f"--output={output}", *flag.split()])
             try:
                 main([])
             except SystemExit as stopped:

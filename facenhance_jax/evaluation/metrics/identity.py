@@ -56,7 +56,7 @@ class Features:
 class ClipIdentity:
     """The distances of one clip."""
 
-    acd: float  # mean L2 between the features of consecutive frames
+    acd: float | None  # mean L2 between the features of consecutive frames; None for a clip of one frame
     acd_i: float  # mean L2 between each frame's features and the photo's
     missing_share: float  # share of frames, 0 to 1, in which no face was found; both means include them
 
@@ -101,14 +101,17 @@ def describe_photo(photo: UInt8[np.ndarray, "h w 3"], name: str | Path) -> Float
     return models.describe(photo, box)
 
 
-def compare(clip: Features, photo: Float64[np.ndarray, "128"], name: str | Path) -> ClipIdentity:
-    """ACD and ACD-I as the paper defines them (section 5.3). Raises InputError for a clip of one frame."""
+def compare(clip: Features, photo: Float64[np.ndarray, "128"]) -> ClipIdentity:
+    """ACD and ACD-I as the paper defines them (section 5.3)."""
     count = len(clip.vectors)
-    if count < 2:
-        raise InputError(f"{name}: one frame; ACD compares consecutive ones: give a clip of at least 2")
-    acd = np.linalg.norm(np.diff(clip.vectors, axis=0), axis=1).mean()
+    acd = float(np.linalg.norm(np.diff(clip.vectors, axis=0), axis=1).mean()) if count > 1 else None
     acd_i = np.linalg.norm(clip.vectors - photo, axis=1).mean()
-    return ClipIdentity(float(acd), float(acd_i), len(clip.missing) / count)
+    return ClipIdentity(acd, float(acd_i), len(clip.missing) / count)
+
+
+def distance(clip: Features, real: Features) -> float:
+    """Mean L2 between the features of each frame and of the real one."""
+    return float(np.linalg.norm(clip.vectors - real.vectors, axis=1).mean())
 
 
 def _filled(boxes: Sequence[Box | None]) -> list[Box]:

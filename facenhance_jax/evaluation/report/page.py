@@ -17,9 +17,18 @@ from facenhance_jax.evaluation.report import charts
 from facenhance_jax.evaluation.report.reading import ERROR_END, Kept
 from facenhance_jax.settings import flat
 
-BY_CLIP = ("psnr", "ssim", "face_psnr", "temporal", "acd_i", "landmarks")  # and by expression
-BY_STEPS = (*tables.PAPER, "landmarks", "temporal", "seconds_per_frame")
-SAMPLING = ("seed", "solver", "temperature", "shared_noise", "resize", "model")
+BY_CLIP = (
+    "psnr",
+    "ssim",
+    "face_psnr",
+    "sharpness",
+    "temporal",
+    "acd_i",
+    "landmarks",
+    "acting_mouth",
+)  # and by expression
+BY_STEPS = (*tables.PAPER, "sharpness", "landmarks", "temporal", "seconds_per_frame")
+SAMPLING = ("seed", "solver", "temperature", "shared_noise", "resize", "low_res", "model")
 
 
 @mpl.rc_context(charts.STYLE)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from facenhance_jax.evaluation.metrics.landmarks import ExpressionError, expression_error
+from facenhance_jax.evaluation.metrics.landmarks import BROWS, MOUTH, ExpressionError, acting, expression_error
 from facenhance_jax.faces.alignment import mean_shape
 from facenhance_jax.messages import InputError
 
@@ -78,3 +78,50 @@ def test_what_cannot_be_measured_is_said():
     crossed[0], crossed[2, 45] = np.nan, crossed[2, 36]
     with pytest.raises(InputError, match="^landmarks: the eyes of real frame 2 coincide; find the face again$"):
         expression_error(clip(), crossed)
+
+
+PHOTO = mean_shape(SIZE)
+
+
+def smiling(share: float, frames: int = 2) -> np.ndarray:
+    """The mean face with the mouth's corners moved by `share` of 12 px outwards, in frame n by 1 / (n + 1) of that."""
+    made = np.repeat(PHOTO[None], frames, axis=0)
+    for frame in range(frames):
+        made[frame, [48, 54], 0] += share * np.array([-12, 12]) / (frame + 1)
+    return made
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 1, 1.5])
+def test_acting_is_the_share_of_the_real_movement(share):
+    assert acting(smiling(share), smiling(1), PHOTO, MOUTH) == pytest.approx(share, abs=1e-9)
+
+
+def test_a_turned_shifted_and_larger_face_acts_as_much():
+    turn = 1.1 * np.array([[np.cos(0.2), -np.sin(0.2)], [np.sin(0.2), np.cos(0.2)]])
+    assert acting(smiling(0.5) @ turn.T + [20, -8], smiling(1) @ turn, PHOTO, MOUTH) == pytest.approx(0.5)
+
+
+def test_a_movement_across_the_real_one_adds_nothing():
+    made = smiling(0.5)
+    made[:, [48, 54], 1] += 30
+    assert acting(made, smiling(1), PHOTO, MOUTH) == pytest.approx(0.5)
+
+
+def test_acting_leaves_out_frames_without_landmarks():
+    made, real = smiling(0.5, 3), smiling(1, 3)
+    made[1], real[2] = np.nan, np.nan
+    made[2] += 50
+    assert acting(made, real, PHOTO, MOUTH) == pytest.approx(0.5)
+    with pytest.raises(InputError, match="acting: no frame has landmarks in both clips"):
+        acting(made[1:], real[1:], PHOTO, MOUTH)
+
+
+def test_a_part_that_hardly_moves_has_no_acting():
+    """In one frame, two of the brows' ten points move by d: an RMS of d sqrt(0.2), which is to reach 2 percent."""
+    limit = 0.02 * APART / np.sqrt(0.2)
+    real = smiling(1, 1)
+    real[:, [19, 24], 1] -= 1.01 * limit
+    assert acting(real, real, PHOTO, BROWS) == pytest.approx(1)
+    real[:, [19, 24], 1] += 0.02 * limit
+    with pytest.raises(InputError, match="acting: the real one moves by 2.0 % of the eye distance, less than 2"):
+        acting(real, real, PHOTO, BROWS)

@@ -71,8 +71,8 @@ def test_settings_reasons_and_what_is_drawn_are_said(folder):
     assert settings["not computed.fvd"] == "not asked for" and settings["not computed.acd"] == "needs dlib & <b>more"
     assert "<b>more" not in page.source and "<fear>" not in page.source  # but escaped
     heads, _, enhanced, *_ = page.tables["Settings of the methods"]
-    assert heads == ["", "seed", "solver", "temperature", "shared_noise", "resize", "model"]
-    assert enhanced == ["enhanced, 8 steps", "7", "–", "–", "True", "–", "ab" * 32]
+    assert heads == ["", "seed", "solver", "temperature", "shared_noise", "resize", "low_res", "model"]
+    assert enhanced == ["enhanced, 8 steps", "7", "–", "–", "True", "–", "–", "ab" * 32]
     assert "enhanced, 8 steps: no landmarks in some or all: 9002/anger: no face." in page.text
     assert "3 clips of 10 frames, 16 x 16: drawn (synthetic) faces. The people on this page are drawn" in page.text
     assert "The strips are of enhanced, 8 steps:" in page.text
