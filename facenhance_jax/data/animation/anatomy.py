@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Float
 
 from facenhance_jax.data.synthetic.face_shape import (
-    MUSCLES,
     Levels,
     bump,
     by_side,

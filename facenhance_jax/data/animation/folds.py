@@ -81,7 +81,7 @@ class Folds:
         return [fold * right for fold in made]
 
     def _stroke(self, path: Path, sign: int, wide: float) -> Map:
-        """A soft line of height 1 through points of one side; `wide` is its sigma in face units. It fades at the ends."""
+        """A soft line of height 1 through points of one side; `wide` is its sigma (face units). It fades out."""
         nodes = np.array(path) * (sign, 1.0)
         t = np.linspace(0.0, len(nodes) - 1.0, 12 * len(nodes))
         spline = np.stack([_through(nodes[:, axis], t) for axis in (0, 1)], 1)
