@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from facenhance_jax.data.synthetic.eyes_and_mouth import curve
 from facenhance_jax.data.synthetic.face_shape import (
     Levels,
     bump,
@@ -30,6 +31,12 @@ _RIGID_FACE = np.array(
 )
 _RIGID_ORDER = (*range(1, 5), *range(12, 16), *range(27, 30), *range(31, 36), 36, 39, 40, 41, 42, 45, 46, 47)
 MIRRORED = [3, 2, 1, 0, 5, 4]  # order of an eye's points after mirroring
+# The edges of the lips from left to right. Between their landmarks, others are put so that mouths open round.
+_UPPER_EDGES = ((60, 61, 62, 63, 64), (48, 49, 50, 51, 52, 53, 54))
+_LOWER_EDGES = ((60, 67, 66, 65, 64), (48, 59, 58, 57, 56, 55, 54))
+_BETWEEN = 10  # points between the landmarks of a lip's two edges
+UPPER_ONLY = (37, 38, 43, 44, 49, 50, 51, 52, 53, 61, 62, 63, *range(68, 68 + _BETWEEN))  # controls above an opening
+LOWER_ONLY = (40, 41, 46, 47, 55, 56, 57, 58, 59, 65, 66, 67, *range(68 + _BETWEEN, 68 + 2 * _BETWEEN))
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,8 @@ class Anatomy:
         self.points = self.face(self.landmarks)
         brow, mouth = self.points[17:27, 1].mean(), self.points[[62, 66], 1].mean()
         self.levels = Levels(float(brow), float(self.points[30, 1]), float(mouth), float(self.points[8, 1]))
-        self.controls = np.concatenate([self.points, _skin_controls(self.points, self.levels)])
+        between = _between(self.points, self.points)
+        self.controls = np.concatenate([self.points, between, _skin_controls(self.points, self.levels)])
         x, y = self.controls.T[:, None].astype(np.float32)
         self._fields = muscle_fields(self.levels, x, y)[:, :, 0].astype(np.float64)
         self._right = by_side(np.array([[0.0], [1.0]]), self.controls[:, 0], 0.12)[:, 0]
@@ -87,6 +95,7 @@ class Anatomy:
             moved = move_eye(eye[order], pose.muscles[side], pose.blink)
             moves[first : first + 6] = moved[order] - eye
         moves[48:68] = self._mouth_moves(pose)
+        moves[68 : 68 + 2 * _BETWEEN] = _between(self.points, moves)
         moves += self.rigid(pose, self.controls)
         return moves @ self.to_photo[:, :2].T
 
@@ -101,6 +110,21 @@ class Anatomy:
             moves[upper, 1] += min(0.0, overlap) / 2
             moves[lower, 1] -= min(0.0, overlap) / 2
         return moves
+
+
+def _between(points: Float[np.ndarray, "68 2"], values: Float[np.ndarray, "k 2"]) -> Float[np.ndarray, "b 2"]:
+    """Values of the landmarks, interpolated at points between those on the edges of the lips.
+
+    Along an edge the variable is the angle of an ellipse through the corners, so that lips stay round there.
+    """
+    made = []
+    for edge in _UPPER_EDGES + _LOWER_EDGES:
+        x, ends = points[list(edge), 0], points[[edge[0], edge[-1]], 0]
+        angle = np.arcsin(np.clip((2 * x - ends.sum()) / max(np.ptp(ends), 1e-3), -1.0, 1.0))
+        angle = np.maximum.accumulate(angle) + 1e-3 * np.arange(len(edge))
+        middle = (angle[1:] + angle[:-1]) / 2
+        made += [np.stack([curve(np.stack([angle, values[list(edge), a]], 1), middle) for a in (0, 1)], 1)]
+    return np.concatenate(made)
 
 
 def _skin_controls(points: Float[np.ndarray, "68 2"], levels: Levels) -> Float[np.ndarray, "k 2"]:

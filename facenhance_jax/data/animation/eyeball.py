@@ -7,6 +7,7 @@ from jaxtyping import Float, Float32, UInt8
 from facenhance_jax.data.animation.openings import Opening
 from facenhance_jax.data.synthetic.face_shape import smoothstep
 
+SHADED = 0.022  # face units: so far down the upper lid's lashes and shadow are on the eyeball
 IRIS = 0.088  # face units, radius: irises of all people are about 11.7 mm wide
 
 
@@ -21,12 +22,14 @@ class Eyeball:
         self.corner = low
         box = slice(low[1], high[1]), slice(low[0], high[0])
         along, across = opening.along[box], opening.across[box]
-        depth = np.minimum(across - opening.upper[box], opening.lower[box] - across)
-        depth = np.minimum(depth, (1.0 - np.abs(along)) * opening.half)
+        depth = np.minimum(opening.lower[box] - across, (1.0 - np.abs(along)) * opening.half)
+        below = across - opening.upper[box]
+        inside = np.minimum(depth, below) > 0
         patch = np.ascontiguousarray(photo[box])
-        centre = _iris(patch, depth > 0, along, across, opening, unit)
-        self.picture = _complete(patch, depth > 0.014 * unit, centre)
-        self.white = _white(patch, depth > 0.01 * unit)
+        rows = opening.lower[box] - (0.92 * IRIS * unit)
+        centre = _iris(patch, inside, along * opening.half, across - rows, unit)
+        known = inside & (depth > 0.012 * unit) & (below > SHADED * unit)
+        self.picture = _complete(patch, known, centre, IRIS * unit)
 
     def seen(
         self, shift: Float[np.ndarray, "2"], height: int, width: int
@@ -41,53 +44,45 @@ class Eyeball:
 
 
 def _iris(
-    patch: UInt8[np.ndarray, "h w 3"],
-    inside: np.ndarray,
-    along: np.ndarray,
-    across: np.ndarray,
-    o: Opening,
-    unit: float,
+    patch: UInt8[np.ndarray, "h w 3"], inside: np.ndarray, x: np.ndarray, y: np.ndarray, unit: float
 ) -> Float[np.ndarray, "2"]:
-    """The iris' centre in the patch: the disc that is darkest against the rest of the eye."""
+    """The iris' centre in the patch: the disc that is darkest against the rest of the eye.
+
+    `x` and `y` are pixels from the eye's middle and from the height at which the disc stands on the lower lid.
+    """
     dark = 255.0 - cv2.GaussianBlur(cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY), (0, 0), 0.6).astype(np.float32)
-    rows, columns = np.indices(dark.shape)
+    columns = np.indices(dark.shape)[::-1]
     best, at = -np.inf, np.array([dark.shape[1] / 2, dark.shape[0] / 2])
-    if not inside.any():
-        return at
-    x, y = along * o.half, across
-    for cx in np.linspace(-0.5, 0.5, 15) * o.half:
-        for cy in np.linspace(-0.06, 0.03, 7) * unit:
-            disc = inside & (np.hypot(x - cx, y - cy) < IRIS * unit)
+    for cx in np.linspace(-0.1, 0.1, 21) * unit:
+        for cy in np.linspace(-0.03, 0.03, 7) * unit:
+            far = np.hypot(x - cx, y - cy)
+            disc = inside & (far < IRIS * unit)
             rest = inside & ~disc
             if disc.sum() < 4 or rest.sum() < 4:
                 continue
-            score = dark[disc].mean() - dark[rest].mean() - 40 * abs(cy) / unit
+            score = dark[disc].mean() - dark[rest].mean() - 15 * (cy / (0.03 * unit)) ** 2 - 100 * (cx / unit) ** 2
             if score > best:
-                nearest = np.hypot(x - cx, y - cy).argmin()
-                best, at = score, np.array([columns.flat[nearest], rows.flat[nearest]], np.float64)
+                best, at = score, np.array([part.flat[far.argmin()] for part in columns], np.float64)
     return at
 
 
 def _complete(
-    patch: UInt8[np.ndarray, "h w 3"], known: np.ndarray, centre: Float[np.ndarray, "2"]
+    patch: UInt8[np.ndarray, "h w 3"], known: np.ndarray, centre: Float[np.ndarray, "2"], radius: float
 ) -> Float32[np.ndarray, "h w 3"]:
     """The patch where it is known; else the eye's other half, mirrored at the iris' centre; else grown from these."""
     rows, columns = np.indices(known.shape, np.float32)
     mirrored = columns, (2 * np.float32(centre[1]) - rows)
     there = cv2.remap(known.astype(np.float32), *mirrored, cv2.INTER_LINEAR) > 0.99
-    picture = np.where(known[..., None], patch, cv2.remap(patch, *mirrored, cv2.INTER_LINEAR))
+    other = cv2.remap(patch, *mirrored, cv2.INTER_LINEAR)
+    disc = np.hypot(columns - centre[0], rows - centre[1]) < radius
+    if (disc & known).sum() > 8:  # no second reflection of the lamp
+        other = np.where(disc[..., None], np.minimum(other, np.percentile(patch[disc & known], 65, 0)), other)
+    picture = np.where(known[..., None], patch, other).astype(np.uint8)
     missing = (~(known | there)).astype(np.uint8)
     if missing.all():
         return patch.astype(np.float32)
-    grown = cv2.inpaint(picture, missing, 3, cv2.INPAINT_TELEA)
+    grown = cv2.inpaint(picture, missing, 3, cv2.INPAINT_TELEA).astype(np.float32)
     soft = cv2.GaussianBlur(grown, (0, 0), 1.0)
     seam = cv2.GaussianBlur(known.astype(np.float32), (0, 0), 1.0)
     seam = smoothstep(0.0, 0.35, np.minimum(seam, 1 - seam))[..., None] * ~known[..., None]
-    return (grown + seam * (soft.astype(np.float32) - grown)).astype(np.float32)
-
-
-def _white(patch: UInt8[np.ndarray, "h w 3"], known: np.ndarray) -> float:
-    """How bright the white of the eye is, 0..1 in linear light; 0 if too little of it is seen."""
-    if known.sum() < 12:
-        return 0.0
-    return float(np.percentile(patch[known].mean(-1), 88) / 255) ** 2.2
+    return (grown + seam * (soft - grown)).astype(np.float32)

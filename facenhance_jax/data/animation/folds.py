@@ -30,7 +30,10 @@ class Folds:
         at = anatomy.face(np.stack([columns + low[0], rows + low[1]], -1).astype(np.float64))
         self.x, self.y = at[..., 0], at[..., 1]
         self.anatomy = anatomy
-        skin = _skin(np.ascontiguousarray(photo[self.box]), self.x, self.y, self.unit)
+        patch = np.ascontiguousarray(photo[self.box])
+        skin = _skin(patch, self.x, self.y, self.unit)
+        on_cheeks = (np.abs(np.abs(self.x) - 0.5) < 0.15) & (np.abs(self.y - 0.5) < 0.15)
+        self.cheeks = (np.median(patch[on_cheeks], 0) / 255.0) ** 2.2  # their colour in linear light
         sides = [self._side(sign) for sign in (-1, 1)]
         self.maps = np.stack([fold * skin for side in sides for fold in side]).astype(np.float32)
 

@@ -18,18 +18,19 @@ FINE = 4  # the teeth are drawn so many times larger
 UPPER = ((0.118, 0.0), (0.086, 0.012), (0.088, 0.004), (0.062, 0.012), (0.05, 0.02), (0.04, 0.03))
 LOWER = ((0.072, 0.0), (0.078, 0.002), (0.082, -0.004), (0.07, 0.006), (0.055, 0.012))
 CROWN = 0.15  # face units, height of a tooth
-BITE = 0.045  # face units: the upper teeth end so far below the lips' seam
-DARK, TONGUE, GUM = (0.030, 0.010, 0.009), (0.20, 0.065, 0.06), (0.36, 0.13, 0.12)
-ENAMEL = (1.0, 0.90, 0.76)
+ARC = 0.28  # by this times the square of the distance from the middle, teeth end higher
+BITE = 0.06  # face units: the upper teeth end so far below the lips' seam
+DARK, TONGUE, GUM = (0.045, 0.016, 0.014), (0.42, 0.15, 0.14), (0.62, 0.26, 0.24)  # over the teeth's green
+Rgb = Float[np.ndarray, "3"]
 
 
 class MouthInside:
     """The inside of one photo's mouth, in a window around it."""
 
     def __init__(
-        self, photo: UInt8[np.ndarray, "h w 3"], opening: Opening, unit: float, is_open: bool, white: float
+        self, photo: UInt8[np.ndarray, "h w 3"], opening: Opening, unit: float, is_open: bool, skin: Rgb
     ) -> None:
-        """`white` is the brightness of the eyes' white in linear light, 0 if unknown."""
+        """`skin` is the cheeks' colour in linear light."""
         height, width = photo.shape[:2]
         low = np.clip(np.floor(opening.middle - (1.5 * opening.half, 0.4 * unit)), 0, (width - 4, height - 4))
         high = np.ceil(opening.middle + (1.5 * opening.half, 0.85 * unit))
@@ -40,7 +41,8 @@ class MouthInside:
         seam = (opening.upper + opening.lower)[self.box] / 2
         self.seam = float(np.median(seam[np.abs(opening.along[self.box]) < 0.5])) / unit
         self.y = opening.across[self.box] / unit - self.seam  # face units below the seam
-        self.bright = _brightness(photo[self.box], opening, self.box, unit, white)
+        self.enamel = enamel(skin)
+        self.bright = float(self.enamel[1])
         self.upper = self._row(UPPER, -1.0)
         self.lower = self._row(LOWER, 1.0)
         self.own = _own_teeth(photo, opening, self.box, unit) if is_open else None
@@ -51,23 +53,23 @@ class MouthInside:
         big = columns * FINE, rows * FINE
         x, y = (cv2.resize(part, big, interpolation=cv2.INTER_LINEAR) for part in (self.x, self.y))
         far, into = np.abs(x), sign * y  # `into`: from the edge to the gum
-        colour = np.broadcast_to(np.float32(GUM) * 0.8, (*x.shape, 3)).copy()
+        colour = np.broadcast_to(np.float32(GUM) * self.bright, (*x.shape, 3)).copy()
         mask = np.zeros(x.shape, np.float32)
         start, pixel = 0.0, 1.0 / (self.unit * FINE)
         for width, higher in teeth:
-            middle, half = start + width / 2, width / 2 - 0.0025
+            middle, half = start + width / 2, width / 2 - 0.0015
             across = (far - middle) / half
-            corner = 0.016 * np.abs(across) ** 4 + 0.04 * far**2
+            corner = 0.016 * np.abs(across) ** 4 + ARC * far**2
             body = np.minimum((1.0 - np.abs(across) ** 6) * half * 0.5, into - higher - corner)
             root = CROWN * (1.0 - 0.12 * np.abs(across) ** 2) - into + 0.2 * higher
             cover = np.clip(np.minimum(body, root) / (2 * pixel) + 0.5, 0, 1)
-            bright = (1.0 - 0.2 * np.abs(across) ** 3) * (0.86 + 0.14 * smoothstep(CROWN, 0.02, into))
+            bright = (1.0 - 0.14 * np.abs(across) ** 4) * (0.86 + 0.14 * smoothstep(CROWN, 0.02, into))
             bright = bright * (1.0 - 0.25 * smoothstep(0.02, 0.0, into - higher))
-            bright = bright * (1.0 - 0.8 * smoothstep(0.10, 0.42, middle + 0 * far))
-            tooth = np.float32(ENAMEL) * bright[..., None]
+            bright = bright * (1.0 - 0.75 * smoothstep(0.12, 0.42, far))
+            tooth = np.float32(self.enamel) * bright[..., None]
             colour += (tooth - colour) * cover[..., None]
             start += width
-        edge = np.interp(far, np.cumsum([0.0] + [w for w, _ in teeth[:-1]]), [h for _, h in teeth]) + 0.04 * far**2
+        edge = np.interp(far, np.cumsum([0.0] + [w for w, _ in teeth[:-1]]), [h for _, h in teeth]) + ARC * far**2
         mask = np.clip((into - edge) / (3 * pixel) + 0.5, 0, 1) * smoothstep(start, start - 0.06, far)
         mask = mask * smoothstep(CROWN + 0.12, CROWN + 0.04, into)
         picture = np.concatenate([colour, mask[..., None]], -1).astype(np.float32)
@@ -85,19 +87,19 @@ class MouthInside:
 
         `head` is the skull's shift in pixels, `jaw` how far the jaw has dropped, face units.
         """
-        inside = np.broadcast_to(np.float32(DARK), (*self.x.shape, 3)).copy()
+        inside = np.broadcast_to(np.float32(DARK) * self.bright, (*self.x.shape, 3)).copy()
         x, y = self.x - head[0] / self.unit, self.y - head[1] / self.unit
         top = BITE + 0.05 + 0.55 * jaw
         tongue = smoothstep(1.0, 0.45, (x / 0.25) ** 2 + ((y - top - 0.12) / 0.14) ** 2)
-        inside += (np.float32(TONGUE) - inside) * (0.8 * tongue)[..., None]
-        for row, drop, share in ((self.lower, 0.035 + 1.0 * jaw, 0.62), (self.upper, BITE, 1.0)):
+        inside += (np.float32(TONGUE) * self.bright - inside) * (0.8 * tongue)[..., None]
+        for row, drop, share in ((self.lower, 0.075 + 1.15 * jaw, 0.6), (self.upper, BITE, 1.0)):
             move = np.array([[1.0, 0.0, head[0]], [0.0, 1.0, head[1] + drop * self.unit]])
             teeth = cv2.warpAffine(row, move, row.shape[1::-1], flags=cv2.INTER_LINEAR)
             inside = inside * (1.0 - teeth[..., 3:]) + share * teeth[..., :3]
-        wide = 0.045 * self.unit
+        wide = 0.035 * self.unit
         lip = cv2.GaussianBlur(np.stack([above, below], -1), (0, 0), wide)
-        shade = (1.0 - 0.75 * np.clip(lip[..., 0] * 1.4, 0, 1)) * (1.0 - 0.45 * np.clip(lip[..., 1] * 1.4, 0, 1))
-        picture = 255.0 * np.clip(inside * (self.bright * shade)[..., None], 0, 1) ** (1 / 2.2)
+        shade = (1.0 - 0.6 * np.clip(lip[..., 0] * 1.3, 0, 1)) * (1.0 - 0.3 * np.clip(lip[..., 1] * 1.4, 0, 1))
+        picture = 255.0 * np.clip(inside * shade[..., None], 0, 1) ** (1 / 2.2)
         if self.own is None:
             return picture.astype(np.float32)
         move = np.array([[1.0, 0.0, head[0]], [0.0, 1.0, head[1]]])
@@ -105,14 +107,15 @@ class MouthInside:
         return (picture + (own[..., :3] - picture) * np.clip(own[..., 3:], 0, 1)).astype(np.float32)
 
 
-def _brightness(
-    patch: UInt8[np.ndarray, "h w 3"], opening: Opening, box: tuple[slice, slice], unit: float, white: float
-) -> float:
-    """How bright teeth are in the photo's light: as the white of the eyes, but not far from what the skin suggests."""
-    linear = (patch / 255.0) ** 2.2
-    away = np.abs(opening.across[box]) > 0.2 * unit
-    skin = float(np.median(linear[away].mean(-1))) if away.any() else 0.3
-    return float(np.clip(white * 1.15, max(1.15 * skin, 0.16), min(2.2 * skin + 0.12, 0.85)))
+def enamel(skin: Rgb) -> Rgb:
+    """The colour of teeth in the light in which the cheeks have this one; both linear, 0..1.
+
+    Regression over 82 smiling photographs: brightness (residual 0.34 in its logarithm), red and blue against green.
+    """
+    red, green, blue = np.log(np.maximum(skin, 0.01))
+    bright = np.exp(0.457 * np.log(max(float(np.mean(skin)), 0.01)) - 0.232)
+    colour = np.exp([0.414 * (red - green) - 0.072, 0.0, 0.497 * (blue - green) - 0.037])
+    return colour * bright / colour.mean()
 
 
 def _own_teeth(
