@@ -1,7 +1,7 @@
-"""Prepares training data: python launch/prepare.py --root TREE --output DIR [--kind mug|folder] [--draw PEOPLE].
+"""Prepares training data: python launch/prepare.py --root TREE --output DIR [--kind mug|folder|photos] [--draw PEOPLE].
 
-`mug` is the MUG database or a tree with its layout, `folder` holds a folder of your own videos for each person. Clips
-that cannot be used are skipped and listed at the end; if more than --max_skipped percent are, the exit status is 3.
+`mug` is the MUG database or a tree with its layout, `folder` holds a folder of your own videos for each person,
+`photos` one with photos for each person. Clips that cannot be used are skipped and listed at the end; if more than --max_skipped percent are, the exit status is 3.
 """
 
 import sys
@@ -11,20 +11,32 @@ import checkout  # noqa: F401  (puts the checkout on sys.path)
 from absl import app, flags, logging
 
 from facenhance_jax import messages
-from facenhance_jax.data import clip_dataset, folder_dataset_builder, layout, mug_dataset_builder, splits
+from facenhance_jax.data import (
+    clip_dataset,
+    folder_dataset_builder,
+    layout,
+    mug_dataset_builder,
+    photos_dataset_builder,
+    splits,
+)
 from facenhance_jax.data.synthetic import population
 
-BUILDERS = {"mug": mug_dataset_builder.Mug, "folder": folder_dataset_builder.Folder}
+BUILDERS = {
+    "mug": mug_dataset_builder.Mug,
+    "folder": folder_dataset_builder.Folder,
+    "photos": photos_dataset_builder.Photos,
+}
 
 _ROOT = flags.DEFINE_string("root", None, "folder of the clips", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "folder to write the data set in", required=True)
 _KIND = flags.DEFINE_enum("kind", "mug", list(BUILDERS), "how the clips are laid out")
-_FRAMES = flags.DEFINE_integer("frames", 32, "frames kept of each clip", lower_bound=1)
+_FRAMES = flags.DEFINE_integer("frames", None, "frames of each clip: 32, of photos 8", lower_bound=1)
 _RESOLUTION = flags.DEFINE_integer("resolution", 192, "side of the kept frames, pixels", lower_bound=32)
 _PART = flags.DEFINE_enum(
     "part", None, layout.PARTS, "which frames: the first half (mug's default), all, or frame after frame (folder's)"
 )
 _SPLIT = flags.DEFINE_enum("split", "quarter", splits.SPLITS, "who tests: a quarter, or a published list of MUG's")
+_BOTH_WAYS = flags.DEFINE_bool("both_ways", False, "photos: also a clip from the expression to the neutral photo")
 _OPENFACE = flags.DEFINE_string("openface", "", "folder of OpenFace's output, laid out as --root is")
 _MAX_SKIPPED = flags.DEFINE_float("max_skipped", 10, "percent of clips that may be skipped before the status is 3")
 _DRAW = flags.DEFINE_integer("draw", 0, "people to draw at --root first; 0 takes the tree that is there", lower_bound=0)
@@ -33,16 +45,19 @@ _SEED = flags.DEFINE_integer("seed", 0, "seed of the people drawn", lower_bound=
 
 def prepare() -> clip_dataset.Report:
     """Does what the flags say."""
-    root = Path(_ROOT.value)
+    root, usual = Path(_ROOT.value), BUILDERS[_KIND.value].BUILDER_CONFIGS[0]
+    frames = _FRAMES.value or usual.frames
     if _DRAW.value:
-        about = {"seed": _SEED.value, "frames": 2 * _FRAMES.value, "size": _RESOLUTION.value}
+        about = {"seed": _SEED.value, "frames": 2 * frames, "size": _RESOLUTION.value}
         population.write_tree(root, range(_DRAW.value), **about)
-    config = clip_dataset.ClipConfig(
-        frames=_FRAMES.value,
+    own = {"both_ways": _BOTH_WAYS.value} if _KIND.value == "photos" else {}
+    config = type(usual)(
+        frames=frames,
         resolution=_RESOLUTION.value,
         split=_SPLIT.value,
         openface=_OPENFACE.value,
-        part=_PART.value or BUILDERS[_KIND.value].BUILDER_CONFIGS[0].part,
+        part=_PART.value or usual.part,
+        **own,
     )
     builder = BUILDERS[_KIND.value](data_dir=_OUTPUT.value, config=config)
     return clip_dataset.prepare(builder, root)

@@ -18,6 +18,7 @@ NEUTRAL = "neutral"
 
 LAYOUT = "<SSS>/[sessionK/]<expression>/<takeNNN>/*.jpg"
 OWN_LAYOUT = "<subject>/[folders/]<clip>.mp4 (or .mov .mkv .webm .avi .gif .webp, or a folder of frames)"
+PHOTO_LAYOUT = "<person>/neutral.jpg with <person>/<expression>.jpg"
 PARTS = ("onset", "full", "windows")
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".webp"}
 
@@ -142,6 +143,27 @@ def read_own_tree(root: Path | str) -> Tree:
                 tree.add(Recording(subject.name, "", between, inside.name, images), names)
     if not tree.recordings:
         raise InputError(f"{root}: no clips; looked for {OWN_LAYOUT}")
+    tree.recordings.sort(key=lambda recording: recording.name)
+    return tree
+
+
+def read_photos(root: Path | str) -> Tree:
+    """Every pair of photos under `root`: a person's folder holds `neutral.jpg` and the photos of expressions.
+
+    A pair is a recording of two files, the neutral photo first; its expression is the other file's name. Folders may be
+    at any depth; the person's name is the folder's path, joined by "-". Raises InputError if `root` is not a folder or
+    holds no pair.
+    """
+    root, tree, names = _root(root, PHOTO_LAYOUT), Tree(), set()
+    for folder in _folders_below(root, tree):
+        photos = _files(folder, _IMAGES, tree)
+        neutral = next((photo for photo in photos if photo.stem.lower() == NEUTRAL), None)
+        subject = "-".join(folder.relative_to(root).parts)
+        for photo in photos if neutral else ():
+            if photo != neutral:
+                tree.add(Recording(subject, "", photo.stem, "take000", (neutral, photo)), names)
+    if not tree.recordings:
+        raise InputError(f"{root}: no pairs of photos; looked for {PHOTO_LAYOUT}")
     tree.recordings.sort(key=lambda recording: recording.name)
     return tree
 
