@@ -19,6 +19,8 @@ STIFF = 1e-4  # of the warp: how far it may leave the landmarks, which are not e
 KEPT = 0.02  # up to here the frames show the photos of the face
 BLENDED = 0.08  # from here on they show the neutral photo only
 STILL = 0.16  # from here on nothing moves
+WARY = 16.0  # outside the face, where the photos differ by a share s of white, that distance counts 1 + WARY s times
+NEARBY = 0.01  # size of the surroundings whose difference counts, in sides of the frame
 LIP_EDGE = 0.006  # softness of the inner lips' line, in sides of the frame
 _INNER_LIPS = list(range(60, 68))
 _RIGID = list(alignment.RIGID)
@@ -97,9 +99,9 @@ def morph(
     opener = float(_mouth_area(truth_points) > _mouth_area(points))
     sudden = min(1.0, 4 * share, 4 * (1 - share))  # the mouth's inside comes quickly, but not in the photos themselves
     weight += sudden * (opener - share) * _mouth(shape, size)
-    weight *= _falling(distance, KEPT, BLENDED)
-    frame = np.rint(first + weight[..., None] * (second.astype(np.float32) - first)).astype(np.uint8)
-    return frame, shape
+    change = second.astype(np.float32) - first
+    weight *= _falling(distance * (1 + WARY * _strength(change)), KEPT, BLENDED)
+    return np.rint(first + weight[..., None] * change).astype(np.uint8), shape
 
 
 def _outside(points: Float[np.ndarray, "68 2"], size: int) -> Float[np.ndarray, "s s"]:
@@ -114,6 +116,11 @@ def _outline(points: Float[np.ndarray, "68 2"]) -> Float[np.ndarray, "68 2"]:
     outline = points.copy()
     outline[list(alignment.BROW_LINE)] += up
     return outline
+
+
+def _strength(change: Float[np.ndarray, "s s 3"]) -> Float[np.ndarray, "s s"]:
+    """How much the two photos differ around a pixel, 0 to 1: most where one shows hair and the other the wall."""
+    return cv2.GaussianBlur(np.abs(change).max(-1), (0, 0), NEARBY * len(change)) / 255
 
 
 def _falling(distance: Float[np.ndarray, "s s"], near: float, far: float) -> Float[np.ndarray, "s s"]:
