@@ -1,7 +1,8 @@
 """Prepares training data: python launch/prepare.py --root TREE --output DIR [--kind mug|folder|photos] [--draw PEOPLE].
 
 `mug` is the MUG database or a tree with its layout, `folder` holds a folder of your own videos for each person,
-`photos` one with photos for each person. Clips that cannot be used are skipped and listed at the end; if more than --max_skipped percent are, the exit status is 3.
+`photos` a folder of photos for each person. Clips that cannot be used are skipped and listed at the end; if more than
+--max_skipped percent are, the exit status is 3.
 """
 
 import sys
@@ -35,8 +36,11 @@ _RESOLUTION = flags.DEFINE_integer("resolution", 192, "side of the kept frames, 
 _PART = flags.DEFINE_enum(
     "part", None, layout.PARTS, "which frames: the first half (mug's default), all, or frame after frame (folder's)"
 )
-_SPLIT = flags.DEFINE_enum("split", "quarter", splits.SPLITS, "who tests: a quarter, or a published list of MUG's")
+_SPLIT = flags.DEFINE_enum(
+    "split", "quarter", splits.SPLITS, "who tests: a quarter of the people, or a published list of MUG's"
+)
 _BOTH_WAYS = flags.DEFINE_bool("both_ways", False, "photos: also a clip from the expression to the neutral photo")
+_FORCE = flags.DEFINE_bool("force", False, "photos: use a pair even if the two faces look like two people's")
 _OPENFACE = flags.DEFINE_string("openface", "", "folder of OpenFace's output, laid out as --root is")
 _MAX_SKIPPED = flags.DEFINE_float("max_skipped", 10, "percent of clips that may be skipped before the status is 3")
 _DRAW = flags.DEFINE_integer("draw", 0, "people to draw at --root first; 0 takes the tree that is there", lower_bound=0)
@@ -50,7 +54,7 @@ def prepare() -> clip_dataset.Report:
     if _DRAW.value:
         about = {"seed": _SEED.value, "frames": 2 * frames, "size": _RESOLUTION.value}
         population.write_tree(root, range(_DRAW.value), **about)
-    own = {"both_ways": _BOTH_WAYS.value} if _KIND.value == "photos" else {}
+    own = {"both_ways": _BOTH_WAYS.value, "force": _FORCE.value} if _KIND.value == "photos" else {}
     config = type(usual)(
         frames=frames,
         resolution=_RESOLUTION.value,

@@ -27,8 +27,8 @@ def split_subjects(subjects: Iterable[str], split: str = "quarter") -> dict[str,
     """Splits subjects into "train" and "test"; nobody is in both.
 
     "quarter": the test subjects have the indices 1, 5, 9, ... in the sorted list of ids: 13 of MUG's 52 subjects (the
-    paper says 75 and 25 %, but does not name them). "every_fourth": those at 3, 7, 11, ... "lfdm" (26 / 26) and "imaginator" (42 / 10) are published lists of
-    MUG's subjects.
+    paper says 75 and 25 %, but does not name them). "every_fourth": those at 3, 7, 11, ... "lfdm" (26 / 26) and
+    "imaginator" (42 / 10) are published lists of MUG's subjects.
 
     Raises InputError for fewer than two subjects or an unknown split, and for a published split if a subject is not
     one of MUG's or one side is empty.
