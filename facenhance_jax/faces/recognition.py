@@ -69,6 +69,6 @@ def models() -> Models:
 
 
 def box_of(points: Shaped[np.ndarray, "68 2"]) -> Box:
-    """About the box that the detector finds around a face with these landmarks: as wide as the jaw, down to the chin."""
+    """About the box that the detector finds around a face with these points: as wide as the jaw, down to the chin."""
     (left, _), (right, bottom) = points.min(0), points.max(0)
     return round(float(left)), round(float(bottom - (right - left))), round(float(right)), round(float(bottom))
