@@ -4,6 +4,7 @@ Face coordinates: x to the right, y down, the origin between the eyes, 1 = half 
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -25,6 +26,15 @@ MUSCLES = (
     "jaw_drop",
     "lips_part",
 )
+
+
+class Levels(NamedTuple):
+    """The heights on a face that muscles depend on: y in face coordinates."""
+
+    brow_y: float
+    nose_tip: float
+    mouth_y: float
+    chin: float
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,10 @@ class FaceShape:
     hollow: float
     depth: float
     neck: float
+
+    @property
+    def levels(self) -> Levels:
+        return Levels(self.brow_y, self.nose_tip, self.mouth_y, self.chin)
 
 
 def draw_shape(rng: np.random.Generator) -> FaceShape:
@@ -257,13 +271,13 @@ def move_eye(
 
 
 def muscle_fields(
-    shape: FaceShape, x: Float32[np.ndarray, "h w"], y: Float32[np.ndarray, "h w"]
+    levels: Levels, x: Float32[np.ndarray, "h w"], y: Float32[np.ndarray, "h w"]
 ) -> Float32[np.ndarray, "m 2 h w"]:
     """How far the skin that is seen at (x, y) has moved, per unit of each muscle of MUSCLES, on both sides."""
     field = np.zeros((len(MUSCLES), 2, *x.shape), np.float32)
     side, far = np.sign(x), np.abs(x)
 
-    brow = shape.brow_y
+    brow = levels.brow_y
 
     def push(name: str, at: tuple[float, float], wide: float, high: float, dx: float, dy: float) -> None:
         hill = bump(far, y, at, wide, high)
@@ -277,19 +291,21 @@ def muscle_fields(
     push("brow_lower", (0.24, brow + 0.04), 0.26, 0.2, -0.06, 0.125)
     push("lid_raise", (0.44, -0.08), 0.2, 0.06, 0.0, -0.02)
     push("lid_tighten", (0.48, 0.2), 0.24, 0.12, 0.0, -0.035)
-    push("nose_wrinkle", (0.12, shape.nose_tip), 0.17, 0.2, 0.02, -0.075)
+    push("nose_wrinkle", (0.12, levels.nose_tip), 0.17, 0.2, 0.02, -0.075)
     push("nose_wrinkle", (0.12, brow + 0.08), 0.2, 0.16, -0.02, 0.055)
     push("nose_wrinkle", (0.38, 0.35), 0.2, 0.2, 0.0, -0.04)
-    push("upper_lip_raise", (0.22, shape.mouth_y - 0.2), 0.2, 0.13, 0.02, -0.07)
-    push("smile", (0.46, shape.mouth_y - 0.03), 0.22, 0.22, 0.11, -0.115)
+    push("upper_lip_raise", (0.22, levels.mouth_y - 0.2), 0.2, 0.13, 0.02, -0.07)
+    push("smile", (0.46, levels.mouth_y - 0.03), 0.22, 0.22, 0.11, -0.115)
     push("smile", (0.52, 0.5), 0.25, 0.22, 0.02, -0.065)
-    push("smile", (0.1, shape.nose_tip + 0.06), 0.16, 0.1, 0.025, -0.01)
-    push("dimple", (0.44, shape.mouth_y), 0.17, 0.18, 0.05, 0.0)
-    push("corner_depress", (0.42, shape.mouth_y + 0.08), 0.2, 0.2, 0.015, 0.1)
-    push("chin_raise", (0.0, shape.mouth_y + 0.36), 0.3, 0.16, 0.0, -0.06)
-    push("lip_stretch", (0.46, shape.mouth_y + 0.04), 0.22, 0.22, 0.08, 0.04)
-    push("lip_press", (0.0, shape.mouth_y + 0.2), 0.25, 0.12, 0.0, -0.02)
-    falls = smoothstep(shape.mouth_y - 0.1, shape.chin - 0.05, y) * smoothstep(shape.chin + 0.7, shape.chin + 0.22, y)
+    push("smile", (0.1, levels.nose_tip + 0.06), 0.16, 0.1, 0.025, -0.01)
+    push("dimple", (0.44, levels.mouth_y), 0.17, 0.18, 0.05, 0.0)
+    push("corner_depress", (0.42, levels.mouth_y + 0.08), 0.2, 0.2, 0.015, 0.1)
+    push("chin_raise", (0.0, levels.mouth_y + 0.36), 0.3, 0.16, 0.0, -0.06)
+    push("lip_stretch", (0.46, levels.mouth_y + 0.04), 0.22, 0.22, 0.08, 0.04)
+    push("lip_press", (0.0, levels.mouth_y + 0.2), 0.25, 0.12, 0.0, -0.02)
+    falls = smoothstep(levels.mouth_y - 0.1, levels.chin - 0.05, y) * smoothstep(
+        levels.chin + 0.7, levels.chin + 0.22, y
+    )
     near = 1.0 - smoothstep(0.45, 1.08, far)
     field[MUSCLES.index("jaw_drop"), 1] += 0.27 * falls * near
     hollow = bump(far, y, (0.75, 0.95), 0.2, 0.3)

@@ -72,7 +72,7 @@ class Renderer:
     def _set_fields(self) -> None:
         """Sets the skin's motion (pixels) per unit of each muscle on each side, then of yaw, pitch, x, y and roll."""
         x, y = (grid[self.window] for grid in self._grid(1))
-        both = muscle_fields(self.shape, x, y)
+        both = muscle_fields(self.shape.levels, x, y)
         right = smoothstep(-0.12, 0.12, x)
         inside = np.minimum(1.25 - np.abs(x), np.minimum(y - self.shape.crown - 0.15, self.shape.chin + 0.95 - y))
         edge = smoothstep(0.0, 0.2, inside).astype(np.float32)

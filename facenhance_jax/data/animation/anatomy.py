@@ -1,0 +1,142 @@
+"""The face in a photo as the drawn people's muscles see it: face coordinates, control points and where they go.
+
+Face coordinates are those of `data.synthetic.face_shape`: x right, y down, the origin between the eyes, 1 = half the
+width of the face.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+
+from facenhance_jax.data.synthetic.eyes_and_mouth import curve
+from facenhance_jax.data.synthetic.face_shape import (
+    Levels,
+    bump,
+    by_side,
+    move_eye,
+    move_mouth,
+    muscle_fields,
+)
+from facenhance_jax.faces.alignment import similarity
+
+# The rigid points of the mean drawn face; photos are brought to it.
+_RIGID_FACE = np.array(
+    [(-0.99, 0.28), (-0.97, 0.55), (-0.93, 0.80), (-0.85, 1.04), (0.85, 1.04), (0.93, 0.80), (0.97, 0.55), (0.99, 0.28)]
+    + [(0.0, -0.02), (0.0, 0.17), (0.0, 0.36)]
+    + [(-0.20, 0.62), (-0.11, 0.66), (0.0, 0.69), (0.11, 0.66), (0.20, 0.62)]
+    + [(-0.61, -0.01), (-0.27, 0.01), (-0.38, 0.05), (-0.50, 0.05)]
+    + [(0.27, 0.01), (0.61, -0.01), (0.50, 0.05), (0.38, 0.05)]
+)
+_RIGID_ORDER = (*range(1, 5), *range(12, 16), *range(27, 30), *range(31, 36), 36, 39, 40, 41, 42, 45, 46, 47)
+MIRRORED = [3, 2, 1, 0, 5, 4]  # order of an eye's points after mirroring
+# The edges of the lips from left to right. Between their landmarks, others are put so that mouths open round.
+_UPPER_EDGES = ((60, 61, 62, 63, 64), (48, 49, 50, 51, 52, 53, 54))
+_LOWER_EDGES = ((60, 67, 66, 65, 64), (48, 59, 58, 57, 56, 55, 54))
+_BETWEEN = 10  # points between the landmarks of a lip's two edges
+UPPER_ONLY = (37, 38, 43, 44, 49, 50, 51, 52, 53, 61, 62, 63, *range(68, 68 + _BETWEEN))  # controls above an opening
+LOWER_ONLY = (40, 41, 46, 47, 55, 56, 57, 58, 59, 65, 66, 67, *range(68 + _BETWEEN, 68 + 2 * _BETWEEN))
+
+
+@dataclass(frozen=True)
+class Pose:
+    """What a face does in one frame; a row of `acting.Performance`."""
+
+    muscles: Float[np.ndarray, "2 m"]  # strengths on the left and the right side of the picture
+    blink: float  # 1 = closed
+    turn: Float[np.ndarray, "2"]  # yaw and pitch, radians
+    slide: Float[np.ndarray, "2"]  # face units
+    roll: float  # radians
+    gaze: Float[np.ndarray, "2"]  # face units
+
+
+class Anatomy:
+    """The geometry of one photo's face, and the moves of its control points."""
+
+    def __init__(self, landmarks: Float[np.ndarray, "68 2"]) -> None:
+        """Landmarks in pixels. Raises InputError for landmarks that cannot be aligned."""
+        self.to_face = similarity(landmarks[list(_RIGID_ORDER)], _RIGID_FACE)
+        self.to_photo = cv2.invertAffineTransform(self.to_face)
+        self.unit = float(np.hypot(*self.to_photo[:, 0]))  # pixels
+        self.landmarks = np.asarray(landmarks, np.float64)
+        self.points = self.face(self.landmarks)
+        brow, mouth = self.points[17:27, 1].mean(), self.points[[62, 66], 1].mean()
+        self.levels = Levels(float(brow), float(self.points[30, 1]), float(mouth), float(self.points[8, 1]))
+        between = _between(self.points, self.points)
+        self.controls = np.concatenate([self.points, between, _skin_controls(self.points, self.levels)])
+        x, y = self.controls.T[:, None].astype(np.float32)
+        self._fields = muscle_fields(self.levels, x, y)[:, :, 0].astype(np.float64)
+        self._right = by_side(np.array([[0.0], [1.0]]), self.controls[:, 0], 0.12)[:, 0]
+
+    def face(self, pixels: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
+        """Face coordinates of points of the photo."""
+        return pixels @ self.to_face[:, :2].T + self.to_face[:, 2]
+
+    def photo(self, points: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
+        """Pixels of points in face coordinates."""
+        return points @ self.to_photo[:, :2].T + self.to_photo[:, 2]
+
+    def rigid(self, pose: Pose, at: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+        """How far the head's small motion takes points; face units."""
+        x, y = at.T
+        height = 0.86 * np.sqrt(np.clip(1.0 - (x / 1.1) ** 2 - ((y - 0.3) / 1.7) ** 2, 0.0, 1.0))
+        height = height + 0.25 * bump(x, y, (0.0, self.levels.nose_tip), 0.12, 0.18)
+        near = bump(x, y, (0.0, 0.2), 0.75, 0.95)[:, None]
+        shift = pose.slide + pose.roll * np.stack([-y, x], 1)
+        return height[:, None] * pose.turn + near * shift
+
+    def displacement(self, pose: Pose) -> Float[np.ndarray, "k 2"]:
+        """How far each control point moves, in pixels; the 68 landmarks come first."""
+        left, right = (np.tensordot(side, self._fields, 1).T for side in pose.muscles)
+        moves = left + (right - left) * self._right[:, None]
+        for first, side, order in ((36, 0, list(range(6))), (42, 1, MIRRORED)):
+            eye = self.points[first : first + 6]
+            moved = move_eye(eye[order], pose.muscles[side], pose.blink)
+            moves[first : first + 6] = moved[order] - eye
+        moves[48:68] = self._mouth_moves(pose)
+        moves[68 : 68 + 2 * _BETWEEN] = _between(self.points, moves)
+        moves += self.rigid(pose, self.controls)
+        return moves @ self.to_photo[:, :2].T
+
+    def _mouth_moves(self, pose: Pose) -> Float[np.ndarray, "20 2"]:
+        middle = np.array([self.points[[48, 54], 0].mean(), 0.0])
+        mouth = self.points[48:] - middle
+        moved = move_mouth(mouth, pose.muscles)
+        moves = moved - mouth
+        # Lips that press do not pass through each other: they meet in the middle.
+        for upper, lower in ((13, 19), (14, 18), (15, 17)):
+            overlap = min(0.0, moved[lower, 1] - moved[upper, 1]) - min(0.0, mouth[lower, 1] - mouth[upper, 1])
+            moves[upper, 1] += min(0.0, overlap) / 2
+            moves[lower, 1] -= min(0.0, overlap) / 2
+        return moves
+
+
+def _between(points: Float[np.ndarray, "68 2"], values: Float[np.ndarray, "k 2"]) -> Float[np.ndarray, "b 2"]:
+    """Values of the landmarks, interpolated at points between those on the edges of the lips.
+
+    Along an edge the variable is the angle of an ellipse through the corners, so that lips stay round there.
+    """
+    made = []
+    for edge in _UPPER_EDGES + _LOWER_EDGES:
+        x, ends = points[list(edge), 0], points[[edge[0], edge[-1]], 0]
+        angle = np.arcsin(np.clip((2 * x - ends.sum()) / max(np.ptp(ends), 1e-3), -1.0, 1.0))
+        angle = np.maximum.accumulate(angle) + 1e-3 * np.arange(len(edge))
+        middle = (angle[1:] + angle[:-1]) / 2
+        made += [np.stack([curve(np.stack([angle, values[list(edge), a]], 1), middle) for a in (0, 1)], 1)]
+    return np.concatenate(made)
+
+
+def _skin_controls(points: Float[np.ndarray, "68 2"], levels: Levels) -> Float[np.ndarray, "k 2"]:
+    """Points of the skin between the landmarks, of the forehead, the neck, and a ring around the face."""
+    brow, nose, mouth, chin = levels
+    one_side = [(0.45, 0.3), (0.7, 0.25), (0.5, nose), (0.78, nose), (0.33, nose + 0.2), (0.6, mouth)]
+    one_side += [(0.5, mouth + 0.28), (0.2, mouth + 0.38), (0.12, brow + 0.1)]
+    one_side += [(0.35, brow - 0.3), (0.8, brow - 0.25), (0.6, brow - 0.65), (1.15, -0.1), (1.1, brow - 0.4)]
+    one_side += [(0.4, chin + 0.3), (0.85, chin + 0.2), (0.5, chin + 0.8)]
+    middle = [(0.0, brow), (0.0, brow - 0.35), (0.0, brow - 0.75), (0.0, chin + 0.3), (0.0, chin + 0.8)]
+    around = np.array([0.0, 0.35]) + 1.3 * (points[[0, 2, 4, 6, 10, 12, 14, 16]] - [0.0, 0.35])
+    creases = points[[37, 38, 43, 44]] - [0.0, 0.085]  # the skin above a lid's crease stays when the lid closes
+    bags = points[[40, 41, 46, 47]] + [0.0, 0.1]
+    sides = np.array(one_side)
+    return np.concatenate([sides, sides * [-1.0, 1.0], np.array(middle), around, creases, bags])
