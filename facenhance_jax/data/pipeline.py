@@ -17,6 +17,7 @@ from jaxtyping import Float32, Shaped, UInt8
 
 from facenhance_jax.data import augmentation, shuffling
 from facenhance_jax.data.arrays import Arrays
+from facenhance_jax.data.shuffling import Mix
 from facenhance_jax.data.stored import decoded, words
 from facenhance_jax.messages import InputError
 
@@ -28,7 +29,7 @@ DROPPED = 0.1  # the probability, at `degrade` = 1, that the low-res frame is th
 
 
 def batches(
-    source: Sequence[Mapping[str, Any]],
+    source: Sequence[Mapping[str, Any]] | Mix,
     *,
     batch_size: int,
     seed: int,
@@ -46,11 +47,11 @@ def batches(
     `place`, float32 [batch_size, 3], is the square (left, top, side) of the photo on which the low-res face belongs,
     in pixels; a batch has it if the records have it.
 
-    `source` gives records by index: a prepared data set, arrays, or a list. Arrays are shuffled by `shuffling`, all
-    else by grain, so the same clips come in another order. Each record comes once an epoch, with one of its frames
-    drawn at random; `flip` mirrors half of the samples, all four images of each. `any_previous` takes `previous` from
-    anywhere in the record; see `draw`. `jitter` and `degrade`, 0 to 1, are the strengths of `augmentation`'s functions;
-    see `draw` for dropped frames.
+    `source` gives records by index: a prepared data set, arrays, or a list; or it is a mix of such. Arrays and mixes
+    are shuffled by `shuffling`, all else by grain, so the same clips come in another order. Each record comes once an
+    epoch, with one of its frames drawn at random; `flip` mirrors half of the samples, all four images of each.
+    `any_previous` takes `previous` from anywhere in the record; see `draw`. `jitter` and `degrade`, 0 to 1, are the
+    strengths of `augmentation`'s functions; see `draw` for dropped frames.
     `batch_size` is that of this process, which takes every `processes`-th sample, starting with sample `process`.
     `threads` is the number of decoding threads; it does not change a batch.
     Raises InputError for an empty source or an option out of range, and later for an image that cannot be used.
@@ -65,7 +66,7 @@ def batches(
         draw, flip=flip, any_previous=any_previous, augmented=bool(jitter or degrade), drop=DROPPED * degrade
     )
     finish = partial(render, jitter=jitter, degrade=degrade)
-    if isinstance(source, Arrays):
+    if isinstance(source, Arrays | Mix):
         share = {"batch_size": batch_size, "process": process, "processes": processes, "threads": threads}
         return shuffling.batches(source, choose, finish, seed=seed, start_step=start_step, **share)
     try:

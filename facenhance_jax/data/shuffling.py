@@ -3,18 +3,80 @@
 import functools
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-PERMUTATION, SAMPLE = 0, 1  # what a generator is for: no two of them share a seed
+from facenhance_jax.data.stored import Record
+from facenhance_jax.messages import InputError
+
+PERMUTATION, SAMPLE, MIX = 0, 1, 2  # what a generator is for: no two of them share a seed
+BLOCK = 1000  # samples in which every data set of a mix has exactly its share
+
+
+class Mix:
+    """Several data sets, of which a training takes given shares of its samples.
+
+    Each set is shuffled epoch by epoch, as it would be alone; a small set with a large share is just repeated more
+    often. Sample i comes from a set that is a function of (seed, i), and of every 1,000 samples (0 to 999, ...) each
+    set has its share, rounded to thousandths, exactly.
+
+    Args:
+      sets: the records of each data set.
+      weights: of each set, more than 0; their ratios are the shares.
+
+    Raises InputError for a set without records or a share under a thousandth.
+    """
+
+    def __init__(self, sets: Sequence[Sequence[Record]], weights: Sequence[float]) -> None:
+        exact = BLOCK * np.asarray(weights, np.float64) / np.sum(weights)
+        counts = np.floor(exact).astype(int)
+        counts[np.argsort(counts - exact, kind="stable")[: BLOCK - counts.sum()]] += 1  # the largest remainders
+        if not counts.all() or not all(map(len, sets)):
+            raise InputError("data: a data set of the mix has no clips, or a share under 1/1000; leave it out")
+        self.sets, self.counts = sets, counts
+
+    def __len__(self) -> int:
+        return sum(map(len, self.sets))
+
+    def places(self, seed: int, block: int) -> tuple[np.ndarray, np.ndarray]:
+        """(set, number of the sample among those of its set) of the samples of a block."""
+        sets = np.repeat(np.arange(len(self.sets)), self.counts)
+        sets = np.random.default_rng((seed, MIX, block)).permutation(sets)
+        numbers = np.empty(BLOCK, int)
+        for which, count in enumerate(self.counts):
+            numbers[sets == which] = block * count + np.arange(count)
+        return sets, numbers
+
+
+def endless(source: Sequence[Record] | Mix, *seed: int) -> Callable[[int], Record]:
+    """Number of a sample -> its record. Each epoch takes every record once, in an order seeded by (seed, epoch)."""
+    if isinstance(source, Mix):
+        places = functools.lru_cache(maxsize=4)(functools.partial(source.places, *seed))
+        parts = [endless(records, *seed, MIX, which) for which, records in enumerate(source.sets)]
+
+        def mixed(index: int) -> Record:
+            sets, numbers = places(index // BLOCK)
+            return parts[sets[index % BLOCK]](int(numbers[index % BLOCK]))
+
+        return mixed
+
+    @functools.lru_cache(maxsize=4)
+    def order(epoch: int) -> np.ndarray:
+        return np.random.default_rng((*seed, PERMUTATION, epoch)).permutation(len(source))
+
+    def shuffled(index: int) -> Record:
+        epoch, at = divmod(index, len(source))
+        return source[int(order(epoch)[at])]
+
+    return shuffled
 
 
 def batches(
-    source: Sequence[Mapping[str, Any]],
-    choose: Callable[[Mapping[str, Any], np.random.Generator], Any],
+    source: Sequence[Record] | Mix,
+    choose: Callable[[Record, np.random.Generator], Any],
     render: Callable[[Sequence[Any]], Any],
     *,
     batch_size: int,
@@ -26,17 +88,13 @@ def batches(
 ) -> Iterator[Any]:
     """Yields `render` of `batch_size` samples each, made ahead by `threads` threads; they change nothing else.
 
-    Sample i is `choose` of a record and a generator of its own, seeded by (seed, i). Each epoch takes every record
-    once, in an order seeded by (seed, epoch). The samples process, process + processes, ... are this process's.
+    Sample i is `choose` of a record (see `endless`) and a generator of its own, seeded by (seed, i). The samples
+    process, process + processes, ... are this process's.
     """
-
-    @functools.lru_cache(maxsize=4)
-    def order(epoch: int) -> np.ndarray:
-        return np.random.default_rng((seed, PERMUTATION, epoch)).permutation(len(source))
+    record = endless(source, seed)
 
     def sample(index: int) -> Any:
-        epoch, at = divmod(index, len(source))
-        return choose(source[int(order(epoch)[at])], np.random.default_rng((seed, SAMPLE, index)))
+        return choose(record(index), np.random.default_rng((seed, SAMPLE, index)))
 
     def batch(step: int) -> Any:
         rows = range(step * batch_size, (step + 1) * batch_size)
