@@ -59,7 +59,7 @@ class DataSettings:
     """Which data set, and how samples are drawn from it; configs/mug.py says what each field is."""
 
     directory: str
-    directories: tuple[tuple[str, float], ...]
+    directories: tuple  # pairs (directory, weight)
     split: str
     validation_split: str
     any_previous: bool
@@ -69,7 +69,7 @@ class DataSettings:
 
     def __post_init__(self):
         try:
-            pairs = tuple((str(directory), float(weight)) for directory, weight in self.directories)  # JSON has lists
+            pairs = tuple((str(directory), float(weight)) for directory, weight in self.directories)
         except (TypeError, ValueError):
             raise ValueError(f'directories must be pairs like ("data/mug", 0.5), not {self.directories}') from None
         if not all(0 < weight < float("inf") for _, weight in pairs):
