@@ -12,12 +12,14 @@ from jaxtyping import Float
 
 from facenhance_jax.data.synthetic.eyes_and_mouth import curve
 from facenhance_jax.data.synthetic.face_shape import (
+    MUSCLES,
     Levels,
     bump,
     by_side,
     move_eye,
     move_mouth,
     muscle_fields,
+    smoothstep,
 )
 from facenhance_jax.faces.alignment import similarity
 
@@ -34,6 +36,8 @@ MIRRORED = [3, 2, 1, 0, 5, 4]  # order of an eye's points after mirroring
 # The edges of the lips from left to right. Between their landmarks, others are put so that mouths open round.
 _UPPER_EDGES = ((60, 61, 62, 63, 64), (48, 49, 50, 51, 52, 53, 54))
 _LOWER_EDGES = ((60, 67, 66, 65, 64), (48, 59, 58, 57, 56, 55, 54))
+SMILE, JAW, BROW_LOWER = (MUSCLES.index(name) for name in ("smile", "jaw_drop", "brow_lower"))
+PARTING = tuple(MUSCLES.index(name) for name in ("upper_lip_raise", "lips_part"))
 _BETWEEN = 10  # points between the landmarks of a lip's two edges
 UPPER_ONLY = (37, 38, 43, 44, 49, 50, 51, 52, 53, 61, 62, 63, *range(68, 68 + _BETWEEN))  # controls above an opening
 LOWER_ONLY = (40, 41, 46, 47, 55, 56, 57, 58, 59, 65, 66, 67, *range(68 + _BETWEEN, 68 + 2 * _BETWEEN))
@@ -44,6 +48,7 @@ class Pose:
     """What a face does in one frame; a row of `acting.Performance`."""
 
     muscles: Float[np.ndarray, "2 m"]  # strengths on the left and the right side of the picture
+    relax: float  # 1 = the smile and the parted lips of the photo itself are gone
     blink: float  # 1 = closed
     turn: Float[np.ndarray, "2"]  # yaw and pitch, radians
     slide: Float[np.ndarray, "2"]  # face units
@@ -67,6 +72,9 @@ class Anatomy:
         self.controls = np.concatenate([self.points, between, _skin_controls(self.points, self.levels)])
         x, y = self.controls.T[:, None].astype(np.float32)
         self._fields = muscle_fields(self.levels, x, y)[:, :, 0].astype(np.float64)
+        self._fields[JAW] = _jaw_field(self.controls, self.levels)
+        self.smile = smiling(self.points)
+        self._frown = np.clip((self.points[[37, 38, 43, 44], 1].mean() - brow) / 0.23, 0.4, 1.0)
         self._right = by_side(np.array([[0.0], [1.0]]), self.controls[:, 0], 0.12)[:, 0]
 
     def face(self, pixels: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
@@ -88,28 +96,70 @@ class Anatomy:
 
     def displacement(self, pose: Pose) -> Float[np.ndarray, "k 2"]:
         """How far each control point moves, in pixels; the 68 landmarks come first."""
-        left, right = (np.tensordot(side, self._fields, 1).T for side in pose.muscles)
+        muscles = self.muscles(pose)
+        left, right = (np.tensordot(side, self._fields, 1).T for side in muscles)
         moves = left + (right - left) * self._right[:, None]
         for first, side, order in ((36, 0, list(range(6))), (42, 1, MIRRORED)):
             eye = self.points[first : first + 6]
-            moved = move_eye(eye[order], pose.muscles[side], pose.blink)
+            moved = move_eye(eye[order], muscles[side], pose.blink)
             moves[first : first + 6] = moved[order] - eye
-        moves[48:68] = self._mouth_moves(pose)
+            # A brow that lowers folds the skin above the lid's crease and pushes only a part of it onto the lid.
+            lids = move_eye(eye[order], muscles[side], 0.0)[order][[1, 2]] - eye[[1, 2]]
+            crease = slice(-8, -6) if first == 36 else slice(-6, -4)
+            moves[crease] = lids + 0.35 * (moves[crease] - lids)
+        moves[48:68] = self._mouth_moves(muscles, pose.relax)
         moves[68 : 68 + 2 * _BETWEEN] = _between(self.points, moves)
         moves += self.rigid(pose, self.controls)
         return moves @ self.to_photo[:, :2].T
 
-    def _mouth_moves(self, pose: Pose) -> Float[np.ndarray, "20 2"]:
+    def muscles(self, pose: Pose) -> Float[np.ndarray, "2 m"]:
+        """A pose's muscles as this face has room for them: who smiles has less room to, or has to stop first."""
+        muscles = pose.muscles.copy()
+        room = 1.0 - 0.7 * self.smile * (1.0 - pose.relax)
+        muscles[:, [SMILE, *PARTING]] *= room
+        muscles[:, SMILE] -= 0.55 * self.smile * pose.relax  # smiles on photographs are half the drawn one
+        muscles[:, BROW_LOWER] *= self._frown
+        return muscles
+
+    def _mouth_moves(self, muscles: Float[np.ndarray, "2 m"], relax: float) -> Float[np.ndarray, "20 2"]:
         middle = np.array([self.points[[48, 54], 0].mean(), 0.0])
         mouth = self.points[48:] - middle
-        moved = move_mouth(mouth, pose.muscles)
+        gap = np.maximum(mouth[[19, 18, 17], 1] - mouth[[13, 14, 15], 1], 0.0) * (self.smile > 0)
+        closed, middle_gap, slack = mouth.copy(), gap.max(), 0.025 * relax * (gap.max() > 0)
+        gap = gap + slack  # a little over each other, for lips that the landmarks do not meet
+        closed[[13, 14, 15], 1] += 0.35 * relax * gap
+        closed[[19, 18, 17], 1] -= 0.65 * relax * gap
+        closed[1:6, 1] += 0.3 * relax * middle_gap * np.array([0.5, 1.0, 1.0, 1.0, 0.5])
+        closed[7:12, 1] -= 0.6 * relax * middle_gap * np.array([0.5, 1.0, 1.0, 1.0, 0.5])
+        moved = move_mouth(closed, muscles)
         moves = moved - mouth
         # Lips that press do not pass through each other: they meet in the middle.
         for upper, lower in ((13, 19), (14, 18), (15, 17)):
-            overlap = min(0.0, moved[lower, 1] - moved[upper, 1]) - min(0.0, mouth[lower, 1] - mouth[upper, 1])
-            moves[upper, 1] += min(0.0, overlap) / 2
-            moves[lower, 1] -= min(0.0, overlap) / 2
+            apart = moved[lower, 1] - moved[upper, 1] + slack - min(0.0, mouth[lower, 1] - mouth[upper, 1])
+            moves[upper, 1] += min(0.0, apart) / 2
+            moves[lower, 1] -= min(0.0, apart) / 2
         return moves
+
+
+def smiling(points: Float[np.ndarray, "68 2"]) -> float:
+    """How much the face of 68 points (face units) smiles already, 0 to 1.
+
+    Regression over 51 pairs of photographs (neutral 0, smiling 1; residual 0.34), 0 up to about a neutral face's worst.
+    """
+    corners, middle = points[[48, 54]], points[[51, 57, 62, 66], 1].mean()
+    wide, nose = np.ptp(corners[:, 0]) / 2, corners[:, 1].mean() - points[33, 1]
+    score = -0.575 + 0.814 * (middle - corners[:, 1].mean()) + 4.691 * wide - 2.561 * nose
+    parted = (points[66, 1] - points[62, 1]) / 0.1
+    return float(np.clip(max(score, parted) / 0.6 - 0.6, 0.0, 1.0))
+
+
+def _jaw_field(at: Float[np.ndarray, "k 2"], levels: Levels) -> Float[np.ndarray, "2 k"]:
+    """How points of the skin move per unit of `jaw_drop`: all from the lower lip to the chin, with the bone."""
+    x, y = at.T
+    falls = smoothstep(levels.mouth_y - 0.1, levels.mouth_y + 0.25, y)
+    falls = falls * np.clip(1.0 - (y - levels.chin - 0.05) / 0.8, 0.0, 1.0) * (1.0 - smoothstep(0.4, 1.1, np.abs(x)))
+    hollow = bump(np.abs(x), y, (0.75, 0.95), 0.2, 0.3)
+    return np.stack([-0.03 * np.sign(x) * hollow, 0.33 * falls])
 
 
 def _between(points: Float[np.ndarray, "68 2"], values: Float[np.ndarray, "k 2"]) -> Float[np.ndarray, "b 2"]:
@@ -131,7 +181,7 @@ def _skin_controls(points: Float[np.ndarray, "68 2"], levels: Levels) -> Float[n
     """Points of the skin between the landmarks, of the forehead, the neck, and a ring around the face."""
     brow, nose, mouth, chin = levels
     one_side = [(0.45, 0.3), (0.7, 0.25), (0.5, nose), (0.78, nose), (0.33, nose + 0.2), (0.6, mouth)]
-    one_side += [(0.5, mouth + 0.28), (0.2, mouth + 0.38), (0.12, brow + 0.1)]
+    one_side += [(0.5, mouth + 0.28), (0.2, mouth + 0.38)]
     one_side += [(0.35, brow - 0.3), (0.8, brow - 0.25), (0.6, brow - 0.65), (1.15, -0.1), (1.1, brow - 0.4)]
     one_side += [(0.4, chin + 0.3), (0.85, chin + 0.2), (0.5, chin + 0.8)]
     middle = [(0.0, brow), (0.0, brow - 0.35), (0.0, brow - 0.75), (0.0, chin + 0.3), (0.0, chin + 0.8)]
@@ -139,4 +189,4 @@ def _skin_controls(points: Float[np.ndarray, "68 2"], levels: Levels) -> Float[n
     creases = points[[37, 38, 43, 44]] - [0.0, 0.085]  # the skin above a lid's crease stays when the lid closes
     bags = points[[40, 41, 46, 47]] + [0.0, 0.1]
     sides = np.array(one_side)
-    return np.concatenate([sides, sides * [-1.0, 1.0], np.array(middle), around, creases, bags])
+    return np.concatenate([sides, sides * [-1.0, 1.0], np.array(middle), around, creases, bags])  # ends: see crease

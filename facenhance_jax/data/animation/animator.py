@@ -106,7 +106,7 @@ class Animator:
         source = above + (below - above) * part[..., None]
         frame = cv2.remap(self.photo, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         frame = frame.astype(np.float32)
-        self._fold(frame, source, share * pose.muscles)
+        self._fold(frame, source, share * self.anatomy.muscles(pose))
         opening = np.maximum(upper_sees - lower_sees, 0.0)
         self._look(frame, opening, upper_sees, moves, pose)
         self._speak(frame, opening, upper_sees, lower_sees, moves, pose)
@@ -191,10 +191,12 @@ def plan(expression: str, frames: int, *, seed: list[int], take: int, strength: 
     rng, habits = np.random.default_rng([*seed, 2, code, take]), np.random.default_rng([*seed, 3, code])
     performance = perform(expression, 2 * frames if hold else frames, rng, habits)
     share = strength * np.array([TONED[expression].get(name, 1.0) for name in MUSCLES])
-    return [_pose(performance, n, share, min(strength, 1.0)) for n in range(frames)]
+    level = performance.muscles.max((1, 2))
+    relax = min(strength, 1.0) * level / max(level.max(), 1e-6) * (expression not in ("happiness", "neutral"))
+    return [_pose(performance, n, share, float(relax[n]), min(strength, 1.0)) for n in range(frames)]
 
 
-def _pose(performance: Performance, n: int, share: Float[np.ndarray, " m"], life: float) -> Pose:
+def _pose(performance: Performance, n: int, share: Float[np.ndarray, " m"], relax: float, life: float) -> Pose:
     """Frame n with its muscles times `share`, and the head's and the eyes' motion since frame 0 times `life`."""
     turn, slide, roll, gaze = (
         life * (track[n] - track[0])
@@ -203,4 +205,4 @@ def _pose(performance: Performance, n: int, share: Float[np.ndarray, " m"], life
     blink = float(performance.blink[n]) if life > 0 else 0.0
     muscles = share * performance.muscles[n]
     muscles[:, MUSCLES.index("lip_stretch")] -= PURSED * muscles[:, MUSCLES.index("jaw_drop")]
-    return Pose(muscles, blink, turn, slide / DRAWN_UNIT, float(roll), gaze)
+    return Pose(muscles, relax, blink, turn, slide / DRAWN_UNIT, float(roll), gaze)

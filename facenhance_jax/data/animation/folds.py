@@ -59,7 +59,7 @@ class Folds:
             nasolabial + 0.06 * hill((cx + 0.17, wy), 0.15, 0.16) - 0.03 * hill((cx + 0.02, (wy + cy) / 2), 0.07, 0.1)
         )
         bx, by = brow[0]
-        frown = line([(bx * 0.42, by - 0.1), (bx * 0.36, by + 0.1)], 0.14, 0.02) + 0.05 * hill(
+        frown = line([(bx * 0.42, by - 0.1), (bx * 0.36, by + 0.1)], 0.11, 0.027) + 0.05 * hill(
             (bx, by - 0.03), 0.07, 0.08
         )
         top = float(brow[:, 1].min())

@@ -45,7 +45,7 @@ class MouthInside:
         self.bright = float(self.enamel[1])
         self.upper = self._row(UPPER, -1.0)
         self.lower = self._row(LOWER, 1.0)
-        self.own = _own_teeth(photo, opening, self.box, unit) if is_open else None
+        self.own = _own_teeth(photo, opening, self.box, unit, self.enamel) if is_open else None
 
     def _row(self, teeth: tuple[tuple[float, float], ...], sign: float) -> Float32[np.ndarray, "h w 4"]:
         """A row of teeth, colour and cover, whose edge is at the seam; `sign` -1: they hang down, 1: they stand up."""
@@ -89,7 +89,7 @@ class MouthInside:
         """
         inside = np.broadcast_to(np.float32(DARK) * self.bright, (*self.x.shape, 3)).copy()
         x, y = self.x - head[0] / self.unit, self.y - head[1] / self.unit
-        top = BITE + 0.05 + 0.55 * jaw
+        top = BITE + 0.03 + 0.45 * jaw
         tongue = smoothstep(1.0, 0.45, (x / 0.25) ** 2 + ((y - top - 0.12) / 0.14) ** 2)
         inside += (np.float32(TONGUE) * self.bright - inside) * (0.8 * tongue)[..., None]
         for row, drop, share in ((self.lower, 0.075 + 1.15 * jaw, 0.6), (self.upper, BITE, 1.0)):
@@ -119,7 +119,7 @@ def enamel(skin: Rgb) -> Rgb:
 
 
 def _own_teeth(
-    photo: UInt8[np.ndarray, "h w 3"], opening: Opening, box: tuple[slice, slice], unit: float
+    photo: UInt8[np.ndarray, "h w 3"], opening: Opening, box: tuple[slice, slice], unit: float, teeth: Rgb
 ) -> Float32[np.ndarray, "h w 4"]:
     """What the open mouth of the photo shows, with its cover; grown upwards a little, for a lip that lifts."""
     across, upper, lower = opening.across[box], opening.upper[box], opening.lower[box]
@@ -128,6 +128,11 @@ def _own_teeth(
     into = np.clip(across, upper + margin, lower - margin) - across
     x, y = columns - into * np.float32(opening.axis[1]), rows + into * np.float32(opening.axis[0])
     picture = cv2.remap(np.ascontiguousarray(photo[box]), x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
+    # Above the teeth's visible part comes more of them, without detail, and then gum.
+    far = smoothstep(0.0, 0.05 * unit, upper + margin - across)[..., None].astype(np.float32)
+    blurred = cv2.GaussianBlur(picture, (0, 0), 0.06 * unit).astype(np.float32)
+    gum = np.float32(255.0 * np.clip(np.array(GUM) * teeth[1], 0, 1) ** (1 / 2.2))
+    picture = picture + far * (0.45 * blurred + 0.45 * gum - picture)
     gap = smoothstep(0.01 * unit, 0.035 * unit, lower - upper)
     cover = gap * smoothstep(0.03 * unit, 0.0, across - lower) * smoothstep(-0.14 * unit, -0.1 * unit, across - upper)
     return np.concatenate([picture, cover[..., None]], -1).astype(np.float32)
