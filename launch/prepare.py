@@ -4,7 +4,8 @@ With --arrays OUT.npz (or OUT, a folder of files of 256 MB) also writes the data
 reads as config.data.directory without TFDS and grain; without --root, of the data set that is in DIR already.
 
 `mug` is the MUG database or a tree with its layout, `folder` holds a folder of your own videos for each person,
-`photos` a folder of photos for each person. Clips that cannot be used are skipped and listed at the end; if more than
+`photos` photos: <person>/neutral.jpg with <person>/<expression>.jpg, which become morphs, and any others, one for each
+person, which are animated. Clips that cannot be used are skipped and listed at the end; if more than
 --max_skipped percent are, the exit status is 3.
 """
 
@@ -46,20 +47,25 @@ _SPLIT = flags.DEFINE_enum(
 _BOTH_WAYS = flags.DEFINE_bool("both_ways", False, "photos: also a clip from the expression to the neutral photo")
 _FORCE = flags.DEFINE_bool("force", False, "photos: use a pair even if the two faces look like two people's")
 _OPENFACE = flags.DEFINE_string("openface", "", "folder of OpenFace's output, laid out as --root is")
+_TAKES = flags.DEFINE_integer("takes", 6, "photos: expressions that a single photo performs, 1 to 6")
+_RELIGHT = flags.DEFINE_float("relight", 0.0, "photos: strength of another light in a single photo's frames, 0 to 2")
 _MAX_SKIPPED = flags.DEFINE_float("max_skipped", 10, "percent of clips that may be skipped before the status is 3")
 _DRAW = flags.DEFINE_integer("draw", 0, "people to draw at --root first; 0 takes the tree that is there", lower_bound=0)
 _ARRAYS = flags.DEFINE_string("arrays", None, "also write the data set as this .npz, or as a folder of some")
-_SEED = flags.DEFINE_integer("seed", 0, "seed of the people drawn", lower_bound=0)
+_SEED = flags.DEFINE_integer("seed", 0, "seed of the people drawn, or of the photos' animation", lower_bound=0)
 
 
 def prepare() -> clip_dataset.Report:
     """Does what the flags say."""
     root, usual = Path(_ROOT.value), BUILDERS[_KIND.value].BUILDER_CONFIGS[0]
     frames = _FRAMES.value or usual.frames
+    if _KIND.value == "photos" and (unused := [flag.name for flag in (_PART, _OPENFACE, _DRAW) if flag.value]):
+        raise messages.InputError(f"--{unused[0]}: is of no use for photos; leave it out")
     if _DRAW.value:
         about = {"seed": _SEED.value, "frames": 2 * frames, "size": _RESOLUTION.value}
         population.write_tree(root, range(_DRAW.value), **about)
-    own = {"both_ways": _BOTH_WAYS.value, "force": _FORCE.value} if _KIND.value == "photos" else {}
+    flags_of_photos = (_BOTH_WAYS, _FORCE, _TAKES, _RELIGHT, _SEED)
+    own = {flag.name: flag.value for flag in flags_of_photos} if _KIND.value == "photos" else {}
     config = type(usual)(
         frames=frames,
         resolution=_RESOLUTION.value,

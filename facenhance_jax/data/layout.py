@@ -18,7 +18,7 @@ NEUTRAL = "neutral"
 
 LAYOUT = "<SSS>/[sessionK/]<expression>/<takeNNN>/*.jpg"
 OWN_LAYOUT = "<subject>/[folders/]<clip>.mp4 (or .mov .mkv .webm .avi .gif .webp, or a folder of frames)"
-PHOTO_LAYOUT = "<person>/neutral.jpg with <person>/<expression>.jpg"
+PHOTO_LAYOUT = "<person>/neutral.jpg with <person>/<expression>.jpg, or other .jpg or .png files: a person each"
 PARTS = ("onset", "full", "windows")
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".webp"}
 
@@ -148,22 +148,27 @@ def read_own_tree(root: Path | str) -> Tree:
 
 
 def read_photos(root: Path | str) -> Tree:
-    """Every pair of photos under `root`: a person's folder holds `neutral.jpg` and the photos of expressions.
+    """Every pair of photos and every single photo under `root`, at any depth.
 
-    A pair is a recording of two files, the neutral photo first; its expression is the other file's name. Folders may be
-    at any depth; the person's name is the folder's path, joined by "-". Raises InputError if `root` is not a folder or
-    holds no pair.
+    A folder with a `neutral.jpg` is a person's: each other photo in it makes a pair, a recording of two files, the
+    neutral photo first; its expression is the other file's name. In all other folders, and in `root` itself, each photo
+    is of another person, and a recording of one file with the expression "". A subject is named after the folder, or
+    folder and file, joined by "-". Raises InputError if `root` is not a folder or holds no photo.
     """
     root, tree, names = _root(root, PHOTO_LAYOUT), Tree(), set()
-    for folder in _folders_below(root, tree):
-        photos = _files(folder, _IMAGES, tree)
-        neutral = next((photo for photo in photos if photo.stem.lower() == NEUTRAL), None)
-        subject = "-".join(folder.relative_to(root).parts)
-        for photo in photos if neutral else ():
-            if photo != neutral:
-                tree.add(Recording(subject, "", photo.stem, "take000", (neutral, photo)), names)
+    for folder in [root, *_folders_below(root, tree)]:
+        photos, inside = _files(folder, _IMAGES, tree), folder.relative_to(root).parts
+        neutral = next((photo for photo in photos if photo.stem.lower() == NEUTRAL and inside), None)
+        others = [photo for photo in photos if photo != neutral]
+        if neutral and others:
+            for photo in others:
+                tree.add(Recording("-".join(inside), "", photo.stem, "take000", (neutral, photo)), names)
+        else:
+            for photo in photos:
+                who = inside if neutral else (*inside, photo.stem)
+                tree.add(Recording("-".join(who), "", "", "take000", (photo,)), names)
     if not tree.recordings:
-        raise InputError(f"{root}: no pairs of photos; looked for {PHOTO_LAYOUT}")
+        raise InputError(f"{root}: no photos; looked for {PHOTO_LAYOUT}")
     tree.recordings.sort(key=lambda recording: recording.name)
     return tree
 

@@ -45,7 +45,7 @@ def aligned_pair(
     has them. Raises InputError for landmarks that cannot be aligned.
     """
     identity, truth, identity_points, truth_points = _aligned(neutral, neutral_points, other, other_points, FINE * size)
-    return _shrunk(identity), _shrunk(truth), _scaled(identity_points), _scaled(truth_points)
+    return shrunk(identity), shrunk(truth), _scaled(identity_points), _scaled(truth_points)
 
 
 def _aligned(neutral, neutral_points, other, other_points, size):
@@ -72,7 +72,7 @@ def clip(
     pair = _aligned(first, first_points, second, second_points, FINE * size)
     for share in np.linspace(0, 1, frames):
         frame, shape = morph(*pair, float(share))
-        yield _shrunk(frame), alignment.low_frame(frame, shape)
+        yield shrunk(frame), alignment.low_frame(frame, shape)
 
 
 def morph(
@@ -179,7 +179,8 @@ def moved(points: Shaped[np.ndarray, "n 2"], matrix: Float[np.ndarray, "2 3"]) -
     return np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
 
 
-def _shrunk(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "s s 3"]:
+def shrunk(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "s s 3"]:
+    """A fine frame at its final size."""
     side = len(image) // FINE
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
 
