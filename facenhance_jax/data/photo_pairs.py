@@ -104,6 +104,14 @@ def morph(
     return np.rint(first + weight[..., None] * change).astype(np.uint8), shape
 
 
+def only_face(
+    frame: UInt8[np.ndarray, "s s 3"], changed: UInt8[np.ndarray, "s s 3"], points: Shaped[np.ndarray, "68 2"]
+) -> UInt8[np.ndarray, "s s 3"]:
+    """The frame with the face as in `changed`, with a soft edge."""
+    weight = _falling(_outside(points.astype(np.float64), len(frame)), 0.0, BLENDED / 2)[..., None]
+    return np.rint(frame + weight * (changed.astype(np.float32) - frame)).astype(np.uint8)
+
+
 def _outside(points: Float[np.ndarray, "68 2"], size: int) -> Float[np.ndarray, "s s"]:
     """Each pixel's distance from the face, in sides of the frame; 0 inside."""
     return cv2.distanceTransform(1 - alignment.hull_mask(_outline(points), size), cv2.DIST_L2, 5) / size

@@ -32,8 +32,9 @@ class PhotoConfig(ClipConfig):
       both_ways: whether a pair also becomes a second clip, from the other photo to the neutral one.
       force: whether to use a pair even if the two faces look like two people's.
       takes: how many of the six expressions a single photo performs; which ones goes round from photo to photo.
-      relight: strength of another light, exposure and colour in an animated photo's frames than in its identity
-        photo, 0 for none; see `animation.light`.
+      relight: strength of another light, exposure and colour on the face in an animated photo's frames than in its
+        identity photo, 0 for none; see `animation.light`. The surroundings keep the photo's light, as in a pair: they
+        are to be taken from the photo, and the face's light from the low-res face.
       seed: of the animations and their light.
     """
 
@@ -119,7 +120,9 @@ class Photos(ClipDataset):
         if why := checking.check(frames, landmarks):
             raise InputError(f"{recording.frames[0]}: cannot perform {recording.expression}, {why}")
         if config.relight:
-            frames = relight(frames, rng, config.relight)
+            lit = relight(frames, rng, config.relight)
+            rows = zip(frames, lit, landmarks, strict=True)
+            frames = [photo_pairs.only_face(frame, other, shape) for frame, other, shape in rows]
         clip = [
             (photo_pairs.shrunk(frame), alignment.low_frame(frame, shape))
             for frame, shape in zip(frames, landmarks, strict=True)
