@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
+from facenhance_jax.data.animation import thin_plate
 from facenhance_jax.faces import alignment, framing
 
 FINE = 2  # frames are made this many times larger and then shrunk by the area mean, which keeps them sharp
@@ -26,18 +27,18 @@ _INNER_LIPS = list(range(60, 68))
 _RIGID = list(alignment.RIGID)
 
 
+Image = UInt8[np.ndarray, "s s 3"]
+Pair = tuple[Image, Image, Float[np.ndarray, "68 2"], Float[np.ndarray, "68 2"]]
+"""(first photo, second photo, their landmarks), in one frame."""
+
+
 def aligned_pair(
     neutral: UInt8[np.ndarray, "h w 3"],
     neutral_points: Shaped[np.ndarray, "68 2"],
     other: UInt8[np.ndarray, "h2 w2 3"],
     other_points: Shaped[np.ndarray, "68 2"],
     size: int,
-) -> tuple[
-    UInt8[np.ndarray, "{size} {size} 3"],
-    UInt8[np.ndarray, "{size} {size} 3"],
-    Float[np.ndarray, "68 2"],
-    Float[np.ndarray, "68 2"],
-]:
+) -> Pair:
     """(identity, truth, their landmarks): a person's two photos in one frame of size x size pixels.
 
     The neutral photo is framed by `framing.portrait`; the other is laid on it by the similarity of the points that
@@ -48,13 +49,19 @@ def aligned_pair(
     return shrunk(identity), shrunk(truth), _scaled(identity_points), _scaled(truth_points)
 
 
-def _aligned(neutral, neutral_points, other, other_points, size):
-    matrix = framing.portrait(neutral_points, size)
-    identity_points = moved(neutral_points, matrix)
-    other_points = np.asarray(other_points, np.float64)
-    onto = alignment.similarity(other_points[_RIGID], identity_points[_RIGID])
-    truth = alignment.warp(other, onto, size)
-    return alignment.warp(neutral, matrix, size), truth, identity_points, moved(other_points, onto)
+def _aligned(
+    first: UInt8[np.ndarray, "h w 3"],
+    first_points: Shaped[np.ndarray, "68 2"],
+    second: UInt8[np.ndarray, "h2 w2 3"],
+    second_points: Shaped[np.ndarray, "68 2"],
+    size: int,
+) -> Pair:
+    """`aligned_pair` without its finer frame."""
+    matrix = framing.portrait(first_points, size)
+    points = moved(first_points, matrix)
+    onto = alignment.similarity(np.asarray(second_points)[_RIGID], points[_RIGID])
+    first, second = alignment.warp(first, matrix, size), alignment.warp(second, onto, size)
+    return first, second, points, moved(second_points, onto)
 
 
 def clip(
@@ -148,19 +155,11 @@ def _field(
     reach = ((outline - centre) @ rays.T).max(0) + STILL * size
     at = np.concatenate([points, centre + rays * reach[:, None]]) / size
     moves = np.concatenate([motion, np.zeros((len(rays), 2))])
-    affine = np.column_stack([np.ones(len(at)), at])
-    system = np.block([[_kernel(at, at) + STIFF * np.eye(len(at)), affine], [affine.T, np.zeros((3, 3))]])
-    weights = np.linalg.solve(system, np.concatenate([moves, np.zeros((3, 2))]))
     ticks = (np.arange(0, size, GRID) + (GRID - 1) / 2) / size
     grid = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 2)
-    coarse = _kernel(grid, at) @ weights[:-3] + np.column_stack([np.ones(len(grid)), grid]) @ weights[-3:]
+    coarse = thin_plate.basis(grid, at, STIFF) @ moves
     coarse = coarse.reshape(len(ticks), len(ticks), 2).astype(np.float32)
     return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR)
-
-
-def _kernel(points: Float[np.ndarray, "n 2"], others: Float[np.ndarray, "m 2"]) -> Float[np.ndarray, "n m"]:
-    squares = ((points[:, None] - others) ** 2).sum(-1)
-    return squares * np.log(squares + 1e-12)
 
 
 def _moved_by(image: UInt8[np.ndarray, "s s 3"], field: Float[np.ndarray, "s s 2"]) -> UInt8[np.ndarray, "s s 3"]:
