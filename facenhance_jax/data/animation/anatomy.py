@@ -38,6 +38,7 @@ _UPPER_EDGES = ((60, 61, 62, 63, 64), (48, 49, 50, 51, 52, 53, 54))
 _LOWER_EDGES = ((60, 67, 66, 65, 64), (48, 59, 58, 57, 56, 55, 54))
 SMILE, JAW, BROW_LOWER = (MUSCLES.index(name) for name in ("smile", "jaw_drop", "brow_lower"))
 PARTING = tuple(MUSCLES.index(name) for name in ("upper_lip_raise", "lips_part"))
+_INNER_PAIRS = ((61, 67), (62, 66), (63, 65))  # of the upper and the lower lip
 _BETWEEN = 10  # points between the landmarks of a lip's two edges
 UPPER_ONLY = (37, 38, 43, 44, 49, 50, 51, 52, 53, 61, 62, 63, *range(68, 68 + _BETWEEN))  # controls above an opening
 LOWER_ONLY = (40, 41, 46, 47, 55, 56, 57, 58, 59, 65, 66, 67, *range(68 + _BETWEEN, 68 + 2 * _BETWEEN))
@@ -109,6 +110,7 @@ class Anatomy:
             moves[crease] = lids + 0.35 * (moves[crease] - lids)
         moves[48:68] = self._mouth_moves(muscles, pose.relax)
         moves[68 : 68 + 2 * _BETWEEN] = _between(self.points, moves)
+        self._close_sides(moves)
         moves += self.rigid(pose, self.controls)
         return moves @ self.to_photo[:, :2].T
 
@@ -121,11 +123,23 @@ class Anatomy:
         muscles[:, BROW_LOWER] *= self._frown
         return muscles
 
+    def _close_sides(self, moves: Float[np.ndarray, "k 2"]) -> None:
+        """Lips that near each other at the landmarks do so, by the same part, at the points between these."""
+        moved = self.controls[:, 1] + moves[:, 1]
+        part = np.array([_gap(moved, *pair) / max(_gap(self.controls[:, 1], *pair), 1e-3) for pair in _INNER_PAIRS])
+        for n in range(4):
+            upper, lower = 68 + n, 68 + _BETWEEN + n
+            most = part[max(n - 1, 0) : n + 1].max() * max(_gap(self.controls[:, 1], upper, lower), 0.0)
+            excess = max(0.0, _gap(moved, upper, lower) - most)
+            if self.smile > 0 and part.max() < 1.0:
+                moves[upper, 1] += 0.35 * excess
+                moves[lower, 1] -= 0.65 * excess
+
     def _mouth_moves(self, muscles: Float[np.ndarray, "2 m"], relax: float) -> Float[np.ndarray, "20 2"]:
         middle = np.array([self.points[[48, 54], 0].mean(), 0.0])
         mouth = self.points[48:] - middle
         gap = np.maximum(mouth[[19, 18, 17], 1] - mouth[[13, 14, 15], 1], 0.0) * (self.smile > 0)
-        closed, middle_gap, slack = mouth.copy(), gap.max(), 0.025 * relax * (gap.max() > 0)
+        closed, middle_gap, slack = mouth.copy(), gap.max(), 0.06 * relax * (gap.max() > 0)
         gap = gap + slack  # a little over each other, for lips that the landmarks do not meet
         closed[[13, 14, 15], 1] += 0.35 * relax * gap
         closed[[19, 18, 17], 1] -= 0.65 * relax * gap
@@ -139,6 +153,10 @@ class Anatomy:
             moves[upper, 1] += min(0.0, apart) / 2
             moves[lower, 1] -= min(0.0, apart) / 2
         return moves
+
+
+def _gap(heights: Float[np.ndarray, " k"], upper: int, lower: int) -> float:
+    return float(heights[lower] - heights[upper])
 
 
 def smiling(points: Float[np.ndarray, "68 2"]) -> float:

@@ -1,5 +1,6 @@
 """Makes a photo perform an expression: its skin moves, lids close over the eyes, lips part over teeth, skin folds."""
 
+from typing import NamedTuple
 from zlib import crc32
 
 import cv2
@@ -11,26 +12,25 @@ from facenhance_jax.data.animation.anatomy import LOWER_ONLY, UPPER_ONLY, Anatom
 from facenhance_jax.data.animation.eyeball import Eyeball
 from facenhance_jax.data.animation.folds import Folds
 from facenhance_jax.data.animation.mouth_inside import MouthInside
+from facenhance_jax.data.animation.performing import plan
 from facenhance_jax.data.animation.thin_plate import Field, Grid, basis, determinant
-from facenhance_jax.data.synthetic.acting import ACTS, Performance, perform
-from facenhance_jax.data.synthetic.face_shape import MUSCLES, smoothstep
+from facenhance_jax.data.synthetic.acting import ACTS
+from facenhance_jax.data.synthetic.face_shape import smoothstep
 from facenhance_jax.messages import InputError
 
 LEAST_AREA = 0.2  # of the map's determinant; a move that squeezes the skin more is made smaller
 EDGE = 0.08  # of the picture's side: within it the motion fades to nothing
-# Drawn people act for the back row. By these factors photographs act less: measured on pairs of photographs, or because
-# more looks wrong on a real face.
-TONED: dict[str, dict[str, float]] = {
-    "anger": dict(lid_tighten=0.5, nose_wrinkle=0.7),
-    "disgust": dict(upper_lip_raise=0.6, lips_part=0.45, corner_depress=0.6, lid_tighten=0.5, nose_wrinkle=0.8),
-    "fear": dict(lid_raise=0.7, lip_stretch=0.8, corner_depress=0.5, jaw_drop=0.8),
-    "happiness": dict(smile=0.85, lips_part=0.65, jaw_drop=0.3, lid_tighten=0.35),
-    "sadness": dict(corner_depress=0.6, chin_raise=0.7, lid_tighten=0.3),
-    "surprise": dict(lid_raise=0.65, jaw_drop=0.85, inner_brow_raise=0.85, outer_brow_raise=0.85),
-    "neutral": dict(),
-}
-PURSED = 0.45  # a jaw that drops pulls the corners of the mouth in: so much less lip stretch
-DRAWN_UNIT = 41.5  # pixels in half the width of a drawn face in a frame of 192
+
+
+class _Layers(NamedTuple):
+    """What both layers of a frame show at each pixel."""
+
+    above: Float32[np.ndarray, "h w 2"]  # the place in the photo of what the upper layer shows
+    below: Float32[np.ndarray, "h w 2"]  # the same for the lower layer
+    upper: Float32[np.ndarray, "h w"]  # 1 where the upper layer would show what is below its lids and lip
+    lower: Float32[np.ndarray, "h w"]  # 1 where the lower layer shows what is below its lids and lip
+    part: Float32[np.ndarray, "h w"]  # of the lower layer in the skin
+    opening: Float32[np.ndarray, "h w"]  # 1 where no skin is
 
 
 class Animator:
@@ -46,11 +46,11 @@ class Animator:
         self.grid = Grid(height, width)
         self._set_basis()
         self.eyes = [openings.eye(anatomy, first, height, width) for first in (36, 42)]
-        self.lips, is_open = openings.mouth(anatomy, self.photo)
+        self.lips, self.lips_open = openings.mouth(anatomy, self.photo)
         self.seen_above, self.seen_below = openings.layers(self.eyes, self.lips, anatomy.unit)
         self.balls = [Eyeball(self.photo, eye, anatomy.unit) for eye in self.eyes]
         self.folds = Folds(anatomy, self.photo)
-        self.inside = MouthInside(self.photo, self.lips, anatomy.unit, is_open, self.folds.cheeks)
+        self.inside = MouthInside(self.photo, self.lips, anatomy.unit, self.lips_open, self.folds.cheeks)
 
     def _set_basis(self) -> None:
         anatomy, grid = self.anatomy, self.grid
@@ -97,64 +97,72 @@ class Animator:
         if share is None:
             share = self.largest_share(pose)
         moves = share * self.anatomy.displacement(pose)
-        steps = [self.grid.enlarge(self.grid.inverse(motion)) for motion in self.motions(moves)]
-        above, below = (step + self.grid.pixels for step in steps)
-        upper_sees = cv2.remap(self.seen_above, above, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        lower_sees = cv2.remap(self.seen_below, below, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        lower = np.minimum(lower_sees, upper_sees)  # where both cover a pixel, the upper lid or lip does
-        part = (lower + 1e-3) / (1.0 - upper_sees + lower + 2e-3)
-        source = above + (below - above) * part[..., None]
-        frame = cv2.remap(self.photo, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        frame = frame.astype(np.float32)
-        self._fold(frame, source, share * self.anatomy.muscles(pose))
-        opening = np.maximum(upper_sees - lower_sees, 0.0)
-        self._look(frame, opening, upper_sees, moves, pose)
-        self._speak(frame, opening, upper_sees, lower_sees, moves, pose)
+        layers = self._layers(moves)
+        frame = self._skin(layers, share * self.anatomy.muscles(pose), pose.relax)
+        self._look(frame, layers, moves, pose)
+        self._speak(frame, layers, moves, share * self.anatomy.rigid(pose, self.anatomy.points[[62]])[0])
         fade = self._fade(self.anatomy.landmarks)[:, None]
         points = self.anatomy.landmarks + moves[:68] * fade
         return np.clip(frame + 0.5, 0, 255).astype(np.uint8), points.astype(np.float32)
 
-    def _fold(self, frame: Float32[np.ndarray, "h w 3"], source: np.ndarray, muscles: np.ndarray) -> None:
-        """Lays the creases' light and shade over the frame."""
+    def _layers(self, moves: Float[np.ndarray, "k 2"]) -> _Layers:
+        """Both layers after the control points' moves (pixels)."""
+        steps = [self.grid.enlarge(self.grid.inverse(motion)) for motion in self.motions(moves)]
+        above, below = (step + self.grid.pixels for step in steps)
+        upper_sees, lower_sees = _seen(self.seen_above, above), _seen(self.seen_below, below)
+        lower = np.minimum(lower_sees, upper_sees)  # where both cover a pixel, the upper lid or lip does
+        part = (lower + 1e-3) / (1.0 - upper_sees + lower + 2e-3)
+        opening = np.maximum(upper_sees - lower_sees, 0.0)
+        return _Layers(above, below, upper_sees, lower_sees, part, opening)
+
+    def _skin(self, layers: _Layers, muscles: Float[np.ndarray, "2 m"], relax: float) -> Float32[np.ndarray, "h w 3"]:
+        """The moved skin with its folds."""
+        source = layers.above + (layers.below - layers.above) * layers.part[..., None]
+        frame = self._from_photo(source)
+        # Where lips or lids meet, the places on both sides are far apart in the photo, and so are their middles.
+        for opening, box in zip((self.lips, *self.eyes), (self.inside.box, *(b.box for b in self.balls)), strict=True):
+            near = smoothstep(1.2, 1.0, np.abs(_seen(opening.along, layers.above[box])))[..., None].astype(np.float32)
+            above, below = (self._from_photo(layer[box]) for layer in (layers.above, layers.below))
+            frame[box] += (above + (below - above) * layers.part[box][..., None] - frame[box]) * near
         gain = np.ones(frame.shape[:2], np.float32)
         gain[self.folds.box] = self.folds.gain(muscles)
-        gain = cv2.remap(gain, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        frame *= gain[..., None]
+        frame *= _seen(gain, source)[..., None]
+        if relax and self.lips_open:  # the dark line between lips that were apart
+            box = self.inside.box
+            line = 4.0 * layers.part[box] * (1.0 - layers.part[box]) * _seen(self.lips.within, layers.above[box])
+            frame[box] *= 1.0 - 0.5 * relax * line[..., None]
+        return frame
 
-    def _look(self, frame: np.ndarray, opening: np.ndarray, upper: np.ndarray, moves: np.ndarray, pose: Pose) -> None:
+    def _from_photo(self, source: Float32[np.ndarray, "h w 2"]) -> Float32[np.ndarray, "h w 3"]:
+        seen = cv2.remap(self.photo, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        return seen.astype(np.float32)
+
+    def _look(self, frame: np.ndarray, layers: _Layers, moves: np.ndarray, pose: Pose) -> None:
         """Shows the eyeballs between the lids, in the upper lid's shadow."""
         unit = self.anatomy.unit
         for ball, eye, first in zip(self.balls, self.eyes, (36, 42), strict=True):
             head = moves[[first, first + 3]].mean(0)
-            box, picture = ball.seen(head + pose.gaze * unit, *frame.shape[:2])
+            picture = ball.seen(head + pose.gaze * unit)
             moved = np.abs(moves[first : first + 6]).max() + np.abs(pose.gaze).max() * unit
-            lid = cv2.GaussianBlur(1.0 - upper[box], (0, 0), 0.022 * unit)
+            lid = cv2.GaussianBlur(1.0 - layers.upper[ball.box], (0, 0), 0.022 * unit)
             picture = picture * (1.0 - 0.5 * np.clip(lid, 0.0, 1.0))[..., None]
-            cover = opening[box] * _near(eye, box) * min(1.0, moved / (0.03 * unit))
-            frame[box] += (picture - frame[box]) * cover[..., None]
+            near = smoothstep(1.25, 1.05, np.abs(eye.along[ball.box])).astype(np.float32)
+            cover = layers.opening[ball.box] * near * min(1.0, moved / (0.03 * unit))
+            frame[ball.box] += (picture - frame[ball.box]) * cover[..., None]
 
-    def _speak(
-        self,
-        frame: np.ndarray,
-        opening: np.ndarray,
-        upper: np.ndarray,
-        lower: np.ndarray,
-        moves: np.ndarray,
-        pose: Pose,
-    ) -> None:
-        """Shows the inside of the mouth between the lips."""
+    def _speak(self, frame: np.ndarray, layers: _Layers, moves: np.ndarray, head: np.ndarray) -> None:
+        """Shows the inside of the mouth between the lips; `head` is the skull's shift in face units."""
         box, unit = self.inside.box, self.anatomy.unit
-        head = self.anatomy.rigid(pose, self.anatomy.points[[62]])[0] @ self.anatomy.to_photo[:, :2].T
-        jaw = float(moves[8, 1] - head[1]) / unit
-        picture = self.inside.seen(1.0 - upper[box], lower[box], head, max(jaw, 0.0))
+        shift = head @ self.anatomy.to_photo[:, :2].T
+        jaw = max(float(moves[8, 1] - shift[1]) / unit, 0.0)
+        picture = self.inside.seen(1.0 - layers.upper[box], layers.lower[box], shift, jaw)
         moved = np.abs(moves[48:68]).max()
-        cover = opening[box] * min(1.0, moved / (0.01 * unit))
+        cover = layers.opening[box] * _seen(self.lips.within, layers.above[box]) * min(1.0, moved / (0.01 * unit))
         frame[box] += (picture - frame[box]) * cover[..., None]
 
 
-def _near(eye: openings.Opening, box: tuple[slice, slice]) -> np.ndarray:
-    """1 near an eye, where an opening in the picture is that eye's."""
-    return smoothstep(1.25, 1.05, np.abs(eye.along[box])).astype(np.float32)
+def _seen(values: Float32[np.ndarray, "h w"], source: Float32[np.ndarray, "a b 2"]) -> Float32[np.ndarray, "a b"]:
+    return cv2.remap(values, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def animate(
@@ -183,26 +191,3 @@ def animate(
     share = min(animator.largest_share(pose) for pose in poses)
     drawn = [animator.draw(pose, share) for pose in poses]
     return np.stack([frame for frame, _ in drawn]), np.stack([points for _, points in drawn])
-
-
-def plan(expression: str, frames: int, *, seed: list[int], take: int, strength: float, hold: bool) -> list[Pose]:
-    """The poses of a clip; `seed` stands for the person."""
-    code = list(ACTS).index(expression)
-    rng, habits = np.random.default_rng([*seed, 2, code, take]), np.random.default_rng([*seed, 3, code])
-    performance = perform(expression, 2 * frames if hold else frames, rng, habits)
-    share = strength * np.array([TONED[expression].get(name, 1.0) for name in MUSCLES])
-    level = performance.muscles.max((1, 2))
-    relax = min(strength, 1.0) * level / max(level.max(), 1e-6) * (expression not in ("happiness", "neutral"))
-    return [_pose(performance, n, share, float(relax[n]), min(strength, 1.0)) for n in range(frames)]
-
-
-def _pose(performance: Performance, n: int, share: Float[np.ndarray, " m"], relax: float, life: float) -> Pose:
-    """Frame n with its muscles times `share`, and the head's and the eyes' motion since frame 0 times `life`."""
-    turn, slide, roll, gaze = (
-        life * (track[n] - track[0])
-        for track in (performance.turn, performance.slide, performance.roll, performance.gaze)
-    )
-    blink = float(performance.blink[n]) if life > 0 else 0.0
-    muscles = share * performance.muscles[n]
-    muscles[:, MUSCLES.index("lip_stretch")] -= PURSED * muscles[:, MUSCLES.index("jaw_drop")]
-    return Pose(muscles, relax, blink, turn, slide / DRAWN_UNIT, float(roll), gaze)

@@ -12,15 +12,14 @@ IRIS = 0.088  # face units, radius: irises of all people are about 11.7 mm wide
 
 
 class Eyeball:
-    """One eye's picture without lids, around `corner` (pixels of the photo)."""
+    """One eye's picture without lids, in the window `box` of the photo."""
 
     def __init__(self, photo: UInt8[np.ndarray, "h w 3"], opening: Opening, unit: float) -> None:
         height, width = photo.shape[:2]
         reach = np.array([1.3 * opening.half, 0.3 * unit])
         low = np.clip(np.floor(opening.middle - reach), 0, (width - 4, height - 4)).astype(int)
         high = np.clip(np.ceil(opening.middle + reach) + 1, low + 4, (width, height)).astype(int)
-        self.corner = low
-        box = slice(low[1], high[1]), slice(low[0], high[0])
+        self.box = box = slice(low[1], high[1]), slice(low[0], high[0])
         along, across = opening.along[box], opening.across[box]
         depth = np.minimum(opening.lower[box] - across, (1.0 - np.abs(along)) * opening.half)
         below = across - opening.upper[box]
@@ -31,16 +30,11 @@ class Eyeball:
         known = inside & (depth > 0.012 * unit) & (below > SHADED * unit)
         self.picture = _complete(patch, known, centre, IRIS * unit)
 
-    def seen(
-        self, shift: Float[np.ndarray, "2"], height: int, width: int
-    ) -> tuple[tuple[slice, slice], Float32[np.ndarray, "h w 3"]]:
-        """The window of a frame and what it shows if the eyeball turns by `shift` pixels."""
-        rows, columns = self.picture.shape[:2]
+    def seen(self, shift: Float[np.ndarray, "2"]) -> Float32[np.ndarray, "h w 3"]:
+        """What the window shows if the eyeball turns by `shift` pixels."""
         move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
-        box = slice(self.corner[1], self.corner[1] + rows), slice(self.corner[0], self.corner[0] + columns)
-        return box, cv2.warpAffine(
-            self.picture, move, (columns, rows), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
+        size = self.picture.shape[1::-1]
+        return cv2.warpAffine(self.picture, move, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _iris(
@@ -76,7 +70,8 @@ def _complete(
     other = cv2.remap(patch, *mirrored, cv2.INTER_LINEAR)
     disc = np.hypot(columns - centre[0], rows - centre[1]) < radius
     if (disc & known).sum() > 8:  # no second reflection of the lamp
-        other = np.where(disc[..., None], np.minimum(other, np.percentile(patch[disc & known], 65, 0)), other)
+        most = np.where(disc[..., None], np.percentile(patch[disc & known], 65, 0), np.percentile(patch[known], 85, 0))
+        other = np.minimum(other, most)
     picture = np.where(known[..., None], patch, other).astype(np.uint8)
     missing = (~(known | there)).astype(np.uint8)
     if missing.all():

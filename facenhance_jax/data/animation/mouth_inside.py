@@ -90,7 +90,7 @@ class MouthInside:
         inside = np.broadcast_to(np.float32(DARK) * self.bright, (*self.x.shape, 3)).copy()
         x, y = self.x - head[0] / self.unit, self.y - head[1] / self.unit
         top = BITE + 0.03 + 0.45 * jaw
-        tongue = smoothstep(1.0, 0.45, (x / 0.25) ** 2 + ((y - top - 0.12) / 0.14) ** 2)
+        tongue = smoothstep(1.2, 0.2, (x / 0.25) ** 2 + ((y - top - 0.12) / 0.14) ** 2)
         inside += (np.float32(TONGUE) * self.bright - inside) * (0.8 * tongue)[..., None]
         for row, drop, share in ((self.lower, 0.075 + 1.15 * jaw, 0.6), (self.upper, BITE, 1.0)):
             move = np.array([[1.0, 0.0, head[0]], [0.0, 1.0, head[1] + drop * self.unit]])

@@ -16,6 +16,7 @@ from facenhance_jax.data.synthetic.face_shape import smoothstep
 
 Map = Float32[np.ndarray, "h w"]
 CLOSED = 0.035  # face units: lips nearer to each other than this are taken as closed
+GUMS = 0.02  # face units: so far beyond the landmarks the inside of an open mouth reaches
 LASHES = 0.012  # face units: this strip below the upper lid's landmarks belongs to the lid
 
 
@@ -80,15 +81,30 @@ def mouth(anatomy: Anatomy, photo: UInt8[np.ndarray, "h w 3"]) -> tuple[Opening,
     along, across, half, axis, middle = _axes(points[[0, 6]], height, width)
     local = _local(points, middle, axis, half)
     gap = (local[[19, 18, 17], 1] - local[[13, 14, 15], 1]).mean()
-    is_open = bool(gap > CLOSED * anatomy.unit)
+    is_open = bool(gap > CLOSED * anatomy.unit) and _no_lips(photo, anatomy)
     above, below = local[[0, 12, 13, 14, 15, 16, 6]], local[[0, 12, 19, 18, 17, 16, 6]]
     above[[0, -1], 1] = below[[0, -1], 1] = 0.0
     if not is_open:
         above = below = _seam(photo, (above + below) / 2, middle, axis, half, anatomy.unit)
     s = np.clip(along, -1.0, 1.0)
     upper, lower = curve(_rising(above), s), curve(_rising(below), s)
+    if is_open:  # no strip of teeth at the lips' edges, where landmarks are off by a pixel
+        upper, lower = upper - GUMS * anatomy.unit * (1 - s * s), lower + GUMS * anatomy.unit * (1 - s * s)
     soft = max(1.0, 0.025 * anatomy.unit)
     return Opening(along, across, _map(upper), _map(np.maximum(upper, lower)), half, axis, middle, soft), is_open
+
+
+def _no_lips(photo: UInt8[np.ndarray, "h w 3"], anatomy: Anatomy) -> bool:
+    """Whether teeth or the dark inside are seen between the landmarks of the lips: landmarks alone often err."""
+    outline = np.round(anatomy.landmarks[60:68]).astype(np.int32)
+    inside = cv2.erode(cv2.fillPoly(np.zeros(photo.shape[:2], np.uint8), [outline], 1), np.ones((3, 3), np.uint8)) > 0
+    lips = cv2.fillPoly(np.zeros(photo.shape[:2], np.uint8), [np.round(anatomy.landmarks[48:60]).astype(np.int32)], 1)
+    lips = cv2.fillPoly(lips, [outline], 0) > 0
+    if inside.sum() < 8 or lips.sum() < 8:
+        return False
+    inner, outer = (np.median(photo[mask].astype(np.float64) + 4.0, 0) for mask in (inside, lips))
+    paler = (inner[0] / inner[1]) / (outer[0] / outer[1])
+    return bool(paler < 0.88 or not 0.6 < inner.mean() / outer.mean() < 1.2)
 
 
 def _seam(
