@@ -30,6 +30,8 @@ _RIGID = list(alignment.RIGID)
 Image = UInt8[np.ndarray, "s s 3"]
 Pair = tuple[Image, Image, Float[np.ndarray, "68 2"], Float[np.ndarray, "68 2"]]
 """(first photo, second photo, their landmarks), in one frame."""
+Shown = tuple[Image, UInt8[np.ndarray, "l l 3"]]
+"""(frame, its low-res face)."""
 
 
 def aligned_pair(
@@ -71,7 +73,7 @@ def clip(
     second_points: Shaped[np.ndarray, "68 2"],
     size: int,
     frames: int,
-) -> Iterator[tuple[UInt8[np.ndarray, "{size} {size} 3"], UInt8[np.ndarray, "l l 3"]]]:
+) -> Iterator[Shown]:
     """(frame, low-res face) from one photo to the other, in even steps; see `aligned_pair` and `morph`.
 
     The low-res faces are cut out of the larger frames. Raises InputError as `aligned_pair` does.
@@ -83,12 +85,12 @@ def clip(
 
 
 def morph(
-    identity: UInt8[np.ndarray, "s s 3"],
-    truth: UInt8[np.ndarray, "s s 3"],
+    identity: Image,
+    truth: Image,
     points: Float[np.ndarray, "68 2"],
     truth_points: Float[np.ndarray, "68 2"],
     share: float,
-) -> tuple[UInt8[np.ndarray, "s s 3"], Float[np.ndarray, "68 2"]]:
+) -> tuple[Image, Float[np.ndarray, "68 2"]]:
     """The frame, and its landmarks, at `share` (0 to 1) of the way from one aligned photo to the other.
 
     Both are warped to the shape between (a thin-plate spline through the landmarks and still points around) and
@@ -111,9 +113,7 @@ def morph(
     return np.rint(first + weight[..., None] * change).astype(np.uint8), shape
 
 
-def only_face(
-    frame: UInt8[np.ndarray, "s s 3"], changed: UInt8[np.ndarray, "s s 3"], points: Shaped[np.ndarray, "68 2"]
-) -> UInt8[np.ndarray, "s s 3"]:
+def only_face(frame: Image, changed: Image, points: Shaped[np.ndarray, "68 2"]) -> Image:
     """The frame with the face as in `changed`, with a soft edge."""
     weight = _falling(_outside(points.astype(np.float64), len(frame)), 0.0, BLENDED / 2)[..., None]
     return np.rint(frame + weight * (changed.astype(np.float32) - frame)).astype(np.uint8)
@@ -162,7 +162,7 @@ def _field(
     return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
-def _moved_by(image: UInt8[np.ndarray, "s s 3"], field: Float[np.ndarray, "s s 2"]) -> UInt8[np.ndarray, "s s 3"]:
+def _moved_by(image: Image, field: Float[np.ndarray, "s s 2"]) -> Image:
     """The image whose pixel x shows what was at x + field(x)."""
     x, y = np.meshgrid(*map(np.arange, image.shape[1::-1]))
     at = np.stack([x, y], -1) + field
@@ -186,7 +186,7 @@ def moved(points: Shaped[np.ndarray, "n 2"], matrix: Float[np.ndarray, "2 3"]) -
     return np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
 
 
-def shrunk(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "s s 3"]:
+def shrunk(image: UInt8[np.ndarray, "h w 3"]) -> Image:
     """A fine frame at its final size."""
     side = len(image) // FINE
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)

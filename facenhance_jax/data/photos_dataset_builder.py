@@ -52,11 +52,15 @@ class PhotoConfig(ClipConfig):
             raise InputError(f"takes: {self.takes} is not from 1 to {len(layout.EXPRESSIONS)}")
         if not 0 <= self.relight <= 2:
             raise InputError(f"relight: {self.relight} is not from 0 to 2")
-        self.name += "_both_ways" * self.both_ways + f"_{self.takes}takes" * (self.takes < len(layout.EXPRESSIONS))
+        self.name += (
+            "_both_ways" * self.both_ways
+            + "_force" * self.force
+            + f"_{self.takes}takes" * (self.takes < len(layout.EXPRESSIONS))
+        )
         self.name += f"_relight{self.relight:g}" * bool(self.relight) + f"_seed{self.seed}" * bool(self.seed)
 
 
-CUT_OFF = 0.05  # of the aligned face's side: how far a landmark may lie beyond the picture's edge
+ROOM = 0.01  # of the aligned face's side, between landmarks and the picture's edge; those of a cut face cling to it
 STRENGTHS = (0.7, 1.3)  # of animations: people differ in how much they show
 SMALLEST = 0.6  # pixels of a photo for each of a frame; with less, the frames would be blurred
 
@@ -108,7 +112,7 @@ class Photos(ClipDataset):
 
     def _performance(
         self, recording: layout.Recording, photo: Photo, recipe: Recipe
-    ) -> tuple[UInt8[np.ndarray, "h w 3"], list[tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "l l 3"]]]]:
+    ) -> tuple[photo_pairs.Image, list[photo_pairs.Shown]]:
         """The framed photo, and (frame, low-res face) of its way to the expression's apex."""
         config, size = self.builder_config, photo_pairs.FINE * recipe.resolution
         rng = np.random.default_rng((config.seed, crc32(recording.name.encode())))
@@ -142,8 +146,8 @@ def _photo(file: Path, subject: str, recipe: Recipe) -> Photo:
         width = round(framing.CROP * recipe.resolution * pixels)
         least = round(framing.CROP * recipe.resolution * SMALLEST)
         raise InputError(f"{file}: the face is {width} pixels wide; give a photo in which it has {least} or more")
-    beyond = np.maximum(-points, points - np.array(photo.shape[1::-1]) + 1).max()
-    if beyond > CUT_OFF * alignment.shrinking(points, 1):
+    room = np.minimum(points, np.array(photo.shape[1::-1]) - 1 - points).min()
+    if room < ROOM * alignment.shrinking(points, 1):
         raise InputError(f"{file}: the face is cut off by the picture's edge; give a photo that shows it whole")
     return photo, points
 

@@ -56,6 +56,18 @@ def known(monkeypatch):
     monkeypatch.setattr(recognition, "models", Same)
 
 
+@pytest.fixture
+def acting(monkeypatch):
+    """Animations for which nothing is drawn: frame n of N is darker by 40 n / (N - 1)."""
+
+    def animate(photo, points, expression, frames, **_):
+        dark = [np.clip(photo.astype(int) - 40 * n // (frames - 1), 0, 255).astype(np.uint8) for n in range(frames)]
+        return np.stack(dark), np.stack([points.astype(np.float32)] * frames)
+
+    monkeypatch.setattr(photos_dataset_builder, "animate", animate)
+    monkeypatch.setattr(photos_dataset_builder.checking, "check", lambda frames, landmarks: None)
+
+
 def build(root: Path, output: Path, **options):
     config = PhotoConfig(**({"frames": 3, "resolution": SIZE} | options))
     return prepare(Photos(data_dir=output, config=config), root)
@@ -100,7 +112,7 @@ def test_single_photos_perform_the_expressions_in_turn(known, tmp_path):
         assert record["identity"] == record["high"][0] != record["high"][2]
 
 
-def test_relit_frames_have_the_photos_surroundings(known, tmp_path):
+def test_relit_frames_have_the_photos_surroundings(known, acting, tmp_path):
     save(tmp_path / "photos" / "s1.png", drawn(1)[0][0])
     (recording,) = layout.read_photos(tmp_path / "photos").recordings
     records = {}
@@ -209,7 +221,7 @@ def test_a_photo_that_cannot_be_used_is_named_in_one_line(tmp_path, picture, lin
     assert "\n" not in str(caught.value)
 
 
-def test_of_several_faces_the_largest_is_taken_and_noted(tmp_path, capsys):
+def test_of_several_faces_the_largest_is_taken_and_noted(acting, tmp_path, capsys):
     pytest.importorskip("dlib")
     small = cv2.resize(large(4), (300, 300), interpolation=cv2.INTER_AREA)
     save(tmp_path / "one" / "s3.png", large(3))
@@ -235,7 +247,7 @@ def test_two_people_are_no_pair(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["grey", "alpha", "16 bits", "cmyk", "turned"])
-def test_photos_of_every_kind_are_read(tmp_path, kind):
+def test_photos_of_every_kind_are_read(acting, tmp_path, kind):
     pytest.importorskip("dlib")
     picture = Image.fromarray(large(3))
     file = tmp_path / "photos" / f"s3.{'jpg' if kind in ('cmyk', 'turned') else 'png'}"
@@ -255,10 +267,9 @@ def test_photos_of_every_kind_are_read(tmp_path, kind):
     assert expected[20:50, 20:44].std() > 10  # a face, not a black picture
 
 
-def test_a_second_preparation_finds_no_face_again(tmp_path, monkeypatch):
+def test_a_second_preparation_finds_no_face_again(acting, tmp_path, monkeypatch):
     pytest.importorskip("dlib")
     save(tmp_path / "photos" / "s3.png", large(3))
     first = attempted(tmp_path / "photos")
     monkeypatch.setattr("facenhance_jax.faces.tracking.track", None)
-    monkeypatch.setattr(photos_dataset_builder.checking, "check", lambda frames, landmarks: None)
     assert attempted(tmp_path / "photos") == first
