@@ -101,6 +101,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
 
     config.data = ml_collections.ConfigDict()
     config.data.directory = "data/mug"  # what launch/prepare.py wrote
+    config.data.directories = ()  # a mix instead of `directory`: (("data/a", 0.3), ("data/b", 0.7)), shares of samples
     config.data.split = "train"  # train, test or all
     config.data.validation_split = "test"  # people that the training does not see
     config.data.any_previous = False  # take the previous frame from anywhere in the clip, not just before

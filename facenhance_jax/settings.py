@@ -59,6 +59,7 @@ class DataSettings:
     """Which data set, and how samples are drawn from it; configs/mug.py says what each field is."""
 
     directory: str
+    directories: tuple  # pairs (directory, weight)
     split: str
     validation_split: str
     any_previous: bool
@@ -67,6 +68,13 @@ class DataSettings:
     degrade: float
 
     def __post_init__(self):
+        try:
+            pairs = tuple((str(directory), float(weight)) for directory, weight in self.directories)
+        except (TypeError, ValueError):
+            raise ValueError(f'directories must be pairs like ("data/mug", 0.5), not {self.directories}') from None
+        if not all(0 < weight < float("inf") for _, weight in pairs):
+            raise ValueError(f"directories must have weights above 0, not {self.directories}")
+        object.__setattr__(self, "directories", pairs)
         for field in ("split", "validation_split"):
             if getattr(self, field) not in SPLITS:
                 raise ValueError(f"{field} must be one of {', '.join(SPLITS)}, not {getattr(self, field)!r}")
@@ -201,7 +209,9 @@ def _check_at_least(settings: Any, **least: float) -> None:
 def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
     """Brings a config.json of an earlier version to the fields of this version; one of this version stays as it is."""
     values = {name: dict(section) for name, section in values.items()}
-    values.get("data", {}).pop("workers", None)
+    if data := values.get("data"):
+        data.pop("workers", None)
+        data.setdefault("directories", ())
     model = values.get("model", {})
     if model and "unet" not in model:
         names = [field.name for field in dataclasses.fields(DenoiserConfig.unet) if field.name in model]

@@ -20,7 +20,7 @@ import tensorflow_datasets as tfds
 
 from facenhance_jax import messages
 from facenhance_jax.data import layout
-from facenhance_jax.data.records import Job, Recipe, attempt
+from facenhance_jax.data.records import Job, Recipe, Record, attempt, clip_records
 from facenhance_jax.data.splits import split_subjects
 from facenhance_jax.data.stored import WORDS, Records, entries
 from facenhance_jax.data.synthetic import population
@@ -155,6 +155,10 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         """The file of the photo for one of the tree's recordings; `others` are all of them."""
         raise NotImplementedError
 
+    def make(self, job: Job, recipe: Recipe) -> tuple[list[Record], Counter]:
+        """The records of a clip; see `records.Make`."""
+        return clip_records(job.recording, job.identity, recipe)
+
     def jobs(self, root: Path) -> dict[str, list[Job]]:
         """{split: the clips that should become records}; starts a new report.
 
@@ -235,7 +239,7 @@ class ClipDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             waiting, rest = deque(), iter(jobs)
             while True:
                 for job in rest:
-                    waiting.append((job, pool.submit(attempt, job, recipe)))
+                    waiting.append((job, pool.submit(attempt, self.make, job, recipe)))
                     if len(waiting) >= 2 * workers:  # no more records in memory than keep the threads busy
                         break
                 if not waiting:

@@ -18,6 +18,7 @@ NEUTRAL = "neutral"
 
 LAYOUT = "<SSS>/[sessionK/]<expression>/<takeNNN>/*.jpg"
 OWN_LAYOUT = "<subject>/[folders/]<clip>.mp4 (or .mov .mkv .webm .avi .gif .webp, or a folder of frames)"
+PHOTO_LAYOUT = "<person>/neutral.jpg with <person>/<expression>.jpg, or other .jpg or .png files: a person each"
 PARTS = ("onset", "full", "windows")
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".webp"}
 
@@ -142,6 +143,32 @@ def read_own_tree(root: Path | str) -> Tree:
                 tree.add(Recording(subject.name, "", between, inside.name, images), names)
     if not tree.recordings:
         raise InputError(f"{root}: no clips; looked for {OWN_LAYOUT}")
+    tree.recordings.sort(key=lambda recording: recording.name)
+    return tree
+
+
+def read_photos(root: Path | str) -> Tree:
+    """Every pair of photos and every single photo under `root`, at any depth.
+
+    A folder with a `neutral.jpg` is a person's: each other photo in it makes a pair, a recording of two files, the
+    neutral photo first; its expression is the other file's name. In all other folders, and in `root` itself, each photo
+    is of another person, and a recording of one file with the expression "". A subject is named after the folder, or
+    folder and file, joined by "-". Raises InputError if `root` is not a folder or holds no photo.
+    """
+    root, tree, names = _root(root, PHOTO_LAYOUT), Tree(), set()
+    for folder in [root, *_folders_below(root, tree)]:
+        photos, inside = _files(folder, _IMAGES, tree), folder.relative_to(root).parts
+        neutral = next((photo for photo in photos if photo.stem.lower() == NEUTRAL and inside), None)
+        others = [photo for photo in photos if photo != neutral]
+        if neutral and others:
+            for photo in others:
+                tree.add(Recording("-".join(inside), "", photo.stem, "take000", (neutral, photo)), names)
+        else:
+            for photo in photos:
+                who = inside if neutral else (*inside, photo.stem)
+                tree.add(Recording("-".join(who), "", "", "take000", (photo,)), names)
+    if not tree.recordings:
+        raise InputError(f"{root}: no photos; looked for {PHOTO_LAYOUT}")
     tree.recordings.sort(key=lambda recording: recording.name)
     return tree
 

@@ -7,7 +7,7 @@ A record holds `high` and `low` (the encoded frames and their low-res faces), `i
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,10 +87,14 @@ class Recipe:
             raise InputError(f"part: {self.part!r} is none of {', '.join(layout.PARTS)}")
 
 
-def attempt(job: Job, recipe: Recipe) -> tuple[list[Record], Counter] | str:
-    """`clip_records` of the job, or the reason why it failed."""
+Make = Callable[[Job, Recipe], tuple[list[Record], Counter]]
+"""(clip, how) -> its records, and counts for the report. Raises InputError or OSError for a clip that is of no use."""
+
+
+def attempt(make: Make, job: Job, recipe: Recipe) -> tuple[list[Record], Counter] | str:
+    """`make(job, recipe)`, or the reason why it failed."""
     try:
-        return clip_records(job.recording, job.identity, recipe)
+        return make(job, recipe)
     except InputError as error:
         return str(error)
     except OSError as error:
@@ -118,7 +122,7 @@ def clip_records(recording: layout.Recording, identity: Path, recipe: Recipe) ->
     square = _clip_square(recording, known, recipe)
     frames = _encoded_frames(recording, wanted, known, square, recipe)
     photo, unframed = _encoded_photo(recording, identity, square, recipe)
-    records = [_record(recording, [frames[at] for at in record], photo) for record in positions]
+    records = [record_of(recording, [frames[at] for at in record], photo) for record in positions]
     if len(records) > 1:
         for number, record in enumerate(records):
             record["take"] += f"-{number:03d}"
@@ -132,7 +136,7 @@ def clip_records(recording: layout.Recording, identity: Path, recipe: Recipe) ->
     return records, Counter(counts | {name: 1 for name, applies in remarks.items() if applies})
 
 
-def _record(recording: layout.Recording, frames: Sequence[tuple[bytes, bytes]], photo: bytes) -> Record:
+def record_of(recording: layout.Recording, frames: Sequence[tuple[bytes, bytes]], photo: bytes) -> Record:
     """One record from pairs (encoded frame, encoded low-res face)."""
     high, low = (list(images) for images in zip(*frames, strict=True))
     words = {word: getattr(recording, word) for word in WORDS}
@@ -146,8 +150,9 @@ def _faces_of(recording: layout.Recording, recipe: Recipe) -> Faces:
         return Faces(len(landmarks), _cut_by(landmarks), {}, landmarks)
     report = openface.find(recording, recipe.root, recipe.openface) if recipe.openface else None
     if report is None:
-        landmarks, missing = _tracked(recording, recipe.tracks)
-        return Faces(len(landmarks), _cut_by(landmarks), {at: at for at in missing}, landmarks)
+        track = tracked(recording, _frames(recording), recipe.tracks)
+        landmarks, filled = track.landmarks, {at: at for at in track.missing}
+        return Faces(len(landmarks), _cut_by(landmarks), filled, landmarks)
     output = openface.read(report, _length(recording))
     length = len(output.success)
     if output.aligned:
@@ -181,8 +186,8 @@ def read_landmarks(file: Path, frames: int) -> Float[np.ndarray, "n 68 2"]:
     return landmarks
 
 
-def _tracked(recording: layout.Recording, tracks: str) -> tuple[Float[np.ndarray, "n 68 2"], tuple[int, ...]]:
-    """(landmarks, frames without a face) by our tracker.
+def tracked(recording: layout.Recording, frames: Iterable[UInt8[np.ndarray, "h w 3"]], tracks: str) -> tracking.Track:
+    """Where our tracker finds the face in the frames of a recording.
 
     The result is stored in `tracks` under the clip's name and a hash of its files' names, sizes and dates, and reused.
     """
@@ -190,13 +195,14 @@ def _tracked(recording: layout.Recording, tracks: str) -> tuple[Float[np.ndarray
     kept = tracks and Path(tracks) / f"{recording.name}.{hashlib.sha256(repr(stamps).encode()).hexdigest()[:8]}.npz"
     if kept and kept.is_file():
         with np.load(kept, allow_pickle=False) as stored:
-            return stored["landmarks"], tuple(stored["missing"].tolist())
-    track = tracking.track(_frames(recording), recording.name)
+            faces = int(stored["faces"]) if "faces" in stored else 1  # earlier versions did not keep it
+            return tracking.Track(stored["landmarks"], tuple(stored["missing"].tolist()), faces)
+    track = tracking.track(frames, recording.name)
     if kept:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with replacing(kept) as part, part.open("wb") as stream:
-            np.savez(stream, landmarks=track.landmarks, missing=np.array(track.missing, np.int64))
-    return track.landmarks, track.missing
+            np.savez(stream, landmarks=track.landmarks, missing=np.array(track.missing, np.int64), faces=track.faces)
+    return track
 
 
 def _length(recording: layout.Recording) -> int:
@@ -233,7 +239,7 @@ def _encoded_frames(
             low = known.low_frame(at, frame, reduction)
         except InputError as error:
             raise InputError(f"{recording.frames[0 if recording.is_video else at]}: {error}") from error
-        encoded[at] = _encode_high(data, frame, recipe.resolution, square), _encode(low, ".png")
+        encoded[at] = _encode_high(data, frame, recipe.resolution, square), encode(low, ".png")
     return {at: encoded[instead[at]] for at in wanted}
 
 
@@ -314,9 +320,9 @@ def _encode_high(
     part = square.cut(frame)
     shrinks = square.side > resolution
     kept = shrink(part, resolution, resolution) if shrinks else resize(part, resolution)
-    return _encode(kept, ".jpg")
+    return encode(kept, ".jpg")
 
 
-def _encode(image: UInt8[np.ndarray, "h w 3"], suffix: str) -> bytes:
+def encode(image: UInt8[np.ndarray, "h w 3"], suffix: str) -> bytes:
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == ".jpg" else []
     return cv2.imencode(suffix, image[..., ::-1], options)[1].tobytes()

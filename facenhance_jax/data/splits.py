@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from facenhance_jax.messages import InputError
 
-SPLITS = ("quarter", "lfdm", "imaginator")
-_TEST_EVERY = 4
+SPLITS = ("quarter", "every_fourth", "lfdm", "imaginator")
+_FIRST = {"quarter": 1, "every_fourth": 3}  # the first test subject among the sorted ids; then every fourth
 
 # MUG's 52 subjects, as both projects below list them.
 MUG_SUBJECTS = tuple(
@@ -27,8 +27,8 @@ def split_subjects(subjects: Iterable[str], split: str = "quarter") -> dict[str,
     """Splits subjects into "train" and "test"; nobody is in both.
 
     "quarter": the test subjects have the indices 1, 5, 9, ... in the sorted list of ids: 13 of MUG's 52 subjects (the
-    paper says 75 and 25 %, but does not name them). "lfdm" (26 / 26) and "imaginator" (42 / 10) are published lists of
-    MUG's subjects.
+    paper says 75 and 25 %, but does not name them). "every_fourth": those at 3, 7, 11, ... "lfdm" (26 / 26) and
+    "imaginator" (42 / 10) are published lists of MUG's subjects.
 
     Raises InputError for fewer than two subjects or an unknown split, and for a published split if a subject is not
     one of MUG's or one side is empty.
@@ -39,9 +39,9 @@ def split_subjects(subjects: Iterable[str], split: str = "quarter") -> dict[str,
     if len(ids) < 2:
         raise InputError(f"subjects: {len(ids)} found, and a split by subject needs 2 or more; add subjects")
     others = [subject for subject in ids if subject not in MUG_SUBJECTS]
-    if split != "quarter" and others:
+    if split not in _FIRST and others:
         raise InputError(f"split {split}: knows MUG's subjects only, not {' '.join(others[:8])}; use quarter")
-    chosen = set(ids[1::_TEST_EVERY]) if split == "quarter" else set(_PUBLISHED_TEST[split])
+    chosen = set(ids[_FIRST[split] :: 4]) if split in _FIRST else set(_PUBLISHED_TEST[split])
     sides = {
         "train": [subject for subject in ids if subject not in chosen],
         "test": [subject for subject in ids if subject in chosen],

@@ -17,6 +17,8 @@ def check(missing: Sequence[int], count: int, name: str | Path) -> None:
     """Raises InputError if all `count` frames of the clip `name` are missing, or more than 5 in a row."""
     if not count:
         raise InputError(f"{name}: no frames; give a clip with at least one")
+    if len(missing) == count == 1:
+        raise InputError(f"{name}: no face was found; give one that shows a face from the front")
     if len(missing) == count:
         raise InputError(
             f"{name}: no face was found in any of its {count} frames; give a clip that shows one face from the front"

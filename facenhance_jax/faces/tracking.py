@@ -4,6 +4,7 @@ The detector uses HOG features (Dalal & Triggs, 2005), the predictor gives the 6
 Both come with the extra [faces]; dlib is imported only when a clip is tracked.
 """
 
+import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -83,7 +84,9 @@ class _Box(NamedTuple):
 
 class _Follower:
     def __init__(self):
-        self._detect, self._predict = _dlib_models()
+        detect, self._predict = _dlib_models()
+        # The detector lets other Python threads run but must not be used by two at once (dlib issues 340 and 998).
+        self._detect = copy.deepcopy(detect)
         self._last: _Box | None = None
         self.faces = 0
 

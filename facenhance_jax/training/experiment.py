@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 
 from facenhance_jax.inference.recurrence import enhance_frame
 from facenhance_jax.messages import InputError
-from facenhance_jax.network.denoiser import Denoiser
+from facenhance_jax.network.denoiser import Denoiser, DenoiserConfig
 from facenhance_jax.network.pixels import to_pixels, to_signal
 from facenhance_jax.runs import checkpoints
 from facenhance_jax.settings import Settings, TrainSettings, read_model
@@ -142,6 +142,8 @@ def batches(settings: Settings, start_step: int = 0) -> Iterator[Batch]:
 def validation_batches(settings: Settings) -> list[Batch]:
     """This process's share of `run.validate_batches` batches of held-out subjects, without augmentation.
 
+    Of a mix, the held-out subjects of every data set are mixed in the same shares.
+
     Raises InputError if no subject is held out.
     """
     data = settings.data
@@ -156,17 +158,22 @@ def validation_batches(settings: Settings) -> list[Batch]:
 
 def _batches(settings: Settings, split: str, **options: Any) -> Iterator[Batch]:
     # Imported here, because the data set libraries take seconds to load, and a benchmark's random batches need none.
-    from facenhance_jax.data import clip_dataset, pipeline
+    from facenhance_jax.data import pipeline, sources
+    from facenhance_jax.data.shuffling import Mix
 
-    directory, size, processes = settings.data.directory, settings.train.batch_size, jax.process_count()
+    size, processes = settings.train.batch_size, jax.process_count()
     if size % processes:
         raise InputError(
             f"config.train.batch_size: {size} examples do not split over {processes} processes; choose a multiple"
         )
-    records = clip_dataset.source(directory, split)
-    _check_fit(records[0], settings)
+    directories = settings.data.directories or ((settings.data.directory, 1.0),)
+    sets = [sources.records(directory, split) for directory, _ in directories]
+    for (directory, _), records in zip(directories, sets, strict=True):
+        _check_fit(directory, records[0], settings.model)
+    if len({"place" in records[0] for records in sets}) > 1:
+        raise InputError("config.data.directories: only some of them say where faces are; prepare the others again")
     return pipeline.batches(
-        records,
+        sets[0] if len(sets) == 1 else Mix(sets, [weight for _, weight in directories]),
         batch_size=size // processes,
         seed=settings.train.seed,
         process=jax.process_index(),
@@ -175,14 +182,13 @@ def _batches(settings: Settings, split: str, **options: Any) -> Iterator[Batch]:
     )
 
 
-def _check_fit(record: Any, settings: Settings) -> None:
+def _check_fit(directory: str, record: Any, model: DenoiserConfig) -> None:
     """Raises InputError if a data set's records do not fit the network."""
-    from facenhance_jax.media.pictures import decode_image
+    from facenhance_jax.data.stored import decoded
 
-    directory, model = settings.data.directory, settings.model
     images = {"resolution": ("frames", record["identity"]), "low_size": ("low-res frames", record["low"][0])}
     for field, (what, data) in images.items():
-        side = decode_image(data, directory).shape[0]
+        side = decoded(data, directory).shape[0]
         if side != getattr(model, field):
             raise InputError(
                 f"{directory}: {what} of {side} pixels, but config.model.{field} is {getattr(model, field)}; make them "

@@ -211,7 +211,11 @@ def test_what_is_broken_is_named_in_one_line(tmp_path, spoil, message):
     folder = write_clip(tmp_path, "003/anger/take000")
     clip = layout.read_tree(tmp_path).recordings[0]
     spoil(folder / "landmarks.npy")
-    why = attempt(Job(clip, clip.frames[0]), Recipe(str(tmp_path), frames=4, resolution=SIZE))
+    why = attempt(
+        lambda job, recipe: clip_records(*job, recipe),
+        Job(clip, clip.frames[0]),
+        Recipe(str(tmp_path), frames=4, resolution=SIZE),
+    )
     assert isinstance(why, str) and message in why and "\n" not in why
 
 

@@ -43,7 +43,7 @@ def test_imaginator_is_42_and_10():
     [
         (["001", "003"], "lfdm", "split lfdm: knows MUG's subjects only, not 003; use quarter"),
         (["001", "002"], "lfdm", "split lfdm: leaves no subject to train among 001 002"),
-        (["001", "002"], "halves", "split: 'halves' is none of quarter, lfdm, imaginator"),
+        (["001", "002"], "halves", "split: 'halves' is none of quarter, every_fourth, lfdm, imaginator"),
     ],
 )
 def test_a_split_that_does_not_fit(subjects, split, message):

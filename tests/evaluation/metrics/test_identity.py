@@ -9,6 +9,7 @@ import pytest
 from facenhance_jax.data.synthetic import population
 from facenhance_jax.evaluation.metrics import identity
 from facenhance_jax.evaluation.metrics.identity import ClipIdentity, Features, NoFaceError
+from facenhance_jax.faces import recognition
 from facenhance_jax.media.pictures import resize
 from facenhance_jax.messages import InputError
 
@@ -47,7 +48,7 @@ def clip(*widths: int) -> np.ndarray:
 @pytest.fixture
 def stub(monkeypatch) -> Stub:
     stub = Stub()
-    monkeypatch.setattr(identity, "_models", lambda: stub)
+    monkeypatch.setattr(recognition, "models", lambda: stub)
     return stub
 
 
@@ -102,7 +103,7 @@ def test_clips_and_photos_without_a_face(stub):
 @pytest.mark.parametrize("absent", ["dlib", "face_recognition_models"])
 def test_without_the_extra_one_line_says_what_to_install(monkeypatch, absent):
     find = importlib.util.find_spec
-    monkeypatch.setattr(identity, "_models", identity._models.__wrapped__)
+    monkeypatch.setattr(recognition, "models", recognition.models.__wrapped__)
     if absent == "dlib":
         monkeypatch.setitem(sys.modules, "dlib", None)
     else:
@@ -141,7 +142,7 @@ def test_dlib_tells_two_drawn_people_apart(people):
 
 def test_features_are_those_of_dlibs_aligned_face(people):
     """By dlib's longer way: the face is cut out upright, 150 pixels wide, then described. A mirrored view too."""
-    models = identity._models()
+    models = recognition.models()
     for photo in (people[0][0], people[0][0][:, ::-1]):
         whole = photo.copy()
         left, top, right, bottom = models.find(whole)
@@ -161,7 +162,7 @@ def test_the_photo_copied_has_distance_zero(people):
 @pytest.fixture
 def searched(people, monkeypatch) -> list[int]:
     """How often the size was doubled in each of dlib's searches."""
-    models, doubled = identity._models(), []
+    models, doubled = recognition.models(), []
     detect = models._detect
 
     def spy(frame: np.ndarray, times: int):
@@ -175,14 +176,14 @@ def searched(people, monkeypatch) -> list[int]:
 
 @pytest.mark.parametrize(("who", "size", "doubled"), [(0, 192, [0]), (1, 64, [0, 1]), (0, 64, [0, 1, 2])])
 def test_small_faces_are_found_in_larger_pictures(people, searched, who, size, doubled):
-    left, top, right, bottom = identity._models().find(resize(people[who][0], size))
+    left, top, right, bottom = recognition.models().find(resize(people[who][0], size))
     assert searched == doubled
     assert 0.4 * size < right - left == bottom - top < 0.8 * size
 
 
 @pytest.mark.parametrize(("height", "width", "searches"), [(200, 159, 3), (160, 160, 2)])
 def test_only_small_frames_are_searched_three_times(searched, height, width, searches):
-    assert identity._models().find(np.zeros((height, width, 3), np.uint8)[:, ::-1]) is None
+    assert recognition.models().find(np.zeros((height, width, 3), np.uint8)[:, ::-1]) is None
     assert searched == list(range(searches))
 
 
@@ -191,8 +192,8 @@ def test_of_two_faces_the_larger_is_taken(people, searched):
         both = np.zeros((192, 352, 3), np.uint8)
         both[:160, lefts[0] :][:, :160] = resize(people[0][0], 160)
         both[:192, lefts[1] :][:, :192] = resize(people[1][0], 192)
-        assert len(identity._models()._detect(both, 0)) == 2
-        left, _, right, _ = identity._models().find(both)
+        assert len(recognition.models()._detect(both, 0)) == 2
+        left, _, right, _ = recognition.models().find(both)
         assert lefts[1] < (left + right) / 2 < lefts[1] + 192 and right - left > 80
 
 
