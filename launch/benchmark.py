@@ -7,6 +7,7 @@ start     how long a first and a second process take to the first frame (the sec
 memory    the peak of `.stream` over 64 and over 640 frames
 draw      drawn people's frames/s on one core
 data      training samples/s, and as a share of a loop that only decodes the same images
+counts    the kernels, bytes and FLOPs of a training step and of a network call, counted without running them
 prepare   frames/s of preparing photographs of MUG's size, and as a share of only decoding them; the peak memory
 """
 
@@ -17,11 +18,11 @@ import checkout  # noqa: F401  (puts the checkout on sys.path)
 
 def main() -> None:
     # Not at the top: each process that `measuring.apart` starts imports this file, and loads only what it needs.
-    from benchmarks import data, inference, train
+    from benchmarks import counts, data, inference, train
 
     # The first two leave the device to other processes, so they come before the others.
     tables = [train.train, inference.sample, inference.enhance, inference.start, inference.memory]
-    tables = {table.__name__: table for table in [*tables, data.draw, data.data, data.prepare]}
+    tables = {table.__name__: table for table in [*tables, data.draw, data.data, data.prepare, counts.counts]}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--what", choices=tables, help="one table; without it, all")
     what = parser.parse_args().what
