@@ -5,6 +5,7 @@ differently; so the counts are for comparing two versions of the code, not for p
 """
 
 import collections
+import itertools
 import re
 from typing import NamedTuple
 
@@ -14,8 +15,8 @@ import numpy as np
 
 from benchmarks.inference import flops_of_call
 from benchmarks.measuring import apart
+from benchmarks.networks import network
 from benchmarks.train import random_batch
-from configs import demo, mug
 from facenhance_jax import settings
 from facenhance_jax.inference.enhancer import CHUNK, Enhancer
 from facenhance_jax.training import experiment, hardware
@@ -38,23 +39,22 @@ class Line(NamedTuple):
 Computations = dict[str, dict[str, Line]]
 
 
-def counts() -> None:
+def counts(networks: list[str] | None = None) -> None:
     """Prints the table of `--what=counts`: a training step, and a network call of `CHUNK` frames' enhancing."""
     print("compiled for the CPU, not run; kernels inside loops count as often as they run")
-    print(f"{'program':46s} kernels  update " + "".join(f"{kind:>12s}" for kind in KINDS) + "    MB moved     GFLOP")
-    for name, config in {"configs/demo.py": demo.get_config(), "configs/mug.py": mug.get_config()}.items():
-        for what, counted in (
-            (f"{name}, training step, batch {BATCH}", apart(step_counts, config, JAX_PLATFORMS="cpu")),
-            (f"{name}, network call of {STEPS} steps", apart(call_counts, config, JAX_PLATFORMS="cpu")),
-        ):
-            kernels, update = counted["kernels"], counted["update"]
-            kinds = "".join(f"{counted[kind]:12.0f}" for kind in KINDS)
-            sizes = f"{counted['bytes'] / 1e6:12.0f} {counted['flops'] / 1e9:9.1f}"
-            print(f"{what:46s} {kernels:7.0f} {update:7.0f} {kinds}{sizes}", flush=True)
+    print(f"{'program':36s} kernels  update " + "".join(f"{kind:>12s}" for kind in KINDS) + "    MB moved     GFLOP")
+    for name, (what, count) in itertools.product(
+        networks or ["released", "mug"],
+        {f"training step, batch {BATCH}": step_counts, f"a call, {STEPS} steps": call_counts}.items(),
+    ):
+        found = apart(count, network(name, "cpu"), JAX_PLATFORMS="cpu")
+        kinds = "".join(f"{found[kind]:12.0f}" for kind in KINDS)
+        sizes = f"{found['bytes'] / 1e6:12.0f} {found['flops'] / 1e9:9.1f}"
+        print(f"{f'{name}, {what}':36s} {found['kernels']:7.0f} {found['update']:7.0f} {kinds}{sizes}", flush=True)
 
 
 def step_counts(config: ml_collections.ConfigDict) -> collections.Counter:
-    """The training step's; "update" are the kernels after the loss and its gradient, as far as XLA still names their source."""
+    """The training step's; "update" are the kernels after the gradient, as far as XLA still names their source."""
     made, batch = experiment.make(settings.read(config)), random_batch(config, BATCH)
     state = jax.eval_shape(made.initial_state)
     program = jax.jit(made.step, donate_argnums=0).lower(state, batch).compile()
