@@ -5,6 +5,7 @@ that cannot be used are skipped and listed at the end; if more than --max_skippe
 """
 
 import sys
+import time
 from pathlib import Path
 
 import checkout  # noqa: F401  (puts the checkout on sys.path)
@@ -36,7 +37,10 @@ def prepare() -> clip_dataset.Report:
     root = Path(_ROOT.value)
     if _DRAW.value:
         about = {"seed": _SEED.value, "frames": 2 * _FRAMES.value, "size": _RESOLUTION.value}
-        population.write_tree(root, range(_DRAW.value), **about)
+        began = time.monotonic()
+        drawn = population.write_tree(root, range(_DRAW.value), **about)
+        seconds = time.monotonic() - began
+        print(f"drawn     {drawn} frames in {seconds:.1f} s, {drawn / seconds:.0f} frames/s")
     config = clip_dataset.ClipConfig(
         frames=_FRAMES.value,
         resolution=_RESOLUTION.value,
