@@ -23,7 +23,7 @@ from absl import app, flags, logging
 
 from configs import mug
 from facenhance_jax import messages, settings
-from facenhance_jax.data import clip_dataset, pipeline
+from facenhance_jax.data import pipeline, sources
 from facenhance_jax.evaluation import clip_sets, evaluation, methods, scores, tables
 from facenhance_jax.inference.compile_cache import keep_compiled_programs
 from facenhance_jax.inference.enhancer import Enhancer
@@ -94,7 +94,7 @@ def config_of(variant: str, scale: float) -> ml_collections.ConfigDict:
 
 def train(folder: Path) -> None:
     """Trains what is not trained yet. Raises InputError if a run was begun with another config, or was stopped."""
-    scale = round(pipeline.residual_scale(clip_dataset.source(_DATA.value, "train")), 1)
+    scale = round(pipeline.residual_scale(sources.records(_DATA.value, "train")), 1)
     for variant in _VARIANTS.value:
         print(f"{variant}:", flush=True)
         loop.train(experiment.make(settings.read(config_of(variant, scale))), folder / variant)

@@ -15,10 +15,9 @@ import numpy as np
 from absl import app, flags, logging
 
 from facenhance_jax import messages
-from facenhance_jax.data import clip_dataset
-from facenhance_jax.data.stored import words
+from facenhance_jax.data import sources
+from facenhance_jax.data.stored import decoded, words
 from facenhance_jax.media import check_output, strip, write_png
-from facenhance_jax.media.pictures import decode_image
 from facenhance_jax.media.writing import replacing
 
 COLUMNS = 6  # frames shown of a clip
@@ -43,8 +42,8 @@ def clip_rows(split: str, record: Mapping[str, Any]) -> Iterator[tuple[str, list
     """Two labelled rows: the photo and frames; a blank and the same frames at low resolution."""
     frames, name = len(record["high"]), words(record)
     shown = np.linspace(0, frames - 1, min(frames, COLUMNS)).round().astype(int)
-    photo = decode_image(record["identity"], name)
-    high, low = ([decode_image(record[field][at], name) for at in shown] for field in ("high", "low"))
+    photo = decoded(record["identity"], name)
+    high, low = ([decoded(record[field][at], name) for at in shown] for field in ("high", "low"))
     yield f"{split} {words(record, 'subject', 'session')}", [photo, *high]
     yield words(record, "expression", "take"), [np.full_like(photo, 255), *low]
 
@@ -58,7 +57,7 @@ def counts(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "clips": len(records),
         "frames": len(records) * len(first["high"]),
         "clips_per_expression": dict(sorted(expressions.items())),
-        "sizes": {field: decode_image(data, words(first)).shape[0] for field, data in images.items()},
+        "sizes": {field: decoded(data, words(first)).shape[0] for field, data in images.items()},
     }
 
 
@@ -69,7 +68,7 @@ def sheet() -> None:
     check_output(output.with_suffix(".json"), (".json",))
     summary, rows = {}, []
     for split in ("train", "test"):
-        records = clip_dataset.source(_DATA.value, split)
+        records = sources.records(_DATA.value, split)
         summary[split] = counts(records)
         for index in chosen(len(records), _ROWS.value):
             rows += clip_rows(split, records[index])

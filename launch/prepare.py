@@ -1,5 +1,8 @@
 """Prepares training data: python launch/prepare.py --root TREE --output DIR [--kind mug|folder] [--draw PEOPLE].
 
+With --arrays OUT.npz (or OUT, a folder of files of 256 MB) also writes the data set as plain arrays, which a training
+reads as config.data.directory without TFDS and grain; without --root, of the data set that is in DIR already.
+
 `mug` is the MUG database or a tree with its layout, `folder` holds a folder of your own videos for each person. Clips
 that cannot be used are skipped and listed at the end; if more than --max_skipped percent are, the exit status is 3.
 """
@@ -12,12 +15,12 @@ import checkout  # noqa: F401  (puts the checkout on sys.path)
 from absl import app, flags, logging
 
 from facenhance_jax import messages
-from facenhance_jax.data import clip_dataset, folder_dataset_builder, layout, mug_dataset_builder, splits
+from facenhance_jax.data import arrays, clip_dataset, folder_dataset_builder, layout, mug_dataset_builder, splits
 from facenhance_jax.data.synthetic import population
 
 BUILDERS = {"mug": mug_dataset_builder.Mug, "folder": folder_dataset_builder.Folder}
 
-_ROOT = flags.DEFINE_string("root", None, "folder of the clips", required=True)
+_ROOT = flags.DEFINE_string("root", None, "folder of the clips")
 _OUTPUT = flags.DEFINE_string("output", None, "folder to write the data set in", required=True)
 _KIND = flags.DEFINE_enum("kind", "mug", list(BUILDERS), "how the clips are laid out")
 _FRAMES = flags.DEFINE_integer("frames", 32, "frames kept of each clip", lower_bound=1)
@@ -29,6 +32,7 @@ _SPLIT = flags.DEFINE_enum("split", "quarter", splits.SPLITS, "who tests: a quar
 _OPENFACE = flags.DEFINE_string("openface", "", "folder of OpenFace's output, laid out as --root is")
 _MAX_SKIPPED = flags.DEFINE_float("max_skipped", 10, "percent of clips that may be skipped before the status is 3")
 _DRAW = flags.DEFINE_integer("draw", 0, "people to draw at --root first; 0 takes the tree that is there", lower_bound=0)
+_ARRAYS = flags.DEFINE_string("arrays", None, "also write the data set as this .npz, or as a folder of some")
 _SEED = flags.DEFINE_integer("seed", 0, "seed of the people drawn", lower_bound=0)
 
 
@@ -52,11 +56,27 @@ def prepare() -> clip_dataset.Report:
     return clip_dataset.prepare(builder, root)
 
 
+def write_arrays(folder: Path) -> None:
+    """Writes the data set in `folder` as arrays."""
+    splits = {split: clip_dataset.source(folder, split) for split in ("train", "test")}
+    count = arrays.write(_ARRAYS.value, splits, splits["train"].drawn)
+    print(f"written   {_ARRAYS.value}, {count} records as arrays")
+
+
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # TFDS warns of every size that is not the default
     with messages.refusing():
+        if _ARRAYS.value:
+            arrays.check_output(Path(_ARRAYS.value))
+        if not _ROOT.value:
+            if not _ARRAYS.value:
+                raise messages.InputError("--root: missing; name the folder of the clips, or give --arrays as well")
+            write_arrays(Path(_OUTPUT.value))
+            return
         report = prepare()
         print(report.text())
+        if _ARRAYS.value:
+            write_arrays(report.folder)
     if 100 * report.skipped_share > _MAX_SKIPPED.value:
         print(f"facenhance: more than {_MAX_SKIPPED.value:g} % of the clips were skipped", file=sys.stderr)
         sys.exit(3)

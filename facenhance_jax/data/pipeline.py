@@ -1,4 +1,4 @@
-"""Training batches of clip records, by grain: shuffled, endless, and resumable at any step.
+"""Training batches of clip records: shuffled, endless, and resumable at any step.
 
 A batch is a function of (seed, step) alone, so a run resumes by starting at its step: there is no iterator state to
 save.
@@ -12,13 +12,12 @@ from functools import partial
 from typing import Any
 
 import cv2
-import grain
 import numpy as np
 from jaxtyping import Float32, Shaped, UInt8
 
-from facenhance_jax.data import augmentation
-from facenhance_jax.data.stored import words
-from facenhance_jax.media.pictures import decode_image
+from facenhance_jax.data import augmentation, shuffling
+from facenhance_jax.data.arrays import Arrays
+from facenhance_jax.data.stored import decoded, words
 from facenhance_jax.messages import InputError
 
 Batch = dict[str, Shaped[np.ndarray, "b ..."]]
@@ -47,10 +46,11 @@ def batches(
     `place`, float32 [batch_size, 3], is the square (left, top, side) of the photo on which the low-res face belongs,
     in pixels; a batch has it if the records have it.
 
-    `source` gives records by index: a prepared data set, or a list. Each record comes once an epoch, with one of its
-    frames drawn at random; `flip` mirrors half of the samples, all four images of each. `any_previous` takes `previous`
-    from anywhere in the record; see `draw`. `jitter` and `degrade`, 0 to 1, are the strengths of `augmentation`'s
-    functions; see `draw` for dropped frames.
+    `source` gives records by index: a prepared data set, arrays, or a list. Arrays are shuffled by `shuffling`, all
+    else by grain, so the same clips come in another order. Each record comes once an epoch, with one of its frames
+    drawn at random; `flip` mirrors half of the samples, all four images of each. `any_previous` takes `previous` from
+    anywhere in the record; see `draw`. `jitter` and `degrade`, 0 to 1, are the strengths of `augmentation`'s functions;
+    see `draw` for dropped frames.
     `batch_size` is that of this process, which takes every `processes`-th sample, starting with sample `process`.
     `threads` is the number of decoding threads; it does not change a batch.
     Raises InputError for an empty source or an option out of range, and later for an image that cannot be used.
@@ -64,8 +64,16 @@ def batches(
     choose = partial(
         draw, flip=flip, any_previous=any_previous, augmented=bool(jitter or degrade), drop=DROPPED * degrade
     )
+    finish = partial(render, jitter=jitter, degrade=degrade)
+    if isinstance(source, Arrays):
+        share = {"batch_size": batch_size, "process": process, "processes": processes, "threads": threads}
+        return shuffling.batches(source, choose, finish, seed=seed, start_step=start_step, **share)
+    try:
+        import grain  # not at the top: arrays need none, and it takes a third of a second
+    except ModuleNotFoundError as error:
+        raise InputError("data: a prepared data set needs grain; install it, or write an .npz of the set") from error
     drawn = grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(choose)
-    steps = drawn[process::processes].batch(batch_size, batch_fn=partial(render, jitter=jitter, degrade=degrade))
+    steps = drawn[process::processes].batch(batch_size, batch_fn=finish)
     # The buffer counts whole batches here: grain's default of 500 would fill the memory.
     reading = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
     return iter(steps[start_step:].to_iter_dataset(reading))
@@ -77,14 +85,14 @@ class Draw:
 
     Attributes:
       name: of the record.
-      images: {name in a batch: (field of the record, encoded image)}.
+      images: {name in a batch: (field of the record, encoded or decoded image)}.
       place: the record's (left, top, side), if it has one.
       mirrored: whether all four images are mirrored.
       rng: for the augmentation; None without any.
     """
 
     name: str
-    images: Mapping[str, tuple[str, bytes]]
+    images: Mapping[str, tuple[str, bytes | UInt8[np.ndarray, "h w 3"]]]
     place: Float32[np.ndarray, "3"] | None
     mirrored: bool
     rng: np.random.Generator | None
@@ -180,5 +188,5 @@ def residual_scale(source: Sequence[Mapping[str, Any]], clips: int = 500) -> flo
     return 1.0 / mean**0.5 if mean else float("inf")
 
 
-def _decode(name: str, field: str, data: bytes) -> UInt8[np.ndarray, "h w 3"]:
-    return decode_image(data, f"record {name}, {field}")
+def _decode(name: str, field: str, data: bytes | UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    return decoded(data, f"record {name}, {field}")

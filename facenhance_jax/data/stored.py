@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, Protocol, runtime_checkable
 
-from tensorflow_datasets.proto import tf_example_pb2
+import numpy as np
+from jaxtyping import UInt8
 
+from facenhance_jax.media.pictures import decode_image
 from facenhance_jax.messages import InputError
 
 WORDS = ("subject", "session", "expression", "take")
 TEXTS = (*WORDS, "place")  # the other fields are bytes: encoded images
 PER_FRAME = ("high", "low")
+Record = Mapping[str, Any]  # a clip: `high`, `low` and `identity`, as encoded or as decoded images, and the texts
 Entry = Mapping[str, Any]  # field -> tf.train.Feature; its bytes are copied only when a field is asked for
 
 
@@ -39,6 +42,11 @@ def words(record: Mapping[str, Any], *fields: str) -> str:
     return "/".join(filter(None, (record[field] for field in fields or WORDS)))
 
 
+def decoded(image: bytes | UInt8[np.ndarray, "h w 3"], name: object) -> UInt8[np.ndarray, "h w 3"]:
+    """An image of a record, which may be decoded already. Raises InputError, with `name`, if it cannot be decoded."""
+    return image if isinstance(image, np.ndarray) else decode_image(image, name)
+
+
 class Records(Sequence[Mapping[str, Any]]):
     """The records of a data set, by index. A record reads an entry from disk only when it is asked for a part of it.
 
@@ -51,6 +59,10 @@ class Records(Sequence[Mapping[str, Any]]):
     """
 
     def __init__(self, data: Serialized, frames: int, folder: object, drawn: bool = False) -> None:
+        from tensorflow_datasets.proto import tf_example_pb2  # not at the top: records in plain arrays need no TFDS
+
+        # TFDS's own decoding takes five times as long and blocks the threads that decode images.
+        self._parse = tf_example_pb2.Example.FromString
         self.data, self.frames, self.folder, self.drawn = data, frames, str(folder), drawn
 
     def __len__(self) -> int:
@@ -66,8 +78,7 @@ class Records(Sequence[Mapping[str, Any]]):
         except (RuntimeError, OSError) as error:  # what array_record raises where a file is cut short or gone
             why = str(error).split(":")[0]
             raise InputError(f"{self.folder}: record {record} cannot be read ({why}); prepare it again") from error
-        # TFDS's own decoding takes five times as long and blocks the threads that decode images.
-        return tf_example_pb2.Example.FromString(data).features.feature
+        return self._parse(data).features.feature
 
 
 class _Record(Mapping[str, Any]):

@@ -1,8 +1,13 @@
-"""Reads and writes videos with PyAV. Nothing else in `media` needs it: without it only videos are refused."""
+"""Reads and writes videos with PyAV. Nothing else in `media` needs it: without it only videos are refused.
+
+It is imported when the first video is opened: its import takes 20 MB and a twentieth of a second.
+"""
 
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
@@ -10,19 +15,21 @@ from jaxtyping import UInt8
 from facenhance_jax.media.pictures import check_pixels
 from facenhance_jax.messages import InputError
 
-try:
+if TYPE_CHECKING:
     import av
-except ImportError:
-    av = None
 
 # Without these lists, a text file named clip.mp4 ("ffconcat version 1.0 ...") could open other files.
 READING = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi", "protocol_whitelist": "file"}
 
 
-def check_installed(path: Path | str) -> None:
-    """Raises InputError, which names the video `path`, if PyAV is not installed."""
-    if av is None:
-        raise InputError(f"{path}: videos need PyAV, which is not installed; pip install av, or use a gif or pictures")
+def pyav(path: Path | str) -> ModuleType:
+    """Returns PyAV. Raises InputError, which names the video `path`, if it is not installed."""
+    try:
+        import av
+    except ImportError:
+        message = f"{path}: videos need PyAV, which is not installed; pip install av, or use a gif or pictures"
+        raise InputError(message) from None
+    return av
 
 
 def header(path: Path, most_pixels: int) -> tuple[Fraction | None, int | None]:
@@ -46,6 +53,7 @@ def frames(path: Path, most_pixels: int) -> Iterator[UInt8[np.ndarray, "h w 3"]]
     Damaged packets are left out; compare with the header's number of frames to see how many are missing.
     """
     with _opened(path) as container:
+        av = pyav(path)
         packets = container.demux(video=0)
         while True:
             try:
@@ -62,7 +70,7 @@ def frames(path: Path, most_pixels: int) -> Iterator[UInt8[np.ndarray, "h w 3"]]
 
 
 def _opened(path: Path) -> "av.container.InputContainer":
-    check_installed(path)
+    av = pyav(path)
     name = f"file:{path}"  # without the prefix, a file named "http:x" would be taken for a URL
     try:
         try:
@@ -81,14 +89,15 @@ class Mp4:
     even = True  # yuv420p halves both sides
 
     def __init__(self, part: Path, fps: Fraction):
-        self._container = av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"})
+        self._av = pyav(part)
+        self._container = self._av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"})
         self._stream = self._container.add_stream("libx264", rate=fps, options={"crf": "16"})
         self._stream.pix_fmt = "yuv420p"
 
     def add(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
         if not self._stream.codec_context.is_open:
             self._stream.height, self._stream.width, _ = frame.shape
-        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        self._container.mux(self._stream.encode(self._av.VideoFrame.from_ndarray(frame, format="rgb24")))
 
     def finish(self) -> None:
         self._container.mux(self._stream.encode())

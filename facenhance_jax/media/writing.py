@@ -46,7 +46,7 @@ def _check_output(path: Path | str, suffixes: Sequence[str]) -> str:
         known = ", ".join(known or "a folder" for known in suffixes)
         raise InputError(f"{path}: cannot write {suffix or 'a folder'} here; choose {known}")
     if suffix == ".mp4":
-        video.check_installed(path)
+        video.pyav(path)
     if suffix == FOLDER and path.is_dir():
         if not all(FRAME_PATTERN.fullmatch(name) for name in os.listdir(path)):
             raise InputError(f"{path}: the folder holds other things than frames; choose a new or an empty one")

@@ -75,7 +75,7 @@ def write_config(workdir: Path, settings: Settings) -> None:
 
 
 def environment() -> dict[str, Any]:
-    """The versions of Python, of the packages and of this code, and the devices."""
+    """The versions of Python, of the packages (None if absent) and of this code, and the devices."""
     git = ["git", "-C", str(Path(__file__).parents[1]), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         revision = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
@@ -83,11 +83,18 @@ def environment() -> dict[str, Any]:
         revision = None  # not a git checkout, or no git
     return {
         "python": sys.version.split()[0],
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": {name: _version(name) for name in PACKAGES},
         "revision": revision,
         "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "processes": jax.process_count(),
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def read_ema(workdir: Path, which: str = "newest") -> tuple[dict[str, Any], int, Any]:

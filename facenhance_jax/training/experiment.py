@@ -156,14 +156,14 @@ def validation_batches(settings: Settings) -> list[Batch]:
 
 def _batches(settings: Settings, split: str, **options: Any) -> Iterator[Batch]:
     # Imported here, because the data set libraries take seconds to load, and a benchmark's random batches need none.
-    from facenhance_jax.data import clip_dataset, pipeline
+    from facenhance_jax.data import pipeline, sources
 
     directory, size, processes = settings.data.directory, settings.train.batch_size, jax.process_count()
     if size % processes:
         raise InputError(
             f"config.train.batch_size: {size} examples do not split over {processes} processes; choose a multiple"
         )
-    records = clip_dataset.source(directory, split)
+    records = sources.records(directory, split)
     _check_fit(records[0], settings)
     return pipeline.batches(
         records,
@@ -177,12 +177,12 @@ def _batches(settings: Settings, split: str, **options: Any) -> Iterator[Batch]:
 
 def _check_fit(record: Any, settings: Settings) -> None:
     """Raises InputError if a data set's records do not fit the network."""
-    from facenhance_jax.media.pictures import decode_image
+    from facenhance_jax.data.stored import decoded
 
     directory, model = settings.data.directory, settings.model
     images = {"resolution": ("frames", record["identity"]), "low_size": ("low-res frames", record["low"][0])}
     for field, (what, data) in images.items():
-        side = decode_image(data, directory).shape[0]
+        side = decoded(data, directory).shape[0]
         if side != getattr(model, field):
             raise InputError(
                 f"{directory}: {what} of {side} pixels, but config.model.{field} is {getattr(model, field)}; make them "

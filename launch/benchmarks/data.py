@@ -16,8 +16,7 @@ import cv2
 import numpy as np
 
 from benchmarks.measuring import apart, peak_memory
-from facenhance_jax.data import clip_dataset, layout
-from facenhance_jax.data.mug_dataset_builder import Mug
+from facenhance_jax.data import layout
 from facenhance_jax.data.synthetic.population import draw_clip, draw_subject
 from facenhance_jax.media.pictures import decode_image
 
@@ -91,6 +90,10 @@ def prepare() -> None:
 
 def prepared(root: Path, output: Path) -> tuple[float, float]:
     """The seconds that preparing took, without its imports, and the process's peak memory, MiB."""
+    # Not at the top: where TFDS is not installed, the other tables can be made.
+    from facenhance_jax.data import clip_dataset
+    from facenhance_jax.data.mug_dataset_builder import Mug
+
     report = clip_dataset.prepare(Mug(data_dir=output), root)
     return report.seconds, peak_memory()
 
@@ -135,12 +138,12 @@ def samples_per_second(steps: Iterator) -> float:
 
 def data() -> None:
     """Prints the table of `--what=data`: two drawn people's clips of 32 frames, in the page cache."""
-    from facenhance_jax.data import pipeline  # not at the top: `prepare` measures a process without it
+    from facenhance_jax.data import pipeline, sources  # not at the top: `prepare` measures a process without them
 
     with tempfile.TemporaryDirectory() as folder:
         prepare = [sys.executable, str(PREPARE), f"--root={folder}/tree", f"--output={folder}/data"]
         subprocess.run([*prepare, "--draw=2"], check=True, capture_output=True)
-        prepared = clip_dataset.source(f"{folder}/data", "all")
+        prepared = sources.records(f"{folder}/data", "all")
         memory = [prepared[index] for index in range(len(prepared))]
 
         def training(clips: Sequence, **options) -> Iterator:
