@@ -1,32 +1,55 @@
-"""Measures speed and memory, as ratios within one run: `python launch/benchmark.py [--what=NAME]`.
+"""Measures speed and memory, as ratios within one run: `python launch/benchmark.py [--what=NAME [FILTERS]]`.
 
 train     a training step, and PyTorch's if it is installed: ms, samples/s, share of the device's peak, memory
+call      a call of the network, and PyTorch's: the same
 sample    clips one by one and several at once: ms a network call, frames/s, share of the device's peak, memory
 enhance   ms a network call, frames/s at 4 and 8 steps, and the network's share of the time
 start     how long a first and a second process take to the first frame (the second finds compiled programs)
 memory    the peak of `.stream` over 64 and over 640 frames
 draw      drawn people's frames/s on one core
 data      training samples/s, and as a share of a loop that only decodes the same images
+counts    the kernels, bytes and FLOPs of a training step and of a network call, counted without running them
 prepare   frames/s of preparing photographs of MUG's size, and as a share of only decoding them; the peak memory
 """
 
 import argparse
+import inspect
 
 import checkout  # noqa: F401  (puts the checkout on sys.path)
 
 
 def main() -> None:
     # Not at the top: each process that `measuring.apart` starts imports this file, and loads only what it needs.
-    from benchmarks import data, inference, train
+    from benchmarks import call, counts, data, inference, train
+    from benchmarks.networks import NETWORKS
 
-    # The first two leave the device to other processes, so they come before the others.
-    tables = [train.train, inference.sample, inference.enhance, inference.start, inference.memory]
-    tables = {table.__name__: table for table in [*tables, data.draw, data.data, data.prepare]}
+    # The first three leave the device to other processes, so they come before the others.
+    tables = [train.train, call.call, inference.sample, inference.enhance, inference.start, inference.memory]
+    tables = {table.__name__: table for table in [*tables, data.draw, data.data, data.prepare, counts.counts]}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--what", choices=tables, help="one table; without it, all")
-    what = parser.parse_args().what
+    for name, what in {"batches": "of a training step", "clips": "at once", "steps": "of a frame"}.items():
+        parser.add_argument(f"--{name}", type=numbers, help=f"{name} {what}, such as 1,16")
+    parser.add_argument("--networks", type=lambda text: text.split(","), help=f"some of {', '.join(NETWORKS)}")
+    parser.add_argument("--rounds", type=int, help="processes of each way to do the same; 3 unless given")
+    given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+    what = given.pop("what", None)
+    if unknown := set(given.get("networks", ())) - set(NETWORKS):
+        parser.error(f"--networks: {sorted(unknown)[0]!r} is none of {', '.join(NETWORKS)}")
+    if given and not what:
+        parser.error(f"--{next(iter(given))} needs --what, the table that it is for")
+    if foreign := set(given) - set(inspect.signature(tables[what]).parameters if what else ()):
+        parser.error(f"--{sorted(foreign)[0]} is not for --what={what}")
     for name in [what] if what else tables:
-        tables[name]()
+        tables[name](**given)
+
+
+def numbers(text: str) -> list[int]:
+    """Positive integers with commas between them."""
+    found = [int(number) for number in text.split(",")]
+    if min(found) < 1:
+        raise ValueError
+    return found
 
 
 if __name__ == "__main__":

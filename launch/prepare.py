@@ -10,6 +10,7 @@ person, which are animated. Clips that cannot be used are skipped and listed at 
 """
 
 import sys
+import time
 from pathlib import Path
 
 import checkout  # noqa: F401  (puts the checkout on sys.path)
@@ -63,7 +64,10 @@ def prepare() -> clip_dataset.Report:
         raise messages.InputError(f"--{unused[0]}: is of no use for photos; leave it out")
     if _DRAW.value:
         about = {"seed": _SEED.value, "frames": 2 * frames, "size": _RESOLUTION.value}
-        population.write_tree(root, range(_DRAW.value), **about)
+        began = time.monotonic()
+        drawn = population.write_tree(root, range(_DRAW.value), **about)
+        seconds = time.monotonic() - began
+        print(f"drawn     {drawn} frames in {seconds:.1f} s, {drawn / seconds:.0f} frames/s")
     flags_of_photos = (_BOTH_WAYS, _FORCE, _TAKES, _RELIGHT, _SEED)
     own = {flag.name: flag.value for flag in flags_of_photos} if _KIND.value == "photos" else {}
     config = type(usual)(

@@ -101,7 +101,8 @@ class Report:
             lines.append(f"          and {len(self.skipped) - _NAMED} more")
         scale = pipeline.residual_scale(source(self.folder, "train"))
         lines.append(f"residual  config.model.residual_scale = {scale:.1f}, measured on the training clips")
-        lines.append(f"written   {self.folder} in {self.seconds:.1f} s")
+        rate = f", {counts['frames'] / self.seconds:.0f} frames/s" if self.seconds else ""
+        lines.append(f"written   {self.folder} in {self.seconds:.1f} s{rate}")
         return "\n".join(lines)
 
 

@@ -1,12 +1,15 @@
 """Keeps programs on disk, so that each shape is traced and compiled once, not once per process."""
 
+import contextlib
 import functools
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import jax
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from facenhance_jax.media.writing import replacing
 
@@ -28,24 +31,50 @@ def traced(function: Callable, arguments: tuple, about: str) -> Callable:
     `about`, which must name everything else that `function` depends on. If a program cannot be kept, `function` is
     traced as usual.
     """
-    folder = jax.config.jax_compilation_cache_dir
-    if folder is None:
-        return jax.jit(function)
     leaves, tree = jax.tree.flatten(arguments)
     shapes = [f"{leaf.dtype}{leaf.shape}" for leaf in map(jax.typeof, leaves)]
-    name = hashlib.sha256(repr((_code(), about, str(tree), shapes)).encode()).hexdigest()
-    file = Path(folder) / f"facenhance-{name}.stablehlo"
+    file = _file(f"{about} {tree} {shapes}", "stablehlo")
+    if file is None:
+        return jax.jit(function)
     try:
         program = jax.export.deserialize(bytearray(file.read_bytes()))
     except Exception:  # missing, truncated, or of another release: the errors have no common class
         try:
             program = jax.export.export(jax.jit(lambda *leaves: function(*jax.tree.unflatten(tree, leaves))))(*leaves)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(file) as part:
-                part.write_bytes(program.serialize())
-        except (OSError, ValueError, NotImplementedError):  # no room, or a part that cannot be serialized
+            _keep(file, bytes(program.serialize()))
+        except (ImportError, OSError, ValueError, NotImplementedError):
+            # No flatbuffers, which JAX does not ask for; no room; a part that cannot be serialized.
             return jax.jit(function)
     return jax.jit(lambda *given: program.call(*jax.tree.leaves(given)))
+
+
+def remembered(make: Callable[[], dict], about: str) -> dict:
+    """`make()`, a nested dict of shapes and dtypes, traced only once for all processes; `about` as of `traced`."""
+    file = _file(about, "json")
+    if file is None:
+        return make()
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        return unflatten_dict({tuple(path): jax.ShapeDtypeStruct(shape, dtype) for path, shape, dtype in rows})
+    except (OSError, TypeError, ValueError):  # missing or truncated
+        made = make()
+        rows = [(path, leaf.shape, str(leaf.dtype)) for path, leaf in flatten_dict(made).items()]
+        with contextlib.suppress(OSError):
+            _keep(file, json.dumps(rows).encode())
+        return made
+
+
+def _file(about: str, suffix: str) -> Path | None:
+    """Where to keep what depends on `about` and on the code; None if nothing should be kept."""
+    folder = jax.config.jax_compilation_cache_dir
+    name = hashlib.sha256(f"{_code()} {about}".encode()).hexdigest()
+    return Path(folder) / f"facenhance-{name}.{suffix}" if folder else None
+
+
+def _keep(file: Path, content: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as part:
+        part.write_bytes(content)
 
 
 @functools.cache

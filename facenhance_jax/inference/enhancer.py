@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 
 from facenhance_jax.faces.registration import find_face
 from facenhance_jax.inference import recurrence
-from facenhance_jax.inference.compile_cache import keep_compiled_programs, traced
+from facenhance_jax.inference.compile_cache import keep_compiled_programs, remembered, traced
 from facenhance_jax.messages import InputError
 from facenhance_jax.network.denoiser import Denoiser
 from facenhance_jax.network.pixels import to_signal
@@ -65,7 +65,8 @@ class Enhancer:
             return cls(settings.denoiser(), params, settings.sampling, keep_programs=True)
         settings = read_model(checkpoints.load_config(path))
         denoiser = settings.denoiser()
-        params = checkpoints.load_params(path, denoiser.abstract_params())
+        abstract = remembered(denoiser.abstract_params, str(denoiser.config))
+        params = checkpoints.load_params(path, abstract)
         return cls(denoiser, params, settings.sampling, keep_programs=True)
 
     def enhance(

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tensorstore
 from jax.experimental import multihost_utils
@@ -296,8 +295,9 @@ def _read(checkpoint: Path, abstract: Any, remedy: str, within: str = "", kept: 
     if misfit := _misfit(shapes, expected):
         raise InputError(f"{checkpoint}: does not fit the config, {misfit}; use it with the config it was written with")
     if kept:
-        # Cast on the host: the device would compile a program for each shape.
-        return jax.tree.map_with_path(lambda path, leaf: jnp.asarray(arrays[_name(path)].astype(leaf.dtype)), abstract)
+        # Cast on the host, and not with jnp.asarray: both would compile a program for each shape.
+        cast = jax.tree.map_with_path(lambda path, leaf: arrays.pop(_name(path)).astype(leaf.dtype), abstract)
+        return jax.device_put(cast)
 
 
 def _tree(checkpoint: Path) -> Path:

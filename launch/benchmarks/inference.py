@@ -1,7 +1,6 @@
 """Enhancing clips: one and several at once; and the released model's speed, start and memory."""
 
 import functools
-import itertools
 import os
 import tempfile
 import time
@@ -11,8 +10,8 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from benchmarks.measuring import apart, device, device_memory, peak_memory, seconds, share
-from configs import demo, mug
+from benchmarks.measuring import apart, device, device_memory, peak_memory, seconds, share, threads
+from benchmarks.networks import network
 from facenhance_jax.faces.registration import find_face
 from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.network.denoiser import Conditions
@@ -25,42 +24,39 @@ CALLS = 10  # network calls timed together; the median of several such runs is t
 STREAMED = 16  # frames of the clip for `enhance`: two chunks
 
 
-def sample() -> None:
-    """Prints the table of `--what=sample`; on a CPU only for the released model's network."""
-    here, small = apart(device), demo.get_config()
-    networks, batches, plan = {"configs/demo.py, patched": small}, (1, 4), {4: FEW, 8: FEW}
-    if here["platform"] == "gpu":
-        small.model.dtype = "bfloat16"
-        networks = {"configs/mug.py, full resolution": mug.get_config()} | networks
-        batches, plan = (1, 4, 16), {4: FRAMES, 8: FRAMES, 1000: FEW}
-    print(f"enhancing clips on {here['kind']}, {os.cpu_count()} cores")
-    print("network                           clips   steps   frames timed   ms a call   frames/s       MFU   peak MiB")
-    for (name, config), clips in itertools.product(networks.items(), batches):
-        needed = clips * apart(flops_of_call, config, JAX_PLATFORMS="cpu")
-        found = apart(measured, config, clips, plan)
-        if found is None:
-            print(f"{name:32s} {clips:6d}   do not fit into the device's memory", flush=True)
-            continue
-        times, mib = found
-        for (steps, frames), total in zip(plan.items(), times, strict=True):
-            call = total / (steps * frames)
-            used = share(needed / call, here["peak"])
-            rates = f"{1000 * call:11.2f} {clips * frames / total:10.2f} {used:>9s} {mib:10.0f}"
-            print(f"{name:32s} {clips:6d} {steps:7d} {frames:14d} {rates}", flush=True)
+def sample(networks: list[str] | None = None, clips: list[int] | None = None, steps: list[int] | None = None) -> None:
+    """Prints the table of `--what=sample`; by default on a CPU only for the released model's network."""
+    here = apart(device)
+    gpu = here["platform"] == "gpu"
+    names, counts = networks or (["mug", "released"] if gpu else ["released"]), clips or ([1, 4, 16] if gpu else [1, 4])
+    plan = {number: FRAMES if gpu and number < 1000 else FEW for number in steps or ([4, 8, 1000] if gpu else [4, 8])}
+    print(f"enhancing clips on {here['kind']}, {threads()} cores")
+    print("network    clips   steps   frames timed   ms a call   frames/s       MFU   peak MiB", flush=True)
+    for name in names:
+        config = network(name, here["platform"])
+        needed = apart(flops_of_call, config, JAX_PLATFORMS="cpu") if here["peak"] else 0
+        for count in counts:
+            about = f"{name:9s} {count:6d}"
+            if not apart(print_samples, about, config, count, plan, needed * count, here["peak"]):
+                print(f"{about}   do not fit into the device's memory", flush=True)
 
 
-def measured(config: ml_collections.ConfigDict, clips: int, plan: dict[int, int]) -> tuple[list[float], float]:
-    """The seconds for each number of steps in `plan`, and the peak memory, MiB."""
+def print_samples(
+    about: str, config: ml_collections.ConfigDict, clips: int, plan: dict[int, int], flops: float, peak: float | None
+) -> bool:
+    """Prints a row for each number of steps in `plan`, as soon as it is measured: so many frames of so many clips."""
     settings, rng = read_model(config), np.random.default_rng(0)
     denoiser = settings.denoiser()
     enhancer = Enhancer(denoiser, denoiser.init(0), settings.sampling)
     photos = rng.integers(0, 256, (clips, enhancer.size, enhancer.size, 3), dtype=np.uint8)
-    times = []
     for steps, frames in plan.items():
         lows = rng.integers(0, 256, (clips, frames, enhancer.low_size, enhancer.low_size, 3), dtype=np.uint8)
         run = functools.partial(enhancer.enhance_batch, lows, photos, steps=steps)
-        times.append(seconds(run, repeats=1 if steps == 1000 else 3))
-    return times, device_memory()
+        total = seconds(run, repeats=1 if steps == 1000 else 3)
+        call = total / (steps * frames)
+        rates = f"{1000 * call:11.2f} {clips * frames / total:10.2f} {share(flops / call, peak):>9s}"
+        print(f"{about} {steps:7d} {frames:14d} {rates} {device_memory():10.0f}", flush=True)
+    return True
 
 
 def flops_of_call(config: ml_collections.ConfigDict) -> float:

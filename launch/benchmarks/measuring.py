@@ -3,11 +3,12 @@
 import multiprocessing
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import jax
@@ -17,15 +18,77 @@ from facenhance_jax.training import hardware
 MIB = 2**20
 
 
+class Times(NamedTuple):
+    """Measurements of one piece of work: seconds on the clock and of the process's CPU time, and the peak, MiB."""
+
+    wall: list[float]
+    cpu: list[float]
+    peak: float
+
+
+def times(run: Callable[[], object], repeats: int, peak: Callable[[], float], parts: int = 1) -> Times:
+    """Times calls of `run`, the first (which compiles) left out, and divides by the `parts` that a call consists of."""
+    run()
+    wall, cpu = [], []
+    for _ in range(repeats):
+        start, used = time.perf_counter(), time.process_time()
+        run()
+        wall.append((time.perf_counter() - start) / parts)
+        cpu.append((time.process_time() - used) / parts)
+    return Times(wall, cpu, peak())
+
+
 def seconds(run: Callable[[], object], repeats: int = 5) -> float:
     """The median time of a call, the first (which compiles) left out."""
-    run()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return statistics.median(times(run, repeats, peak_memory).wall)
+
+
+def in_turn(ways: dict[str, Callable[[], Times | None]], rounds: int) -> dict[str, Times | None]:
+    """All times of several ways to do the same; each call in `ways` measures in a process of its own (see `apart`).
+
+    The ways take turns, so that whatever else the machine does disturbs all of them. They have the same cores, and as
+    many threads. Waiting threads of OpenMP sleep: on a busy machine, spinning ones made PyTorch eight times as slow.
+    A way that does not fit into the device's memory is None.
+    """
+    found = {name: [] for name in ways}
+    with tempfile.TemporaryDirectory() as programs:  # what one round compiled, the next finds
+        environment = {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": str(threads())}
+        environment |= {"JAX_COMPILATION_CACHE_DIR": f"{programs}/jax", "TORCHINDUCTOR_CACHE_DIR": f"{programs}/torch"}
+        with mock.patch.dict(os.environ, environment):
+            for name in [*ways] * rounds:
+                if None not in found[name]:
+                    found[name].append(ways[name]())
+    return {name: None if None in several else _joined(several) for name, several in found.items()}
+
+
+def _joined(several: list[Times]) -> Times:
+    wall, cpu = (sum((getattr(times, field) for times in several), []) for field in ("wall", "cpu"))
+    return Times(wall, cpu, max(times.peak for times in several))
+
+
+def threads() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+COMPARISON = (
+    f"{'way':24s} {'ms (least..most)':>28s} {'CPU ms':>9s} {'images/s':>9s} {'MFU':>9s} {'peak MiB':>9s}   of our time"
+)
+"""The heading of `compare`'s rows."""
+
+
+def compare(about: str, found: dict[str, Times | None], images: int, flops: float, peak: float | None) -> None:
+    """Prints a row for each way: medians; the first is ours, and the others say how much of our time they take."""
+    ours = next(iter(found.values()))
+    for name, its in found.items():
+        if its is None:
+            print(f"{about} {name:24s} does not fit into the device's memory", flush=True)
+            continue
+        wall, cpu = statistics.median(its.wall), statistics.median(its.cpu)
+        clock = f"{1000 * wall:10.2f} ({1000 * min(its.wall):.2f}..{1000 * max(its.wall):.2f})"
+        rates = f"{1000 * cpu:9.1f} {images / wall:9.2f} {share(flops / wall, peak):>9s} {its.peak:9.0f}"
+        part = f"{wall / statistics.median(ours.wall):13.2f}" if ours and its is not ours else ""
+        print(f"{about} {name:24s} {clock:>28s} {rates} {part}".rstrip(), flush=True)
 
 
 def apart(function: Callable, *arguments: object, **environment: str) -> Any:

@@ -1,46 +1,62 @@
 """A training step: ours, and PyTorch's (tests/network/test_torch_unet.py shows that both do the same)."""
 
+import functools
 import importlib.util
-import os
+import itertools
 
 import jax
 import ml_collections
 import numpy as np
 
-from benchmarks.measuring import MIB, apart, device, device_memory, peak_memory, seconds, share
-from configs import demo, mug
+from benchmarks.measuring import (
+    COMPARISON,
+    MIB,
+    Times,
+    apart,
+    compare,
+    device,
+    device_memory,
+    in_turn,
+    peak_memory,
+    threads,
+    times,
+)
+from benchmarks.networks import network
 from facenhance_jax import settings
 from facenhance_jax.training import experiment, hardware
 
 OURS, EAGER, COMPILED = "ours", "PyTorch", "PyTorch, torch.compile"
-ON_GPU = {4: (COMPILED,), 8: (), 16: (COMPILED,), 32: (), 64: ()}  # batch: what is timed besides ours
-ON_CPU = {4: (EAGER, COMPILED)}
-GPU_STEPS, CPU_STEPS = 20, 2  # timed together; the median of five such runs is taken
+GPU_STEPS, CPU_STEPS = 20, 2  # timed together
+REPEATS = 5  # of them in a process
 
 
-def train() -> None:
-    """Prints the table of `--what=train`: configs/mug.py's network on a GPU, configs/demo.py's elsewhere."""
-    here, torch = apart(device), importlib.util.find_spec("torch")
+def train(networks: list[str] | None = None, batches: list[int] | None = None, rounds: int = 3) -> None:
+    """Prints the table of `--what=train`: without `networks`, configs/mug.py on a GPU, configs/demo.py elsewhere."""
+    here = apart(device)
     gpu = here["platform"] == "gpu"
-    config, plan, steps = (mug.get_config(), ON_GPU, GPU_STEPS) if gpu else (demo.get_config(), ON_CPU, CPU_STEPS)
-    model = config.model
-    print(f"a training step at {model.resolution} px, {model.dtype}, on {here['kind']}, {os.cpu_count()} cores")
-    if not torch:
+    names, sizes = networks or ["mug" if gpu else "released"], batches or ([4, 8, 16, 32, 64] if gpu else [4])
+    print(f"training steps on {here['kind']}, {threads()} cores, {rounds} processes each, in turn")
+    print(f"network   dtype    batch {COMPARISON}")
+    for name, batch in itertools.product(names, sizes):
+        config = network(name, here["platform"])
+        ours_alone = config.model.prediction != "velocity"  # the twin knows no other
+        ways = {OURS: functools.partial(apart, ours, config, batch, gpu)} | {
+            way: functools.partial(apart, theirs, config, batch, gpu, way == COMPILED, JAX_PLATFORMS="cpu")
+            for way in torch_ways(gpu)
+            if not ours_alone
+        }
+        # Of our program, whoever makes the step.
+        needed = apart(flops_of_step, config, batch, JAX_PLATFORMS="cpu") if here["peak"] else 0
+        about = f"{name:9s} {config.model.dtype:8s} {batch:5d}"
+        compare(about, in_turn(ways, rounds), batch, needed, here["peak"])
+
+
+def torch_ways(gpu: bool) -> tuple[str, ...]:
+    """How PyTorch is timed: compiled, on a CPU as it is too; not at all where it is not installed."""
+    if not importlib.util.find_spec("torch"):
         print("PyTorch is not installed, so ours stands alone (pip install torch)")
-    print("batch                           ms a step   samples/s       MFU   peak MiB   ours is faster")
-    for batch, ways in plan.items():
-        needed = apart(flops_of_step, config, batch, JAX_PLATFORMS="cpu")  # of our program, whoever makes the step
-        mine, on = apart(ours, config, batch, steps), "cuda" if gpu else "cpu"
-        for way in (OURS, *ways) if torch else (OURS,):
-            name, compiled = f"{batch:5d}   {way:24s}", way == COMPILED
-            found = mine if way == OURS else apart(theirs, config, batch, steps, on, compiled, JAX_PLATFORMS="cpu")
-            if found is None:
-                print(f"{name} does not fit into the device's memory", flush=True)
-                continue
-            time, mib = found
-            used = f"{share(needed / time, here['peak']):>9s} {mib:10.0f}"
-            faster = f"{time / mine[0]:12.2f} x" if mine and way != OURS else ""
-            print(f"{name} {1000 * time:10.1f} {batch / time:11.2f} {used} {faster}".rstrip(), flush=True)
+        return ()
+    return (COMPILED,) if gpu else (EAGER, COMPILED)
 
 
 def random_batch(config: ml_collections.ConfigDict, size: int) -> dict[str, np.ndarray]:
@@ -58,9 +74,9 @@ def flops_of_step(config: ml_collections.ConfigDict, batch: int) -> float:
     return hardware.step_flops(made.step, jax.eval_shape(made.initial_state), random_batch(config, batch))
 
 
-def ours(config: ml_collections.ConfigDict, batch: int, steps: int) -> tuple[float, float]:
-    """Our seconds a step, and the peak memory, MiB."""
-    made = experiment.make(settings.read(config))
+def ours(config: ml_collections.ConfigDict, batch: int, gpu: bool) -> Times:
+    """Our steps."""
+    made, steps = experiment.make(settings.read(config)), GPU_STEPS if gpu else CPU_STEPS
     state, placed = made.initial_state(), jax.device_put(random_batch(config, batch))
     update = jax.jit(made.step, donate_argnums=0)
 
@@ -70,18 +86,18 @@ def ours(config: ml_collections.ConfigDict, batch: int, steps: int) -> tuple[flo
             state, metrics = update(state, placed)
         jax.block_until_ready(metrics)
 
-    return seconds(run) / steps, device_memory()
+    return times(run, REPEATS, device_memory, steps)
 
 
-def theirs(config: ml_collections.ConfigDict, batch: int, steps: int, on: str, compiled: bool) -> tuple[float, float]:
-    """PyTorch's seconds a step, and the peak memory, MiB; `on` is "cuda" or "cpu"."""
+def theirs(config: ml_collections.ConfigDict, batch: int, gpu: bool, compiled: bool) -> Times:
+    """PyTorch's steps."""
     import torch
 
     from benchmarks import torch_unet
 
     torch.backends.cudnn.benchmark = True
-    chosen = settings.read(config)
-    training = torch_unet.Training(chosen, chosen.denoiser().init(0), on, compiled)
+    chosen, steps = settings.read(config), GPU_STEPS if gpu else CPU_STEPS
+    training = torch_unet.Training(chosen, chosen.denoiser().init(0), "cuda" if gpu else "cpu", compiled)
     placed = training.placed(random_batch(config, batch))
 
     def run() -> None:
@@ -89,5 +105,11 @@ def theirs(config: ml_collections.ConfigDict, batch: int, steps: int, on: str, c
             loss = training.step(placed)
         loss.item()  # waits for it
 
-    found = seconds(run) / steps
-    return found, torch.cuda.max_memory_allocated() / MIB if on == "cuda" else peak_memory()
+    return times(run, REPEATS, torch_memory if gpu else peak_memory, steps)
+
+
+def torch_memory() -> float:
+    """The most memory that PyTorch has held on the GPU so far, MiB."""
+    import torch
+
+    return torch.cuda.max_memory_allocated() / MIB

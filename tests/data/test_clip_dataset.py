@@ -187,7 +187,7 @@ def test_a_report_says_what_is_wrong_and_names_twenty_of_the_skipped_clips(monke
         *(f"          clip{n}: no face" for n in range(20)),
         "          and 2 more",
         "residual  config.model.residual_scale = 4.2, measured on the training clips",
-        "written   out in 2.0 s",
+        "written   out in 2.0 s, 12 frames/s",
     ]
 
 

@@ -1,6 +1,10 @@
 """Drawn people: the same every time, moving as their expression demands, and found by dlib as faces."""
 
 import importlib.util
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -161,7 +165,7 @@ def files(root):
 
 def test_write_tree_is_laid_out_like_mug_and_resumes(tmp_path, monkeypatch):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    write_tree(whole, [5, 1200], frames=3, size=64)
+    assert write_tree(whole, [5, 1200], frames=3, size=64, processes=2) == 2 * 7 * 3
     clips = read_tree(whole).recordings
     assert {clip.subject for clip in clips} == {"005", "1200"}
     assert sorted({clip.expression for clip in clips}) == sorted(ACTS) and len(clips) == 14
@@ -177,15 +181,45 @@ def test_write_tree_is_laid_out_like_mug_and_resumes(tmp_path, monkeypatch):
 
     monkeypatch.setattr(population.np, "save", killed)
     with pytest.raises(KeyboardInterrupt):
-        write_tree(broken, [5, 1200], frames=3, size=64)
+        write_tree(broken, [5, 1200], frames=3, size=64, processes=1)
     assert [clip.expression for clip in read_tree(broken).recordings] == ["anger", "disgust", "fear"]
     kept = (broken / "005/anger/take000/landmarks.npy").stat().st_mtime_ns
     monkeypatch.setattr(population.np, "save", save)
     with pytest.raises(InputError, match="holds something else"):
         write_tree(broken, [5, 1200], frames=3, size=64, seed=1)
-    write_tree(broken, [5, 1200], frames=3, size=64)
-    assert files(broken) == files(whole)
+    assert write_tree(broken, [5, 1200], frames=3, size=64, processes=1) == (2 * 7 - 3) * 3
+    assert files(broken) == files(whole)  # so another number of processes draws the same bytes
     assert (broken / "005/anger/take000/landmarks.npy").stat().st_mtime_ns == kept
+
+
+def test_the_error_of_a_process_arrives_and_the_tree_goes_on(tmp_path):
+    write_tree(tmp_path, [3], frames=1, size=64)
+    (tmp_path / "004").write_text("in the way")
+    with pytest.raises(OSError, match="004"):
+        write_tree(tmp_path, range(6), frames=1, size=64, processes=2)
+    (tmp_path / "004").unlink()
+    assert write_tree(tmp_path, range(6), frames=1, size=64, processes=2) % 7 == 0
+    assert len(read_tree(tmp_path).recordings) == 6 * 7
+
+
+def children(process: int) -> list[int]:
+    return [int(number) for number in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def test_the_processes_end_with_the_first_one(tmp_path):
+    draws = f"from facenhance_jax.data.synthetic.population import write_tree; write_tree({str(tmp_path)!r}, range(99))"
+    first = subprocess.Popen([sys.executable, "-c", draws], stderr=subprocess.DEVNULL)
+    while not list(tmp_path.glob("*/*/take000")):
+        assert first.poll() is None
+        time.sleep(0.05)
+    drawing = children(first.pid)
+    assert len(drawing) >= 2 or len(os.sched_getaffinity(0)) == 1
+    first.kill()
+    first.wait()
+    end = time.monotonic() + 60
+    while any(Path(f"/proc/{number}").exists() for number in drawing):
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_write_tree_refuses_a_negative_subject(tmp_path):

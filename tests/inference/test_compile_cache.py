@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facenhance_jax.inference import compile_cache
-from facenhance_jax.inference.compile_cache import keep_compiled_programs, traced
+from facenhance_jax.inference.compile_cache import keep_compiled_programs, remembered, traced
 
 OPTIONS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
 
@@ -90,3 +90,32 @@ def test_without_a_folder_that_can_be_written_a_function_is_traced_as_usual(tmp_
     for folder in (None, str(tmp_path / "file")):
         jax.config.update("jax_compilation_cache_dir", folder)
         assert_right(traced(counting([]), ARGUMENTS, "this")(*ARGUMENTS))
+
+
+SHAPES = {"a": {0: jax.ShapeDtypeStruct((2, 3), jnp.float32)}, "b": jax.ShapeDtypeStruct((), jnp.uint8)}
+
+
+def test_shapes_are_remembered_and_made_again_when_they_cannot_be_read(tmp_path, monkeypatch):
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path / "new"))
+    made = []
+
+    def make():
+        made.append(None)
+        return SHAPES
+
+    for _ in range(3):
+        assert remembered(make, "this") == SHAPES
+    assert len(made) == 1
+    (file,) = tmp_path.rglob("*.json")
+    for content in (b"", b"[[1]]", file.read_bytes()[:-9]):
+        file.write_bytes(content)
+        assert remembered(make, "this") == remembered(make, "this") == SHAPES
+    assert len(made) == 4
+    remembered(make, "that")
+    monkeypatch.setattr(compile_cache, "_code", lambda: "other code")
+    remembered(make, "this")
+    assert len(made) == 6
+    for folder in (None, str(file)):
+        jax.config.update("jax_compilation_cache_dir", folder)
+        assert remembered(make, "this") == SHAPES
+    assert len(made) == 8

@@ -1,9 +1,15 @@
-"""What the benchmarks measure with: processes of their own."""
+"""What the benchmarks measure with: processes of their own, in turn."""
 
+import functools
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from benchmarks import measuring
+
+PROGRAM = Path(__file__).parents[2] / "launch/benchmark.py"
 
 STATEMENT = "raise RuntimeError({!r})"
 
@@ -27,3 +33,50 @@ def test_too_little_device_memory_is_none_and_other_errors_are_raised():
 def test_a_device_on_the_cpu():
     assert measuring.apart(measuring.device, JAX_PLATFORMS="cpu") == {"platform": "cpu", "kind": "cpu", "peak": None}
     assert measuring.share(1e12, 4e12) == "25.0 %" and measuring.share(1e12, None) == "unknown"
+
+
+def test_times_are_of_the_parts_of_a_call_without_the_first():
+    calls = []
+    found = measuring.times(lambda: calls.append(sum(range(10**6))), 3, lambda: 7.0, parts=100)
+    assert len(calls) == 4 and len(found.wall) == len(found.cpu) == 3 and found.peak == 7.0
+    whole = measuring.times(lambda: sum(range(10**6)), 3, lambda: 7.0)
+    assert 10 < min(whole.cpu) / min(found.cpu) < 1000
+
+
+def test_ways_take_turns_and_wait_asleep():
+    order = []
+
+    def way(name: str, peak: float) -> measuring.Times | None:
+        order.append((name, os.environ["OMP_WAIT_POLICY"], os.environ["OMP_NUM_THREADS"]))
+        return measuring.Times([float(len(order))], [0.0], peak) if peak else None
+
+    ways = {name: functools.partial(way, name, peak) for name, peak in {"a": 5.0, "b": 6.0, "c": 0.0}.items()}
+    found = measuring.in_turn(ways, 2)
+    assert [name for name, *_ in order] == ["a", "b", "c", "a", "b"]  # what does not fit is not tried again
+    assert set(order) == {(name, "passive", str(len(os.sched_getaffinity(0)))) for name in "abc"}
+    assert found == {"a": ([1.0, 4.0], [0.0, 0.0], 5.0), "b": ([2.0, 5.0], [0.0, 0.0], 6.0), "c": None}
+    assert "OMP_WAIT_POLICY" not in os.environ
+
+
+def test_a_comparison_gives_medians_and_their_spread(capsys):
+    found = {"ours": measuring.Times([0.2, 0.1, 0.4], [0.3, 0.3, 0.3], 99.0), "c": None}
+    found["theirs"] = measuring.Times([0.1], [0.1], 50.0)
+    measuring.compare("mug", found, 8, 1e12, 1e13)
+    ours, unfit, theirs = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert ours == ["mug", "ours", "200.00", "(100.00..400.00)", "300.0", "40.00", "50.0", "%", "99"]
+    assert " ".join(unfit) == "mug c does not fit into the device's memory"
+    assert theirs[-1] == "0.50"
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (["--what=draw", "--clips=1"], "--clips is not for --what=draw"),
+        (["--steps=1"], "--steps needs --what"),
+        (["--what=call", "--networks=small"], "'small' is none of mug, paper, fast, released"),
+        (["--what=call", "--clips=0"], "--clips: invalid numbers value: '0'"),
+    ],
+)
+def test_options_that_a_table_does_not_have_are_refused(options, says):
+    done = subprocess.run([sys.executable, PROGRAM, *options], capture_output=True, text=True)
+    assert done.returncode == 2 and says in done.stderr.splitlines()[-1]

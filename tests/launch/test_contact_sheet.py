@@ -53,6 +53,18 @@ def test_a_sheet_shows_clips_of_both_splits_and_counts_them_all(data, tmp_path):
     assert (cells[0, 2] != cells[2, 2]).any()  # another clip of the person
 
 
+def test_the_same_set_as_arrays_has_the_same_sheet(data, tmp_path):
+    done = run("prepare.py", f"--output={data}", f"--arrays={tmp_path / 'set.npz'}")
+    assert (done.returncode, done.stdout) == (0, f"written   {tmp_path / 'set.npz'}, 12 records as arrays\n")
+    for name, source in (("a", data), ("b", tmp_path / "set.npz")):
+        assert run("contact_sheet.py", f"--data={source}", f"--output={tmp_path / name}.png").returncode == 0
+    for suffix in (".png", ".json"):
+        assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+    again = run("prepare.py", f"--output={data}")
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+    assert "--root: missing; name the folder of the clips, or give --arrays as well" in again.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -10,7 +10,7 @@ from facenhance_jax.training import experiment, objective
 
 torch = pytest.importorskip("torch")
 
-from launch.benchmarks import torch_unet  # noqa: E402
+from benchmarks import call, torch_unet  # noqa: E402
 
 VARIANTS = {
     "everything": {},
@@ -70,3 +70,14 @@ def test_three_steps_are_ours(variant):
         moved = ours_flat(ours) - ours_flat(params)
         # Relative to the distance moved: Adam makes full steps even where a gradient is only rounding error.
         assert (flat(found) - ours_flat(ours)).norm() < 0.01 * moved.norm()
+
+
+def test_the_calls_that_are_timed_give_the_same_velocity():
+    config, rng = smoke.get_config(), np.random.default_rng(1)
+    params, given = call.inputs("smoke", config, 2)
+    params = jax.tree.map(lambda x: x + 0.05 * rng.standard_normal(x.shape, np.float32), params)
+    ours = np.asarray(call.our_call(config)(params, given["high"], given))
+    tensors = {name: torch_unet.tensor(value) for name, value in given.items()}
+    theirs = call.their_call(config, "cpu", compiled=False)(torch_unet.converted(params), tensors["high"], tensors)
+    assert np.std(ours) > 0.1
+    np.testing.assert_allclose(theirs.permute(0, 2, 3, 1), ours, atol=2e-5)

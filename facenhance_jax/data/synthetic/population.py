@@ -4,9 +4,14 @@ Everything is a function of (seed, subject, expression, take); every integer fro
 """
 
 import json
+import multiprocessing
 import os
 import shutil
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,8 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
-from tqdm import tqdm
 
+from facenhance_jax import messages
 from facenhance_jax.data.synthetic.acting import ACTS, perform
 from facenhance_jax.data.synthetic.appearance import Appearance, draw_appearance
 from facenhance_jax.data.synthetic.face_shape import FaceShape, draw_shape
@@ -71,23 +76,83 @@ def draw_clip(
     return np.stack([frame for frame, _ in drawn]), np.stack([points for _, points in drawn])
 
 
-def write_tree(root: Path | str, subjects: Sequence[int], *, seed: int = 0, frames: int = 40, size: int = 192) -> None:
+def write_tree(
+    root: Path | str,
+    subjects: Sequence[int],
+    *,
+    seed: int = 0,
+    frames: int = 40,
+    size: int = 192,
+    processes: int | None = None,
+) -> int:
     """Writes <root>/<SSS>/<expression>/take000/: img_%04d.jpg and landmarks.npy (float32 [N, 68, 2]).
 
     Each subject performs the six expressions, and "neutral" in at most 8 frames. `drawn.json` in the root says how the
-    tree was drawn. If the same drawing was interrupted before, it goes on: complete takes are kept. Raises InputError
-    for a negative subject, and for a root that holds anything else.
+    tree was drawn. If the same drawing was interrupted before, it goes on: complete takes are kept. The people are
+    drawn by so many processes, by default one for each core; they do not change a byte.
+
+    Returns the number of frames that were drawn. Raises InputError for a negative subject, for a root that holds
+    anything else, and if a process is killed.
     """
     if any(subject < 0 for subject in subjects):
         raise InputError("subjects: a subject is a number from 0 upwards")
-    _mark(Path(root), json.dumps({"seed": seed, "frames": frames, "size": size}))
-    for subject in tqdm(subjects, desc="drawing people", unit="person"):
-        person = draw_subject(seed, subject)
-        for expression in ACTS:
-            length = min(frames, NEUTRAL_FRAMES) if expression == "neutral" else frames
-            folder = Path(root) / f"{subject:03d}" / expression / "take000"
-            if not folder.exists():
-                _write_take(folder, *draw_clip(person, expression, 0, length, size))
+    root = Path(root)
+    _mark(root, json.dumps({"seed": seed, "frames": frames, "size": size}))
+    lacking = {subject: _lacking(root, subject, frames) for subject in subjects}
+    lacking = {subject: takes for subject, takes in lacking.items() if takes}
+    processes = min(processes or len(os.sched_getaffinity(0)), len(lacking))
+    people = [(seed, subject, takes, size) for subject, takes in lacking.items()]
+    total = sum(sum(takes.values()) for takes in lacking.values())
+    with messages.progress("drawing people", total) as bar:
+        for drawn in map(_draw_person, people) if processes < 2 else _in_processes(root, people, processes):
+            bar.update(drawn)
+    return total
+
+
+_Person = tuple[int, int, dict[Path, int], int]  # seed, subject, {folder of a take that is lacking: its frames}, size
+
+
+def _lacking(root: Path, subject: int, frames: int) -> dict[Path, int]:
+    """The folders of a subject's takes that are not there, and the frames of each."""
+    folders = {expression: root / f"{subject:03d}" / expression / "take000" for expression in ACTS}
+    lengths = {"neutral": min(frames, NEUTRAL_FRAMES)}
+    return {folder: lengths.get(name, frames) for name, folder in folders.items() if not folder.exists()}
+
+
+def _draw_person(about: _Person) -> int:
+    """Draws and writes a subject's takes; returns their number of frames. All in one process: drawing begins with the
+    subject's textures, which take as long as 40 frames.
+    """
+    seed, subject, takes, size = about
+    person = draw_subject(seed, subject)
+    for folder, length in takes.items():
+        _write_take(folder, *draw_clip(person, folder.parent.name, 0, length, size))
+    return sum(takes.values())
+
+
+def _in_processes(root: Path, people: Sequence[_Person], processes: int) -> Iterator[int]:
+    """`_draw_person` of each, by several processes; the first error ends all of them."""
+    spawn = multiprocessing.get_context("spawn")  # a fork would inherit JAX's locks, held for ever
+    with ProcessPoolExecutor(processes, spawn, initializer=_begin_process) as pool:
+        try:
+            for done in as_completed([pool.submit(_draw_person, person) for person in people]):
+                yield done.result()
+        except BrokenProcessPool as error:
+            raise InputError(f"{root}: a drawing process was killed; free some memory and run it again") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _begin_process() -> None:
+    """In a process that draws: one thread, no answer to Ctrl-C, which the first process gives, and an end with it."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def end_together() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=end_together, daemon=True).start()
 
 
 def is_drawn(root: Path) -> bool:
