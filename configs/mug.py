@@ -86,6 +86,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.model.residual_scale = 12.0  # k, 1 / rms(frame - photo); launch/prepare.py prints a data set's own
     config.model.gate_std = 0.0  # std of the pixels that the gate is for, in units of the target; 0 for no gate
     config.model.warp_low = False  # whether the network also warps the low-res frame into the output
+    config.model.warp_photo = False  # whether it also warps the photo into the output; needs warp_low and place_low
     config.model.dtype = "bfloat16"  # of the computation; parameters are always float32
 
     config.schedule = ml_collections.ConfigDict()
@@ -120,6 +121,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.train.gradient_clip = 1.0  # global norm; 0 for none
     config.train.ema_decay = 0.9999  # per step
     config.train.ema_warmup = True  # begin with a smaller decay, min(ema_decay, (1 + step) / (10 + step))
+    config.train.noise_levels = 0  # train at the timesteps of a sampler with so many steps alone; 0 for all timesteps
     config.train.loss_weighting = "velocity"  # velocity, or x_prev (the paper's MSE)
 
     config.run = ml_collections.ConfigDict()

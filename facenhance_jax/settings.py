@@ -97,10 +97,13 @@ class TrainSettings:
     gradient_clip: float
     ema_decay: float
     ema_warmup: bool
+    noise_levels: int
     loss_weighting: str
 
     def __post_init__(self):
-        _check_at_least(self, batch_size=1, accumulate=1, warmup_steps=0, gradient_clip=0, learning_rate=0)
+        _check_at_least(
+            self, batch_size=1, accumulate=1, noise_levels=0, warmup_steps=0, gradient_clip=0, learning_rate=0
+        )
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
         if not 0 <= self.ema_decay < 1:
@@ -224,6 +227,8 @@ def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
         values["sampling"] = dict(steps=steps, solver="ddim", temperature=temperature, shared_noise=True)
         if "train" in values:
             values["train"].setdefault("ema_warmup", True)
+    if "train" in values:
+        values["train"].setdefault("noise_levels", 0)
     return values
 
 

@@ -48,6 +48,8 @@ class DenoiserConfig:
         noise of pixels that hardly change need not pass through the UNet, whose channels are few if `patch` > 1.
       warp_low: whether the network also outputs, for each pixel, a shift into the low-res frame and how much to take
         from there (see `Denoiser.velocity`). So the low-res frame need not pass through the UNet either.
+      warp_photo: whether the network also outputs, for each pixel, a shift into the photo (see `Denoiser.velocity`; it
+        needs warp_low and place_low). So the photo's details move with the face and stay sharp.
       dtype: of the computation, "float32" or "bfloat16". Parameters, norms' statistics, softmax and loss stay float32.
     """
 
@@ -63,6 +65,7 @@ class DenoiserConfig:
     residual_scale: float = 1.0
     gate_std: float = 0.0
     warp_low: bool = False
+    warp_photo: bool = False
     dtype: str = "float32"
 
     def __post_init__(self):
@@ -87,6 +90,8 @@ class DenoiserConfig:
             raise ValueError(f"gate_std must be 0, or positive with prediction=velocity, not {self.gate_std}")
         if self.warp_low and (self.prediction, self.target) != ("velocity", "residual"):
             raise ValueError("warp_low needs prediction=velocity and target=residual")
+        if self.warp_photo and not (self.warp_low and self.place_low):
+            raise ValueError("warp_photo needs warp_low and place_low")
 
     @property
     def in_channels(self) -> int:
@@ -108,18 +113,21 @@ class Expression(NamedTuple):
     tokens: Float[Array, "b n t"] | None
     image: Float[Array, "b h w 3"] | None
     low: Float[Array, "b l l 3"]
+    place: Float[Array, "b 4"]
     positions: Float[Array, "b h w 2"]
 
 
 class Conditions(NamedTuple):
     """What guides one frame in all of its steps, made by `Denoiser.conditions`.
 
-    `entered` is what photo, previous frame and low-res image add to the output of the UNet's entrance.
+    `entered` is what photo, previous frame and low-res image add to the output of the UNet's entrance; `coarse` is the
+    photo's own low-res face, enlarged, if `warp_photo` needs it.
     """
 
     identity: Float[Array, "b h w 3"]
     entered: Float[Array, "b hp wp base"]
     expression: Expression
+    coarse: Float[Array, "b h w 3"] | None
 
 
 class Network(nnx.Module):
@@ -132,6 +140,7 @@ class Network(nnx.Module):
             config.in_channels,
             4 if config.gate_std else 3,
             extra_channels=3 if config.warp_low else 0,
+            flow_channels=2 if config.warp_photo else 0,
             token_width=config.token_width,
             dtype=dtype,
             rngs=rngs,
@@ -175,7 +184,7 @@ class Denoiser:
         if config.expression != "encoder":
             inside = jnp.all((positions > -0.5) & (positions < config.low_size - 0.5), axis=-1, keepdims=True)
             image = jnp.where(inside, pixels.sample_bilinear(low, positions), -1.0)
-        return Expression(tokens, image, low, positions)
+        return Expression(tokens, image, low, place, positions)
 
     def conditions(
         self,
@@ -193,7 +202,8 @@ class Denoiser:
             images.append(expression.image)
         channels = range(3, self.config.in_channels)
         entered = self._network(params).unet.enter(jnp.concatenate(images, axis=-1), channels)
-        return Conditions(identity, entered, expression)
+        coarse = self._coarse(identity, expression) if self.config.warp_photo else None
+        return Conditions(identity, entered, expression, coarse)
 
     def velocity(
         self,
@@ -210,6 +220,10 @@ class Denoiser:
         With `warp_low` the network also outputs a shift and a share for each pixel. The low-res frame, warped by the
         shift, is a guess of the frame; its target (see `to_target`) times the share is a guess m of x_0, and since
         v_t = cos(phi) eps - sin(phi) x_0, it adds -sin(phi) m to the velocity.
+
+        With `warp_photo` it also outputs a shift into the photo, and the guess is the photo, warped by that shift, plus
+        the share of what the warped low-res frame differs from it, both seen in low resolution (within the low-res
+        face). So the coarse comes from the low-res frame and the fine from the photo.
         """
         unet, images, channels = self._network(params).unet, [noisy], [0, 1, 2]
         if z is not None and self.config.previous == "noisy":
@@ -222,9 +236,13 @@ class Denoiser:
         if self.config.gate_std:
             velocity += output[..., 3:4] * gaussian_gain(phi, self.config.gate_std) * noisy
         if self.config.warp_low:
-            share, shift = SHARE_UNIT * output[..., -3:-2], output[..., -2:]
-            warped = self._warped(conditions.expression, shift)
-            velocity -= jnp.sin(phi) * share * self.to_target(warped, conditions.identity)
+            at = 4 if self.config.gate_std else 3
+            share, shift = SHARE_UNIT * output[..., at : at + 1], output[..., at + 1 : at + 3]
+            if self.config.warp_photo:
+                guess = self.to_target(self._moved(conditions, share, shift, output[..., -2:]), conditions.identity)
+            else:
+                guess = share * self.to_target(self._warped(conditions.expression, shift), conditions.identity)
+            velocity -= jnp.sin(phi) * guess
         return velocity
 
     def _positions(self, place: Float[Array, "b 4"]) -> Float[Array, "b h w 2"]:
@@ -239,14 +257,42 @@ class Denoiser:
         return jnp.stack([columns + (less * x + sin * y), rows + (less * y - sin * x)], axis=-1)
 
     def _warped(self, expression: Expression, shift: Float[Array, "b h w 2"]) -> Float[Array, "b h w 3"]:
-        """For each pixel of the frame, the low-res frame at the pixel's position plus `shift`.
+        """For each pixel of the frame, the low-res frame at the pixel's position plus `shift`, in low-res pixels."""
+        return pixels.sample_bilinear(expression.low, expression.positions + self._smooth(shift))
 
-        The shift is (x, y) in low-res pixels; it is averaged over each patch and interpolated between them.
-        """
+    def _moved(
+        self,
+        conditions: Conditions,
+        share: Float[Array, "b h w 1"],
+        shift: Float[Array, "b h w 2"],
+        flow: Float[Array, "b h w 2"],
+    ) -> Float[Array, "b h w 3"]:
+        """The photo moved by `flow`, in its pixels; where `share` is 1, its coarse part is the low-res frame's."""
+        expression, photo = conditions.expression, conditions.identity
+        both = jnp.concatenate([photo, conditions.coarse], axis=-1)
+        rows = jnp.arange(self.config.resolution, dtype=jnp.float32)
+        grid = jnp.stack(jnp.meshgrid(rows, rows), axis=-1)
+        moved, coarse = jnp.split(pixels.sample_bilinear(both, grid[None] + self._smooth(flow)), 2, axis=-1)
+        seen = jnp.concatenate([expression.low, _within(expression.low)], axis=-1)
+        seen = pixels.sample_bilinear(seen, expression.positions + self._smooth(shift))
+        return moved + seen[..., 3:] * share * (seen[..., :3] - coarse)
+
+    def _coarse(self, photo: Float[Array, "b h w 3"], expression: Expression) -> Float[Array, "b h w 3"]:
+        """The photo's own low-res face on its place, enlarged; its edge is repeated around it."""
+        left, top, side, angle = jnp.split(expression.place, 4, axis=-1)
+        size, turn = self.config.low_size, jnp.deg2rad(angle)[..., None]
+        offset = ((jnp.arange(size) - (size - 1) / 2) / size * side)[:, None]  # of a low-res pixel from the centre
+        x, y, cos, sin = offset, jnp.swapaxes(offset, 1, 2), jnp.cos(turn), jnp.sin(turn)
+        columns = (left + side / 2 - 0.5)[..., None] + cos * x - sin * y
+        rows = (top + side / 2 - 0.5)[..., None] + sin * x + cos * y
+        low = pixels.sample_bilinear(photo, jnp.stack([columns, rows], axis=-1))
+        return pixels.sample_bilinear(low, expression.positions)
+
+    def _smooth(self, shift: Float[Array, "b h w 2"]) -> Float[Array, "b h w 2"]:
+        """Averaged over each patch and interpolated between the patches."""
         batch, size, patch = shift.shape[0], self.config.resolution, self.config.unet.patch
         coarse = shift.reshape(batch, size // patch, patch, size // patch, patch, 2).mean(axis=(2, 4))
-        smooth = jax.image.resize(coarse, shift.shape, "linear")
-        return pixels.sample_bilinear(expression.low, expression.positions + smooth)
+        return jax.image.resize(coarse, shift.shape, "linear")
 
     def plan(self, steps: int, solver: str = "ddim") -> Plan:
         """The plan of a sampler with that many steps.
@@ -285,6 +331,16 @@ class Denoiser:
 
     def _network(self, params: dict) -> Network:
         return nnx.merge(_blueprint(self.config)[0], params)
+
+
+def _within(low: Float[Array, "b l l 3"]) -> Float[Array, "b l l 1"]:
+    """1 where the low-res face is, 0 in the black around it, soft at its edge; dark spots within the face count as it.
+
+    Of pixels as dark as 12 of 255, those that are farther than 2 pixels from the others are the black around the face.
+    """
+    face = (jnp.max(low, axis=-1, keepdims=True) > -0.9).astype(low.dtype)
+    filled = -nnx.max_pool(-nnx.max_pool(face, (5, 5), padding="SAME"), (7, 7), padding="SAME")
+    return nnx.avg_pool(filled, (3, 3), padding="SAME")
 
 
 class _NoRngs(nnx.Rngs):

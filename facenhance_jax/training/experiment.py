@@ -55,7 +55,9 @@ def make(settings: Settings) -> Experiment:
     denoiser, train = settings.denoiser(), settings.train
     rate = learning_rate(train, settings.run.steps)
     optimizer = make_optimizer(rate, train.gradient_clip)
-    loss = functools.partial(objective.loss, denoiser=denoiser, weighting=train.loss_weighting)
+    loss = functools.partial(
+        objective.loss, denoiser=denoiser, weighting=train.loss_weighting, noise_levels=train.noise_levels
+    )
     return Experiment(
         settings=settings,
         initial_state=lambda: train_step.initial_state(denoiser.init(train.seed), optimizer, train.seed),

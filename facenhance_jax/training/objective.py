@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from facenhance_jax.diffusion import formulas
+from facenhance_jax.diffusion.sampler import spaced_timesteps
 from facenhance_jax.network.denoiser import Denoiser
 from facenhance_jax.network.pixels import to_signal
 
@@ -18,6 +19,7 @@ def loss(
     *,
     denoiser: Denoiser,
     weighting: str,
+    noise_levels: int = 0,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, " levels"]]]:
     """The mean squared error of the batch, in float32; and its sum and count over the examples of each noise level.
 
@@ -30,10 +32,12 @@ def loss(
       denoiser: gives the velocity.
       weighting: "x_prev", ||x_{t-1} - xhat_{t-1}||^2 (equation 5), or "velocity", the same divided by
         sin(phi_t - phi_{t-1})^2, which is ||v - vhat||^2 exactly.
+      noise_levels: how many timesteps there are to draw from, those of a sampler with as many steps; 0 for all.
     """
     high, previous, identity, low = (to_signal(batch[name]) for name in ("high", "previous", "identity", "low"))
     total = denoiser.schedule.timesteps
-    noise, z, timestep = jax.vmap(lambda index: _draw(key, index, high.shape[1:], total))(batch["index"])
+    timesteps = jnp.asarray(spaced_timesteps(total, noise_levels or total))
+    noise, z, timestep = jax.vmap(lambda index: _draw(key, index, high.shape[1:], timesteps))(batch["index"])
     clean = denoiser.to_target(high, identity)
     expression = denoiser.encode(params, low, batch.get("place"))
     phi = denoiser.phi(timestep)
@@ -46,7 +50,7 @@ def loss(
 
 
 def _draw(key, index, shape, timesteps):
-    """eps ~ N(0, I), z ~ N(0, I) and t ~ Uniform{1..T} of one example."""
+    """eps ~ N(0, I), z ~ N(0, I) and t, any of `timesteps`, of one example."""
     noise_key, z_key, timestep_key = jax.random.split(jax.random.fold_in(key, index), 3)
-    timestep = jax.random.randint(timestep_key, (), 1, timesteps + 1)
+    timestep = timesteps[-1 - jax.random.randint(timestep_key, (), 0, len(timesteps))]  # they decrease
     return jax.random.normal(noise_key, shape), jax.random.normal(z_key, shape), timestep

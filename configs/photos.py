@@ -1,0 +1,31 @@
+"""Training for real faces, on photographs and drawn people together, from a model of drawn people.
+
+Data: see docs/results.md.
+"""
+
+import ml_collections
+
+from configs import demo
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """`configs/demo.py`, whose network also moves the photo."""
+    config = demo.get_config()
+    config.model.warp_photo = True
+
+    config.sampling.steps = 2
+
+    config.data.directories = (("data/pairs", 0.4), ("data/drawn", 0.35), ("data/single", 0.25))
+    config.data.split = "train"
+    config.data.jitter = 0.5
+    config.data.degrade = 0.5
+
+    config.train.start_from = "facenhance_jax/model"
+    config.train.noise_levels = 4  # 1, 2 and 4 steps use no others
+    config.train.learning_rate = 3e-4
+    config.train.warmup_steps = 50
+
+    config.run.steps = 6_000
+    config.run.sample_every = 500
+    config.run.save_every = 200
+    return config
