@@ -22,6 +22,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.train.start_from = "facenhance_jax/model"
     config.train.noise_levels = 4  # 1, 2 and 4 steps use no others
+    config.train.detail_weight = 0.3
     config.train.learning_rate = 3e-4
     config.train.warmup_steps = 50
 

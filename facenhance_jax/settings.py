@@ -98,11 +98,19 @@ class TrainSettings:
     ema_decay: float
     ema_warmup: bool
     noise_levels: int
+    detail_weight: float
     loss_weighting: str
 
     def __post_init__(self):
         _check_at_least(
-            self, batch_size=1, accumulate=1, noise_levels=0, warmup_steps=0, gradient_clip=0, learning_rate=0
+            self,
+            batch_size=1,
+            accumulate=1,
+            noise_levels=0,
+            detail_weight=0,
+            warmup_steps=0,
+            gradient_clip=0,
+            learning_rate=0,
         )
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
@@ -229,6 +237,7 @@ def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
             values["train"].setdefault("ema_warmup", True)
     if "train" in values:
         values["train"].setdefault("noise_levels", 0)
+        values["train"].setdefault("detail_weight", 0.0)
     return values
 
 

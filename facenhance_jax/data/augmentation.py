@@ -25,6 +25,7 @@ SHIFT = 0.04  # share of the side, in x and in y: 8 px of 192
 WARP = 1.5  # px that a point may move in x, and in y
 BLUR = 1.5  # px, sigma of the Gaussian
 NOISE = 8.0  # grey levels, standard deviation of the noise
+MISPLACED = 0.02, 0.02, 0.03, 2.0  # of the face's place: share of its side in x, in y and in size, and degrees
 LOWEST_QUALITY = 30  # of JPEG, drawn between 100 and this; chroma 4:2:0
 
 _CONTROLS = 5  # control points of a warp along each side
@@ -73,6 +74,18 @@ def degrade(low: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, strength:
     if happens[3]:
         low = compress(low, round(100 - sizes[3] * (100 - LOWEST_QUALITY)))
     return low
+
+
+def misplace(place: Float[np.ndarray, "4"], rng: np.random.Generator, strength: float) -> Float[np.ndarray, "4"]:
+    """The place of the low-res face (see `placement`), not quite found: moved, scaled and turned a little.
+
+    Without it, a network learns to trust the place fully, but `registration.find_face` is off where the face moves.
+    """
+    right, down, larger, degrees = strength * rng.uniform(-1, 1, 4) * MISPLACED
+    left, top, side, angle = place
+    wide = side * (1 + larger)
+    centre = left + side * (0.5 + right), top + side * (0.5 + down)
+    return np.array([centre[0] - wide / 2, centre[1] - wide / 2, wide, angle + degrees], np.float32)
 
 
 def warp(image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, pixels: float) -> UInt8[np.ndarray, "h w 3"]:

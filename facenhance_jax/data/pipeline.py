@@ -147,6 +147,8 @@ def render(draws: Sequence[Draw], *, jitter: float = 0.0, degrade: float = 0.0) 
         if drawn.rng is not None:
             images = augmentation.jitter(images, drawn.rng, jitter)
             images["low"] = augmentation.degrade(images["low"], drawn.rng, degrade)
+            if "place" in images:
+                images["place"] = augmentation.misplace(images["place"], drawn.rng, degrade)
         batch = batch or _empty({name: ((len(draws), *image.shape), image.dtype) for name, image in images.items()})
         for name, image in images.items():
             target = batch[name][row]

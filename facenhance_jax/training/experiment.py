@@ -56,7 +56,11 @@ def make(settings: Settings) -> Experiment:
     rate = learning_rate(train, settings.run.steps)
     optimizer = make_optimizer(rate, train.gradient_clip)
     loss = functools.partial(
-        objective.loss, denoiser=denoiser, weighting=train.loss_weighting, noise_levels=train.noise_levels
+        objective.loss,
+        denoiser=denoiser,
+        weighting=train.loss_weighting,
+        noise_levels=train.noise_levels,
+        detail_weight=train.detail_weight,
     )
     return Experiment(
         settings=settings,
