@@ -9,6 +9,7 @@ from jaxtyping import Float, Float32, Shaped, UInt8
 
 from facenhance_jax.data.animation import openings
 from facenhance_jax.data.animation.anatomy import LOWER_ONLY, UPPER_ONLY, Anatomy, Pose
+from facenhance_jax.data.animation.donors import Donor
 from facenhance_jax.data.animation.eyeball import Eyeball
 from facenhance_jax.data.animation.folds import Folds
 from facenhance_jax.data.animation.mouth_inside import MouthInside
@@ -36,8 +37,13 @@ class _Layers(NamedTuple):
 class Animator:
     """Moves one photo; what all frames share is computed once."""
 
-    def __init__(self, photo: UInt8[np.ndarray, "h w 3"], landmarks: Shaped[np.ndarray, "68 2"]) -> None:
-        """A photo of any size, with its 68 landmarks in pixels. Raises InputError for landmarks of no face."""
+    def __init__(
+        self, photo: UInt8[np.ndarray, "h w 3"], landmarks: Shaped[np.ndarray, "68 2"], donor: Donor | None = None
+    ) -> None:
+        """A photo of any size, with its 68 landmarks in pixels, and whose teeth it gets if it shows none (or painted).
+
+        Raises InputError for landmarks of no face.
+        """
         if not np.isfinite(landmarks).all():
             raise InputError("landmarks: not finite; find the face again or leave the photo out")
         self.photo = np.ascontiguousarray(photo)
@@ -51,6 +57,8 @@ class Animator:
         self.balls = [Eyeball(self.photo, eye, anatomy.unit) for eye in self.eyes]
         self.folds = Folds(anatomy, self.photo)
         self.inside = MouthInside(self.photo, self.lips, anatomy.unit, self.lips_open, self.folds.cheeks)
+        if donor is not None:
+            self.inside.show(donor.row(self.inside.x, self.inside.y, self.inside.enamel))
 
     def _set_basis(self) -> None:
         anatomy, grid = self.anatomy, self.grid
@@ -177,18 +185,20 @@ def animate(
     take: int = 0,
     strength: float = 1.0,
     hold: bool = False,
+    donor: Donor | None = None,
 ) -> tuple[UInt8[np.ndarray, "n h w 3"], Float32[np.ndarray, "n 68 2"]]:
     """A photo performs an expression: neutral -> apex -> neutral, or up to the apex if `hold`.
 
     The first frame is the photo. `landmarks` are the photo's 68, (x, y) in pixels; those of every frame are returned.
     `strength` 0 leaves the photo as it is, 1 is usual, 1.5 much. A function of the arguments: `take` varies the timing,
-    the asymmetry and the blinks. Raises InputError for an unknown expression, no frames, or landmarks of no face.
+    the asymmetry and the blinks. Teeth are painted, or `donor`'s, or the photo's own.
+    Raises InputError for an unknown expression, no frames, or landmarks of no face.
     """
     if expression not in ACTS:
         raise InputError(f"expression {expression!r}: not one of {', '.join(ACTS)}")
     if frames < 1:
         raise InputError(f"frames: {frames} is not a positive number")
-    animator = Animator(photo, landmarks)
+    animator = Animator(photo, landmarks, donor)
     poses = plan(expression, frames, seed=[seed, crc32(animator.photo)], take=take, strength=strength, hold=hold)
     share = min(animator.largest_share(pose) for pose in poses)
     drawn = [animator.draw(pose, share) for pose in poses]

@@ -45,7 +45,11 @@ class MouthInside:
         self.bright = float(self.enamel[1])
         self.upper = self._row(UPPER, -1.0)
         self.lower = self._row(LOWER, 1.0)
-        self.own = _own_teeth(photo, opening, self.box, unit, self.enamel) if is_open else None
+        self.own = own_teeth(photo, opening, self.box, unit, self.enamel) if is_open else None
+
+    def show(self, row: Float32[np.ndarray, "h w 4"]) -> None:
+        """Puts other upper teeth over the painted ones; `row` as `Donor.row` gives it at `x` and `y`."""
+        self.upper = row + (1.0 - row[..., 3:]) * self.upper
 
     def _row(self, teeth: tuple[tuple[float, float], ...], sign: float) -> Float32[np.ndarray, "h w 4"]:
         """A row of teeth, colour and cover, whose edge is at the seam; `sign` -1: they hang down, 1: they stand up."""
@@ -57,15 +61,15 @@ class MouthInside:
         mask = np.zeros(x.shape, np.float32)
         start, pixel = 0.0, 1.0 / (self.unit * FINE)
         for width, higher in teeth:
-            middle, half = start + width / 2, width / 2 - 0.0015
+            middle, half = start + width / 2, width / 2 - 0.0035
             across = (far - middle) / half
             corner = 0.016 * np.abs(across) ** 4 + ARC * far**2
             body = np.minimum((1.0 - np.abs(across) ** 6) * half * 0.5, into - higher - corner)
             root = CROWN * (1.0 - 0.12 * np.abs(across) ** 2) - into + 0.2 * higher
             cover = np.clip(np.minimum(body, root) / (2 * pixel) + 0.5, 0, 1)
-            bright = (1.0 - 0.14 * np.abs(across) ** 4) * (0.86 + 0.14 * smoothstep(CROWN, 0.02, into))
+            bright = (0.95 - 0.2 * np.abs(across) ** 4) * (0.86 + 0.14 * smoothstep(CROWN, 0.02, into))
             bright = bright * (1.0 - 0.25 * smoothstep(0.02, 0.0, into - higher))
-            bright = bright * (1.0 - 0.75 * smoothstep(0.12, 0.42, far))
+            bright = bright * (1.0 - 0.8 * smoothstep(0.1, 0.38, far))
             tooth = np.float32(self.enamel) * bright[..., None]
             colour += (tooth - colour) * cover[..., None]
             start += width
@@ -118,7 +122,7 @@ def enamel(skin: Rgb) -> Rgb:
     return colour * bright / colour.mean()
 
 
-def _own_teeth(
+def own_teeth(
     photo: UInt8[np.ndarray, "h w 3"], opening: Opening, box: tuple[slice, slice], unit: float, teeth: Rgb
 ) -> Float32[np.ndarray, "a b 4"]:
     """What the open mouth of the photo shows, with its cover; grown upwards a little, for a lip that lifts."""
