@@ -63,7 +63,8 @@ def test_dark_specks_and_what_lies_apart_are_no_face():
     clean = np.zeros((LOW, LOW, 3), np.uint8)
     clean[8:28, 6:26] = 150
     specked = clean.copy()
-    specked[:, 27:] = 20
+    specked[:, 26:] = 20
+    specked[10, 26:30] = 60
     specked[1:4, 1:4] = 200
     specked[14:18, 10:14] = 0
     np.testing.assert_array_equal(pasting.face_mask(specked), clean.any(axis=-1))
