@@ -4,10 +4,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from facenhance_jax.faces import placement
+from facenhance_jax.faces import alignment, placement
 from facenhance_jax.media.pictures import resize
 
-BLACK = 24  # grey levels: what is darker, and lies at the border of a low-res frame, is no face
 EDGE = 2  # px of the low-res frame over which the face fades out
 
 
@@ -19,19 +18,11 @@ def paste(
     The face's edge fades out inwards, and the black around it is not seen.
     """
     low = resize(low, max(1, min(len(low), round(float(place[2])))))  # no pixel is skipped where it is made smaller
-    mask, matrix, size = face_mask(low), placement.matrix(place, len(low)), (photo.shape[1], photo.shape[0])
+    mask, matrix, size = alignment.seen_face(low), placement.matrix(place, len(low)), (photo.shape[1], photo.shape[0])
     face = _without_black(low, mask)
     face = cv2.warpAffine(face, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     weight = cv2.warpAffine(_fading(mask), matrix, size, flags=cv2.INTER_LINEAR)[..., None]
     return np.rint(weight * face + (1 - weight) * photo).astype(np.uint8)
-
-
-def face_mask(low: UInt8[np.ndarray, "l l 3"]) -> UInt8[np.ndarray, "l l"]:
-    """1 inside the hull of the largest area that is not black, else 0."""
-    bright = cv2.morphologyEx((low.max(axis=-1) > BLACK).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    outlines, _ = cv2.findContours(bright, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    mask = np.zeros(low.shape[:2], np.uint8)
-    return cv2.fillConvexPoly(mask, cv2.convexHull(max(outlines, key=cv2.contourArea)), 1) if outlines else mask
 
 
 def _fading(mask: UInt8[np.ndarray, "l l"]) -> Float32[np.ndarray, "l l"]:

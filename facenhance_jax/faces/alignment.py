@@ -17,6 +17,7 @@ RIGID = (*range(1, 5), *range(12, 16), *range(27, 30), *range(31, 37), *range(39
 BROW_LINE = (0, 16, *range(17, 27))
 BROW_LIFT = 17 / 64
 MARGIN = 3  # pixels of the crop: bilinear interpolation reads beyond its edge, and sizes are rounded
+BLACK = 24  # grey levels, the most that the black around a face may have
 _SHIFT = 4  # fractional bits of cv2's polygon corners
 
 # The left half and the midline of a frontal face: pixels from the centre of a 64 px crop.
@@ -76,6 +77,17 @@ def hull_mask(points: Float[np.ndarray, "n 2"], size: int, shift: int = 0) -> UI
     """1 inside the convex hull of the points and on its border, else 0. Points are rounded to 1/2^shift of a pixel."""
     hull = cv2.convexHull(np.rint(points * 2**shift).astype(np.int32))
     return cv2.fillConvexPoly(np.zeros((size, size), np.uint8), hull, 1, lineType=cv2.LINE_8, shift=shift)
+
+
+def seen_face(low: UInt8[np.ndarray, "l l 3"]) -> UInt8[np.ndarray, "l l"]:
+    """1 inside the face of a low-res frame, else 0: the hull of the largest area that is not black.
+
+    The black around a generator's face, or one that was stored as JPEG, is not quite black.
+    """
+    bright = cv2.morphologyEx((low.max(axis=-1) > BLACK).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    outlines, _ = cv2.findContours(bright, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    mask = np.zeros(low.shape[:2], np.uint8)
+    return cv2.fillConvexPoly(mask, cv2.convexHull(max(outlines, key=cv2.contourArea)), 1) if outlines else mask
 
 
 def low_frame(

@@ -147,3 +147,16 @@ def test_landmarks_that_cannot_be_used():
         alignment.low_frame(frame, np.where(np.arange(68)[:, None] == 50, np.nan, alignment.mean_shape()))
     with pytest.raises(InputError, match="landmarks: no two points apart"):
         alignment.low_frame(frame, np.full((68, 2), 3.0))
+
+
+def test_dark_specks_and_what_lies_apart_are_no_face():
+    """As JPEG leaves them in the black. A black eye within the face belongs to it."""
+    clean = np.zeros((32, 32, 3), np.uint8)
+    clean[8:28, 6:26] = 150
+    specked = clean.copy()
+    specked[:, 26:] = 20
+    specked[10, 26:30] = 60
+    specked[1:4, 1:4] = 200
+    specked[14:18, 10:14] = 0
+    np.testing.assert_array_equal(alignment.seen_face(specked), clean.any(axis=-1))
+    np.testing.assert_array_equal(alignment.seen_face(clean), clean.any(axis=-1))
