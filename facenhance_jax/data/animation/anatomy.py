@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
-from facenhance_jax.data.synthetic.eyes_and_mouth import curve
+from facenhance_jax.data.animation import glasses
+from facenhance_jax.data.synthetic.eyes_and_mouth import curve, lid
 from facenhance_jax.data.synthetic.face_shape import (
     MUSCLES,
     Levels,
@@ -37,11 +38,17 @@ MIRRORED = [3, 2, 1, 0, 5, 4]  # order of an eye's points after mirroring
 _UPPER_EDGES = ((60, 61, 62, 63, 64), (48, 49, 50, 51, 52, 53, 54))
 _LOWER_EDGES = ((60, 67, 66, 65, 64), (48, 59, 58, 57, 56, 55, 54))
 SMILE, JAW, BROW_LOWER = (MUSCLES.index(name) for name in ("smile", "jaw_drop", "brow_lower"))
+BROWS = tuple(MUSCLES.index(name) for name in ("inner_brow_raise", "outer_brow_raise", "brow_lower"))
 PARTING = tuple(MUSCLES.index(name) for name in ("upper_lip_raise", "lips_part"))
 _INNER_PAIRS = ((61, 67), (62, 66), (63, 65))  # of the upper and the lower lip
 _BETWEEN = 10  # points between the landmarks of a lip's two edges
-UPPER_ONLY = (37, 38, 43, 44, 49, 50, 51, 52, 53, 61, 62, 63, *range(68, 68 + _BETWEEN))  # controls above an opening
-LOWER_ONLY = (40, 41, 46, 47, 55, 56, 57, 58, 59, 65, 66, 67, *range(68 + _BETWEEN, 68 + 2 * _BETWEEN))
+_LIDS = 6  # points between the landmarks of both upper lids, and of both lower ones
+_LID_AT = np.array([-0.75, 0.0, 0.75])  # -1 and 1 are an eye's corners
+_UPPER, _LOWER = slice(68, 68 + _BETWEEN), slice(68 + _BETWEEN, 68 + 2 * _BETWEEN)  # these points among the controls
+_LID = slice(_LOWER.stop, _LOWER.stop + 2 * _LIDS)
+# Controls above an opening, and below one.
+UPPER_ONLY = (37, 38, 43, 44, 49, 50, 51, 52, 53, 61, 62, 63, *range(68, 78), *range(88, 94))
+LOWER_ONLY = (40, 41, 46, 47, 55, 56, 57, 58, 59, 65, 66, 67, *range(78, 88), *range(94, 100))
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Pose:
 class Anatomy:
     """The geometry of one photo's face, and the moves of its control points."""
 
-    def __init__(self, landmarks: Float[np.ndarray, "68 2"]) -> None:
+    def __init__(self, landmarks: Float[np.ndarray, "68 2"], photo: UInt8[np.ndarray, "h w 3"]) -> None:
         """Landmarks in pixels. Raises InputError for landmarks that cannot be aligned."""
         self.to_face = similarity(landmarks[list(_RIGID_ORDER)], _RIGID_FACE)
         self.to_photo = cv2.invertAffineTransform(self.to_face)
@@ -70,11 +77,14 @@ class Anatomy:
         brow, mouth = self.points[17:27, 1].mean(), self.points[[62, 66], 1].mean()
         self.levels = Levels(float(brow), float(self.points[30, 1]), float(mouth), float(self.points[8, 1]))
         between = _between(self.points, self.points)
-        self.controls = np.concatenate([self.points, between, _skin_controls(self.points, self.levels)])
+        self.controls = np.concatenate(
+            [self.points, between, _lids(self.points), _skin_controls(self.points, self.levels)]
+        )
         x, y = self.controls.T[:, None].astype(np.float32)
         self._fields = muscle_fields(self.levels, x, y)[:, :, 0].astype(np.float64)
         self._fields[JAW] = _jaw_field(self.controls, self.levels)
         self.smile = smiling(self.points)
+        self.glasses = glasses.worn(photo, self.to_photo, self.points[27])
         self._frown = np.clip((self.points[[37, 38, 43, 44], 1].mean() - brow) / 0.23, 0.4, 1.0)
         self._right = by_side(np.array([[0.0], [1.0]]), self.controls[:, 0], 0.12)[:, 0]
 
@@ -109,7 +119,8 @@ class Anatomy:
             crease = slice(-8, -6) if first == 36 else slice(-6, -4)
             moves[crease] = lids + 0.35 * (moves[crease] - lids)
         moves[48:68] = self._mouth_moves(muscles, pose.relax)
-        moves[68 : 68 + 2 * _BETWEEN] = _between(self.points, moves)
+        moves[_UPPER.start : _LOWER.stop] = _between(self.points, moves)
+        moves[_LID] = _lids(self.points + moves[:68]) - self.controls[_LID]
         self._close_sides(moves)
         moves += self.rigid(pose, self.controls)
         return moves @ self.to_photo[:, :2].T
@@ -121,6 +132,8 @@ class Anatomy:
         muscles[:, [SMILE, *PARTING]] *= room
         muscles[:, SMILE] -= 0.55 * self.smile * pose.relax  # smiles on photographs are half the drawn one
         muscles[:, BROW_LOWER] *= self._frown
+        if self.glasses:  # brows would take the rims with them
+            muscles[:, BROWS] *= 0.4
         return muscles
 
     def _close_sides(self, moves: Float[np.ndarray, "k 2"]) -> None:
@@ -128,7 +141,7 @@ class Anatomy:
         moved = self.controls[:, 1] + moves[:, 1]
         part = np.array([_gap(moved, *pair) / max(_gap(self.controls[:, 1], *pair), 1e-3) for pair in _INNER_PAIRS])
         for n in range(4):
-            upper, lower = 68 + n, 68 + _BETWEEN + n
+            upper, lower = _UPPER.start + n, _LOWER.start + n
             most = part[max(n - 1, 0) : n + 1].max() * max(_gap(self.controls[:, 1], upper, lower), 0.0)
             excess = max(0.0, _gap(moved, upper, lower) - most)
             if self.smile > 0 and part.max() < 1.0:
@@ -162,13 +175,14 @@ def _gap(heights: Float[np.ndarray, " k"], upper: int, lower: int) -> float:
 def smiling(points: Float[np.ndarray, "68 2"]) -> float:
     """How much the face of 68 points (face units) smiles already, 0 to 1.
 
-    Regression over 51 pairs of photographs (neutral 0, smiling 1; residual 0.34), 0 up to about a neutral face's worst.
+    Regression over 51 pairs of photographs (neutral 0, smiling 1; residual 0.34). A half, which 5 % of the neutral
+    faces reach, counts as 0.
     """
     corners, middle = points[[48, 54]], points[[51, 57, 62, 66], 1].mean()
     wide, nose = np.ptp(corners[:, 0]) / 2, corners[:, 1].mean() - points[33, 1]
     score = -0.575 + 0.814 * (middle - corners[:, 1].mean()) + 4.691 * wide - 2.561 * nose
     parted = (points[66, 1] - points[62, 1]) / 0.1
-    return float(np.clip(max(score, parted) / 0.6 - 0.6, 0.0, 1.0))
+    return float(np.clip(2.0 * max(score, parted) - 1.0, 0.0, 1.0))
 
 
 def _jaw_field(at: Float[np.ndarray, "k 2"], levels: Levels) -> Float[np.ndarray, "2 k"]:
@@ -192,6 +206,19 @@ def _between(points: Float[np.ndarray, "68 2"], values: Float[np.ndarray, "k 2"]
         angle = np.maximum.accumulate(angle) + 1e-3 * np.arange(len(edge))
         middle = (angle[1:] + angle[:-1]) / 2
         made += [np.stack([curve(np.stack([angle, values[list(edge), a]], 1), middle) for a in (0, 1)], 1)]
+    return np.concatenate(made)
+
+
+def _lids(points: Float[np.ndarray, "68 2"]) -> Float[np.ndarray, "12 2"]:
+    """Points on the lids' lines between the landmarks, so that closing lids meet all along: upper ones, lower ones."""
+    made = []
+    for inner, outer in ((1, 2), (5, 4)):
+        for first in (36, 42):
+            corners = points[[first, first + 3]]
+            middle, half = corners.mean(0), (corners[1] - corners[0]) / 2
+            axes = np.stack([half, [-half[1], half[0]]])  # along and across, in half lengths of the eye
+            local = (points[[first + inner, first + outer]] - middle) @ axes.T / (half @ half)
+            made.append(middle + np.stack([_LID_AT, lid(local, _LID_AT)], 1) @ axes)
     return np.concatenate(made)
 
 

@@ -42,7 +42,7 @@ class Animator:
             raise InputError("landmarks: not finite; find the face again or leave the photo out")
         self.photo = np.ascontiguousarray(photo)
         height, width = photo.shape[:2]
-        self.anatomy = anatomy = Anatomy(np.asarray(landmarks, np.float64))
+        self.anatomy = anatomy = Anatomy(np.asarray(landmarks, np.float64), self.photo)
         self.grid = Grid(height, width)
         self._set_basis()
         self.eyes = [openings.eye(anatomy, first, height, width) for first in (36, 42)]
@@ -147,7 +147,9 @@ class Animator:
             lid = cv2.GaussianBlur(1.0 - layers.upper[ball.box], (0, 0), 0.022 * unit)
             picture = picture * (1.0 - 0.5 * np.clip(lid, 0.0, 1.0))[..., None]
             near = smoothstep(1.25, 1.05, np.abs(eye.along[ball.box])).astype(np.float32)
-            cover = layers.opening[ball.box] * near * min(1.0, moved / (0.03 * unit))
+            shut = np.float32(np.clip((pose.blink - 0.6) / 0.4, 0.0, 1.0))
+            picture = picture + (ball.lashes - picture) * shut  # what is left of the opening is the line of the lashes
+            cover = layers.opening[ball.box] * near * np.float32(min(1.0, moved / (0.03 * unit)))
             frame[ball.box] += (picture - frame[ball.box]) * cover[..., None]
 
     def _speak(self, frame: np.ndarray, layers: _Layers, moves: np.ndarray, head: np.ndarray) -> None:

@@ -28,6 +28,7 @@ class Eyeball:
         rows = opening.lower[box] - (0.92 * IRIS * unit)
         centre = _iris(patch, inside, along * opening.half, across - rows, unit)
         known = inside & (depth > 0.012 * unit) & (below > SHADED * unit)
+        self.lashes = np.float32(0.5) * np.median(patch, (0, 1)).astype(np.float32)
         self.picture = _complete(patch, known, centre, IRIS * unit)
 
     def seen(self, shift: Float[np.ndarray, "2"]) -> Float32[np.ndarray, "h w 3"]:

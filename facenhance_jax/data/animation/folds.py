@@ -14,6 +14,7 @@ from facenhance_jax.data.synthetic.face_shape import MUSCLES, smoothstep
 LEAST, MOST = 0.8, 1.2  # bounds of the gain
 Path = list[tuple[float, float]]
 Map = Float32[np.ndarray, "h w"]
+Grid = Float[np.ndarray, "h w"]
 
 
 class Folds:
@@ -43,7 +44,7 @@ class Folds:
         total = np.tensordot(weights, self.maps, 1)
         return np.clip(1.0 + total, LEAST, MOST)
 
-    def _side(self, sign: int) -> list[Map]:
+    def _side(self, sign: int) -> list[Grid]:
         """The folds of one side in the order of FOLDS, per unit of strength."""
         points = self.anatomy.points
         place = points if sign > 0 else points[_MIRROR] * (-1.0, 1.0)
@@ -64,7 +65,9 @@ class Folds:
         )
         top = float(brow[:, 1].min())
         rows = [
-            line([(0.0, top - up), (0.3, top - up - 0.03), (0.6, top - up + 0.04)], depth, 0.018)
+            line(
+                [(-0.3, top - up - 0.01), (0.0, top - up), (0.3, top - up - 0.01), (0.6, top - up + 0.04)], depth, 0.018
+            )
             for up, depth in ((0.17, 0.09), (0.28, 0.1), (0.39, 0.07))
         ]
         ox, oy = outer
@@ -90,7 +93,7 @@ class Folds:
         spline = np.stack([_through(nodes[:, axis], t) for axis in (0, 1)], 1)
         pixels = self.anatomy.photo(spline) - self.corner
         tones = 255.0 * np.sin(np.pi * np.linspace(0.1, 0.9, len(t) - 1)) ** 0.7
-        if abs(path[0][0]) < 1e-9:  # it goes on at the other side
+        if path[0][0] <= 0:  # it goes on at the other side
             tones[: len(tones) // 2] = 255.0
         image = np.zeros(self.x.shape, np.uint8)
         for start, end, tone in zip(pixels[:-1], pixels[1:], tones, strict=True):
@@ -98,10 +101,10 @@ class Folds:
         soft = cv2.GaussianBlur(image.astype(np.float32), (0, 0), max(wide * self.unit, 0.5))
         return soft / max(float(soft.max()), 1e-6)
 
-    def _hill(self, at: tuple[float, float], sign: int, wide: float, high: float) -> Map:
+    def _hill(self, at: tuple[float, float], sign: int, wide: float, high: float) -> Grid:
         return np.exp(-0.5 * (((sign * self.x - at[0]) / wide) ** 2 + ((self.y - at[1]) / high) ** 2))
 
-    def _dents(self) -> Map:
+    def _dents(self) -> Grid:
         """The small pits of a raised chin."""
         noise = np.random.default_rng(7).standard_normal((24, 24)).astype(np.float32)
         x, y = ((part * 14.0 + 12.0).astype(np.float32) for part in (self.x, self.y))
@@ -124,7 +127,7 @@ def _through(values: Float[np.ndarray, " n"], t: Float[np.ndarray, " m"]) -> Flo
     return np.polynomial.Polynomial.fit(np.arange(len(values)), values, len(values) - 1)(t)
 
 
-def _skin(patch: UInt8[np.ndarray, "h w 3"], x: Map, y: Map, unit: float) -> Map:
+def _skin(patch: UInt8[np.ndarray, "h w 3"], x: Grid, y: Grid, unit: float) -> Map:
     """1 where the picture has the colour of the cheeks: folds do not show on hair, eyes or glasses."""
     lab = cv2.cvtColor(cv2.GaussianBlur(patch, (0, 0), max(0.03 * unit, 0.5)), cv2.COLOR_RGB2LAB).astype(np.float32)
     cheeks = (np.abs(np.abs(x) - 0.5) < 0.2) & (np.abs(y - 0.5) < 0.2)

@@ -120,7 +120,7 @@ def enamel(skin: Rgb) -> Rgb:
 
 def _own_teeth(
     photo: UInt8[np.ndarray, "h w 3"], opening: Opening, box: tuple[slice, slice], unit: float, teeth: Rgb
-) -> Float32[np.ndarray, "h w 4"]:
+) -> Float32[np.ndarray, "a b 4"]:
     """What the open mouth of the photo shows, with its cover; grown upwards a little, for a lip that lifts."""
     across, upper, lower = opening.across[box], opening.upper[box], opening.lower[box]
     margin = np.minimum(0.012 * unit, (lower - upper) / 3)
@@ -132,7 +132,7 @@ def _own_teeth(
     far = smoothstep(0.0, 0.05 * unit, upper + margin - across)[..., None].astype(np.float32)
     blurred = cv2.GaussianBlur(picture, (0, 0), 0.06 * unit).astype(np.float32)
     gum = np.float32(255.0 * np.clip(np.array(GUM) * teeth[1], 0, 1) ** (1 / 2.2))
-    picture = picture + far * (0.45 * blurred + 0.45 * gum - picture)
+    picture = picture + far * (np.float32(0.45) * (blurred + gum) - picture)
     gap = smoothstep(0.01 * unit, 0.035 * unit, lower - upper)
     cover = gap * smoothstep(0.03 * unit, 0.0, across - lower) * smoothstep(-0.14 * unit, -0.1 * unit, across - upper)
     return np.concatenate([picture, cover[..., None]], -1).astype(np.float32)

@@ -45,7 +45,9 @@ class Grid:
         self.nodes = np.stack(np.meshgrid(columns, rows), -1).astype(np.float32)
         self.pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
 
-    def sample(self, field: Float32[np.ndarray, "gh gw c"], at: Field) -> Float32[np.ndarray, "gh gw c"]:
+    def sample(
+        self, field: Float32[np.ndarray, "gh gw c"], at: Float32[np.ndarray, "a b 2"]
+    ) -> Float32[np.ndarray, "a b c"]:
         """The field, linearly interpolated at pixels."""
         index = ((at + 0.5) / self.step - 0.5).astype(np.float32)
         return cv2.remap(field, index, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -60,7 +62,7 @@ class Grid:
         by_x, by_y = by_x / np.float32(self.step[0]), by_y / np.float32(self.step[1])
         return np.stack([1 + by_x[..., 0], by_y[..., 0], by_x[..., 1], 1 + by_y[..., 1]], -1)
 
-    def inverse(self, motion: Field, rounds: int = 6) -> Field:
+    def inverse(self, motion: Field, rounds: int = 8) -> Field:
         """Where the picture seen at each node comes from, minus the node: solves p + motion(p) = q by Newton's method.
 
         The motion must not fold: `determinant` positive everywhere.

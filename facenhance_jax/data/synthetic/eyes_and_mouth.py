@@ -11,7 +11,7 @@ Frame = Float32[np.ndarray, "s s 3"]
 Grid = Float[np.ndarray, "h w"]
 
 
-def curve(nodes: Float[np.ndarray, "n 2"], along: Grid) -> Grid:
+def curve(nodes: Float[np.ndarray, "n 2"], along: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
     """A smooth curve (cubic Hermite, Catmull-Rom slopes) through nodes whose first coordinate increases."""
     knots, values = nodes[:, 0], nodes[:, 1]
     slopes = np.gradient(values, knots)
@@ -59,7 +59,7 @@ def cover(inside: Grid, soft: float = 1.0) -> Grid:
     return np.clip(inside / soft + 0.5, 0.0, 1.0)
 
 
-def lid(points: Float[np.ndarray, "2 2"], along: Grid) -> Grid:
+def lid(points: Float[np.ndarray, "2 2"], along: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
     """A lid's line through both corners and two points: (1 - s^2)^0.75 (a + b s)."""
     lift = points[:, 1] / (1.0 - points[:, 0] ** 2) ** 0.75
     slope = (lift[1] - lift[0]) / (points[1, 0] - points[0, 0])
