@@ -16,6 +16,13 @@ def test_the_split_is_every_fourth_of_the_sorted_subjects():
     assert (len(split["train"]), len(split["test"])) == (39, 13)
 
 
+def test_every_fourth_begins_with_the_fourth():
+    split = split_subjects([f"s{n:02d}" for n in range(68)], "every_fourth")
+    assert split["test"] == [f"s{n:02d}" for n in range(3, 68, 4)] and len(split["test"]) == 17
+    with pytest.raises(InputError, match="split every_fourth: leaves no subject to test among a b c; use quarter"):
+        split_subjects("abc", "every_fourth")
+
+
 def test_both_sides_of_a_split_have_somebody():
     assert split_subjects(["b", "a"]) == {"train": ["a"], "test": ["b"]}
     assert split_subjects("abc") == {"train": ["a", "c"], "test": ["b"]}

@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -60,6 +61,16 @@ def put(picture: np.ndarray, scale: float, left: int, top: int, canvas: np.ndarr
 
 def moved(points: np.ndarray, scale: float, left: int, top: int) -> np.ndarray:
     return (points + 0.5) * scale - 0.5 + [left, top]
+
+
+def test_threads_do_not_share_a_detector_and_find_what_one_alone_finds(drawn):
+    """Two threads in one detector crash the process."""
+    assert tracking._Follower()._detect is not tracking._Follower()._detect
+    clips = [[cv2.resize(frame, (size, size))] for frame in drawn[0] for size in (SIZE, SIZE + 40, SIZE + 80)]
+    alone = [tracking.track(clip, "clip").landmarks for clip in clips]
+    with ThreadPoolExecutor(4) as pool:
+        together = pool.map(lambda clip: tracking.track(clip, "clip").landmarks, clips)
+    np.testing.assert_array_equal(list(together), alone)
 
 
 def test_points_and_low_frames_are_near_the_drawn_ones(drawn):
