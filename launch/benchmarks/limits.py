@@ -25,8 +25,8 @@ SHOWN = 3  # items of a profile
 def ceilings() -> None:
     """Prints the table of `--what=ceilings`: measured limits of copying, and of products and convolutions."""
     gpu = jax.default_backend() == "gpu"
-    side, batch, megabytes = (8192, 16, 2048) if gpu else (512, 1, 64)
-    a, images = jnp.ones((side, side), jnp.bfloat16), jnp.ones((batch, 192, 192, 128), jnp.bfloat16)
+    side, batch, width, megabytes = (8192, 16, 192, 2048) if gpu else (512, 1, 48, 64)
+    a, images = jnp.ones((side, side), jnp.bfloat16), jnp.ones((batch, width, width, 128), jnp.bfloat16)
     kernel, flat = jnp.ones((3, 3, 128, 128), jnp.bfloat16), jnp.ones((megabytes * 2**18,), jnp.float32)
     convolved = functools.partial(
         jax.lax.conv_general_dilated,
@@ -40,7 +40,7 @@ def ceilings() -> None:
     print(f"bf16 product of {side}x{side}: {2 * side**3 / _time(jnp.matmul, a, a) / 1e12:.3f} TFLOP/s", flush=True)
     flops = 2 * images.size * 9 * 128
     rate = flops / _time(convolved, images, kernel) / 1e12
-    print(f"bf16 convolution, 3x3, {batch} x 192x192 x 128 channels: {rate:.3f} TFLOP/s", flush=True)
+    print(f"bf16 convolution, 3x3, {batch} x {width}x{width} x 128 channels: {rate:.3f} TFLOP/s", flush=True)
 
 
 def _time(function: Callable, *arguments: jax.Array) -> float:
