@@ -53,7 +53,8 @@ def in_turn(ways: dict[str, Callable[[], Times | None]], rounds: int) -> dict[st
     found = {name: [] for name in ways}
     with tempfile.TemporaryDirectory() as programs:  # what one round compiled, the next finds
         environment = {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": str(threads())}
-        environment |= {"JAX_COMPILATION_CACHE_DIR": f"{programs}/jax", "TORCHINDUCTOR_CACHE_DIR": f"{programs}/torch"}
+        for name in ("JAX_COMPILATION_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR"):
+            environment[name] = os.environ.get(name, f"{programs}/{name}")
         with mock.patch.dict(os.environ, environment):
             for name in [*ways] * rounds:
                 if None not in found[name]:

@@ -73,7 +73,7 @@ def test_a_comparison_gives_medians_and_their_spread(capsys):
     [
         (["--what=draw", "--clips=1"], "--clips is not for --what=draw"),
         (["--steps=1"], "--steps needs --what"),
-        (["--what=call", "--networks=small"], "'small' is none of mug, paper, fast, released"),
+        (["--what=call", "--networks=small"], "'small' is none of mug, paper, fast, released, smoke"),
         (["--what=call", "--clips=0"], "--clips: invalid numbers value: '0'"),
     ],
 )
