@@ -3,8 +3,8 @@
 train     a training step, and PyTorch's if it is installed: ms, samples/s, share of the device's peak, memory
 sample    clips one by one and several at once: ms a network call, frames/s, share of the device's peak, memory
 enhance   ms a network call, frames/s at 4 and 8 steps, and the network's share of the time
-start     how long a first and a second process take to the first frame (the second finds compiled programs)
-memory    the peak of `.stream` over 64 and over 640 frames
+start     how long the command takes for one frame, the first and the second time (which finds compiled programs)
+memory    the peak of the imports, of enhancing 64 and 640 frames, and of training configs/demo.py at batch 4
 draw      drawn people's frames/s on one core
 data      training samples/s, and as a share of a loop that only decodes the same images
 prepare   frames/s of preparing photographs of MUG's size, and as a share of only decoding them; the peak memory
