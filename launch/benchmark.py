@@ -4,8 +4,8 @@ train     a training step, and PyTorch's if it is installed: ms, samples/s, shar
 call      a call of the network, and PyTorch's: the same
 sample    clips one by one and several at once: ms a network call, frames/s, share of the device's peak, memory
 enhance   ms a network call, frames/s at 4 and 8 steps, and the network's share of the time
-start     how long a first and a second process take to the first frame (the second finds compiled programs)
-memory    the peak of `.stream` over 64 and over 640 frames
+start     how long the command takes for one frame, the first and the second time (which finds compiled programs)
+memory    the peak of the imports, of enhancing 64 and 640 frames, and of training configs/demo.py at batch 4
 draw      drawn people's frames/s on one core
 data      training samples/s, and as a share of a loop that only decodes the same images
 ceilings  what the device could do at best: GB/s copied, TFLOP/s of a product and of a convolution

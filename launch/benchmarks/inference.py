@@ -2,8 +2,13 @@
 
 import functools
 import os
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
+import uuid
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +17,14 @@ import numpy as np
 
 from benchmarks.measuring import apart, device, device_memory, peak_memory, seconds, share, threads
 from benchmarks.networks import network
+from configs import demo
+from facenhance_jax import media
 from facenhance_jax.faces.registration import find_face
+from facenhance_jax.inference.compile_cache import keep_compiled_programs
 from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.network.denoiser import Conditions
 from facenhance_jax.network.pixels import to_signal
-from facenhance_jax.settings import read_model
+from facenhance_jax.settings import read, read_model
 
 FRAMES = 32  # of a clip
 FEW = 2  # frames of it, if all would take minutes: each frame takes equally long
@@ -115,26 +123,79 @@ def enhance() -> None:
 
 
 def start() -> None:
-    """Prints the table of `--what=start`."""
-    with tempfile.TemporaryDirectory() as cache:
-        times = []
-        for _ in range(2):
-            began = time.perf_counter()
-            apart(streamed, 1, XDG_CACHE_HOME=cache)
-            times.append(time.perf_counter() - began)
-    print(f"from the process's start to its first frame (1 step): first {times[0]:.1f} s, second {times[1]:.1f} s")
-    print(f"second / first = {times[1] / times[0]:.2f}")
+    """Prints the table of `--what=start`: the command, from its start to its end, on a clip of one frame."""
+    with tempfile.TemporaryDirectory() as folder:
+        low, photo = np.zeros((1, 64, 64, 3), np.uint8), np.zeros((192, 192, 3), np.uint8)
+        media.write_array(f"{folder}/low.npy", low)
+        media.write_png(f"{folder}/photo.png", photo)
+        program = "import sys; from facenhance_jax.cli import main; sys.exit(main())"
+        options = ["--low=low.npy", "--identity=photo.png", "--output=frames/", "--steps=1"]
+        environment = os.environ | {"XDG_CACHE_HOME": folder, "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+        times = [ran([sys.executable, "-c", program, "enhance", *options], folder, environment) for _ in range(4)]
+    (first, _), second = times[0], [statistics.median(column) for column in zip(*times[1:], strict=True)]
+    print(
+        f"facenhance enhance, one frame at one step: first {first:.1f} s, second {second[0]:.1f} s ({second[1]:.1f} s"
+    )
+    print(f"of CPU time); second / first = {second[0] / first:.2f}")
+
+
+def ran(line: list[str], folder: str, environment: dict[str, str]) -> tuple[float, float]:
+    """The seconds on the clock, and of CPU time, that a program takes."""
+    began, before = time.perf_counter(), os.times()
+    subprocess.run(line, cwd=folder, env=environment, check=True, capture_output=True)
+    after = os.times()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.perf_counter() - began, used
 
 
 def memory() -> None:
-    """Prints the table of `--what=memory`."""
-    peaks = {frames: apart(streamed, frames) for frames in (64, 640)}
-    for frames, peak in peaks.items():
-        print(f".stream over {frames:3d} frames: peak {peak:.0f} MiB")
-    print(f"640 / 64 frames = {peaks[640] / peaks[64]:.3f}")
+    """Prints the table of `--what=memory`; the peaks of processes that find their compiled programs, and of the first.
+
+    Of a training it needs a data set, so one of random pixels is made.
+    """
+    imports = apart(imported)
+    print(f"{'peak memory':44s}  MiB   of it beyond the imports")
+    print(f"{'importing the enhancer, and the training':44s} {imports[0]:4.0f} and {imports[1]:.0f}")
+    with tempfile.TemporaryDirectory() as folder:
+        rows = {"enhancing 64 frames, the first time": (streamed, 64), "enhancing 64 frames": (streamed, 64)}
+        rows |= {"enhancing 640 frames": (streamed, 640)}
+        rows |= {f"training, batch 4, {when}": (trained, folder) for when in ("the first time", "again")}
+        peaks = {}
+        for name, (function, argument) in rows.items():
+            peaks[name] = apart(function, argument, XDG_CACHE_HOME=folder)
+            beyond = peaks[name] - imports[function is trained]
+            print(f"{name:44s} {peaks[name]:4.0f} {beyond:6.0f}", flush=True)
+    print(f"640 / 64 frames = {peaks['enhancing 640 frames'] / peaks['enhancing 64 frames']:.3f}")
+
+
+def imported() -> tuple[float, float]:
+    """The peak memory, MiB, of a process that has imported what enhances (this file does), then what trains."""
+    enhancing = peak_memory()
+    from facenhance_jax.data import pipeline, sources  # noqa: F401
+    from facenhance_jax.training import loop  # noqa: F401
+
+    return enhancing, peak_memory()
 
 
 def streamed(frames: int) -> float:
     """The peak memory, MiB, of a process that enhances a clip of so many frames at one step."""
     stream(Enhancer.load(), frames, 1)
+    return peak_memory()
+
+
+def trained(folder: str) -> float:
+    """The peak memory, MiB, of a process that trains configs/demo.py for two steps of batch 4, with its checkpoint."""
+    from facenhance_jax.training import experiment, loop
+
+    keep_compiled_programs()
+    config, rng, data = demo.get_config(), np.random.default_rng(0), Path(folder) / "data.npz"
+    shapes = {"high": (8, 3, 192, 192, 3), "low": (8, 3, 64, 64, 3), "identity": (8, 192, 192, 3)}
+    members = {name: rng.integers(0, 256, shape, np.uint8) for name, shape in shapes.items()}
+    words = dict.fromkeys(("subject", "session", "expression", "take"), np.full(8, "x"))
+    place = np.tile(find_face(members["low"][0, 0], members["identity"][0]), (8, 1))
+    np.savez(data, split=np.full(8, "train"), place=place, **members, **words)
+    config.data.directory = str(data)
+    config.run.update(steps=2, log_every=1)
+    loop.train(experiment.make(read(config)), Path(folder) / uuid.uuid4().hex)
     return peak_memory()

@@ -168,6 +168,14 @@ def test_files_that_are_damaged_are_named(tmp_path, written):
         sources.records(written, "train")
 
 
+def test_a_member_that_is_shorter_than_it_says_is_refused(tmp_path, written):
+    with zipfile.ZipFile(written) as whole, zipfile.ZipFile(tmp_path / "short.npz", "w") as short:
+        for name in whole.namelist():
+            short.writestr(name, whole.read(name)[: -99 if name == "high.npy" else None])
+    with pytest.raises(InputError, match="short.npz: not a whole .npz file .high.npy is cut short"):
+        arrays.source(tmp_path / "short.npz", "train")
+
+
 def test_parts_of_different_sizes_are_refused(tmp_path):
     folder = tmp_path / "parts"
     arrays.write(folder, {"train": TRAIN}, drawn=False)
