@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from facenhance_jax.evaluation import pasting
 from facenhance_jax.evaluation.clip_sets import EvaluationClip
 from facenhance_jax.faces.registration import find_face
-from facenhance_jax.inference.enhancer import Enhancer
+from facenhance_jax.inference.enhancer import CHUNK, Enhancer
 from facenhance_jax.media.pictures import resize
 from facenhance_jax.messages import InputError
 from facenhance_jax.network.denoiser import Denoiser
@@ -57,7 +57,7 @@ class PhotoCopied:
 class Pasted:
     """The low-res face enlarged (bicubic) and laid on the photo, with a soft edge (see `pasting`).
 
-    Its place in the photo is found as a model finds it: by the clip's first low-res frame.
+    Its place in the photo is the one that a model gets: the clip's, or the one found by its first low-res frames.
     """
 
     name, key, steps = "low-res pasted", "pasted", None
@@ -66,7 +66,7 @@ class Pasted:
         return {"resize": "bicubic", "edge": f"{pasting.EDGE} low-res px"}
 
     def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
-        places = [find_face(clip.low[0], clip.identity) for clip in clips]
+        places = [find_face(c.low[:CHUNK], c.identity) if c.place is None else c.place for c in clips]
         pairs = zip(clips, places, strict=True)
         return np.stack([np.stack([pasting.paste(low, c.identity, place) for low in c.low]) for c, place in pairs]), 0.0
 
@@ -136,7 +136,9 @@ class Enhanced:
         self._check(lows, photos)
         self.enhancer.compile(self.batch, **asdict(self.sampling))
         start = time.perf_counter()
-        made = self.enhancer.enhance_batch(lows, photos, seed=self.seed, **asdict(self.sampling))
+        made = self.enhancer.enhance_batch(
+            lows, photos, places=[clip.place for clip in filled], seed=self.seed, **asdict(self.sampling)
+        )
         return made[: len(clips)], (time.perf_counter() - start) * len(clips) / self.batch
 
     def _check(self, lows: np.ndarray, photos: np.ndarray) -> None:

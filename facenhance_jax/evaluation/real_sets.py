@@ -12,7 +12,7 @@ from facenhance_jax import media
 from facenhance_jax.data.layout import NEUTRAL, VIDEO_SUFFIXES
 from facenhance_jax.data.photo_pairs import aligned_pair, moved
 from facenhance_jax.evaluation.clip_sets import EvaluationClip
-from facenhance_jax.faces import alignment, framing, tracking
+from facenhance_jax.faces import alignment, framing, placement, tracking
 from facenhance_jax.inference import extraction
 from facenhance_jax.media.drawing import spread
 from facenhance_jax.media.pictures import resize
@@ -35,7 +35,7 @@ class Pairs:
 
     The folder holds `PERSON/neutral.jpg` and `PERSON/EXPRESSION.jpg` (or png, bmp), one or more expressions. Both
     photos are framed by `photo_pairs.aligned_pair`; the low-res frame is cut out of the other photo. The face mask is
-    the convex hull of the other photo's landmarks.
+    the convex hull of the other photo's landmarks. The low-res face's place is that of the neutral photo's landmarks.
     Raises InputError if there are none; indexing raises it for a photo without a face.
     """
 
@@ -57,10 +57,12 @@ class Pairs:
     def __getitem__(self, index: int) -> EvaluationClip:
         neutral, other = ((media.read_photo(file), file) for file in self.pairs[index])
         points = [tracking.track([photo], file).landmarks[0] for photo, file in (neutral, other)]
-        identity, real, _, real_points = aligned_pair(neutral[0], points[0], other[0], points[1], self.size)
+        identity, real, own_points, real_points = aligned_pair(neutral[0], points[0], other[0], points[1], self.size)
         low = alignment.low_frame(other[0], points[1], self.low_size)
         face = alignment.hull_mask(real_points, self.size) > 0
-        return EvaluationClip(other[1].parent.name, other[1].stem, "", real[None], identity, low[None], face[None])
+        place = placement.of_landmarks(own_points)
+        words = other[1].parent.name, other[1].stem, ""
+        return EvaluationClip(*words, real[None], identity, low[None], face[None], place=place)
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -107,7 +109,8 @@ class Videos:
             lows.append(alignment.low_frame(frame, points[at], self.low_size))
             faces.append(alignment.hull_mask(moved(points[at], onto), self.size) > 0)
         real, low, face = (np.stack(part[1:]) for part in (pictures, lows, faces))
-        return EvaluationClip(file.stem, "video", "", real, pictures[0], low, face)
+        place = placement.of_landmarks(first)
+        return EvaluationClip(file.stem, "video", "", real, pictures[0], low, face, place=place)
 
     def describe(self) -> dict[str, Any]:
         return {
