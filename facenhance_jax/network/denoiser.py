@@ -340,7 +340,8 @@ def _within(low: Float[Array, "b l l 3"]) -> Float[Array, "b l l 1"]:
     """
     face = (jnp.max(low, axis=-1, keepdims=True) > -0.9).astype(low.dtype)
     filled = -nnx.max_pool(-nnx.max_pool(face, (5, 5), padding="SAME"), (7, 7), padding="SAME")
-    return nnx.avg_pool(filled, (3, 3), padding="SAME")
+    soft = nnx.avg_pool(filled, (3, 3), padding="SAME")
+    return jnp.pad(soft[:, 1:-1, 1:-1], ((0, 0), (1, 1), (1, 1), (0, 0)))  # sampling repeats the edge around the frame
 
 
 class _NoRngs(nnx.Rngs):
