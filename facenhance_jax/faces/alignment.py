@@ -85,7 +85,7 @@ def low_frame(
     to_crop = crop_matrix(landmarks, size)
     aligned = np.asarray(landmarks, np.float64) @ to_crop[:, :2].T + to_crop[:, 2]
     mask = face_mask(aligned, size)
-    return _warp(frame, to_crop, size) * mask[..., None]
+    return warp(frame, to_crop, size) * mask[..., None]
 
 
 def shrinking(landmarks: Shaped[np.ndarray, "68 2"], size: int = 64) -> float:
@@ -105,8 +105,13 @@ def _shrink(matrix: Float[np.ndarray, "2 3"]) -> float:
     return float(1 / np.hypot(matrix[0, 0], matrix[1, 0]))
 
 
-def _warp(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
-    """Bilinear warp. To shrink by more than 2, the frame is shrunk by the area mean first, so no pixel is skipped."""
+def warp(
+    frame: UInt8[np.ndarray, "h w 3"], matrix: Float[np.ndarray, "2 3"], size: int, how: int = cv2.INTER_LINEAR
+) -> UInt8[np.ndarray, "{size} {size} 3"]:
+    """The frame moved by a similarity, its edges repeated beyond them; `how` is one of cv2's interpolations.
+
+    To shrink by more than 2, the frame is shrunk by the area mean first, so that no pixel is skipped.
+    """
     shrink = _shrink(matrix)
     if shrink > 2:
         left, top, right, bottom = _seen(frame, matrix, size, round(MARGIN * shrink))
@@ -115,7 +120,7 @@ def _warp(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
         small = max(1, round(width / shrink)), max(1, round(height / shrink))
         frame = pictures.shrink(frame, small[1], small[0])
         matrix = _from(matrix, np.zeros(2), np.array([width / small[0], height / small[1]]))
-    return cv2.warpAffine(frame, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(frame, matrix, (size, size), flags=how, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _from(matrix: np.ndarray, corner: np.ndarray, step: np.ndarray | float) -> np.ndarray:
