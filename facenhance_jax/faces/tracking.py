@@ -33,6 +33,16 @@ NUDGES = 0.03 * np.array([(0, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)])  # face w
 _POINTS = "shape_predictor_68_face_landmarks.dat"
 
 
+def faces(picture: UInt8[np.ndarray, "h w 3"]) -> Float64[np.ndarray, "n 68 2"]:
+    """The landmarks of all faces in an RGB picture, from left to right; n may be 0.
+
+    A face has to be about 1/16 of the longer side wide. Raises InputError if dlib or its models are not installed.
+    """
+    follower = _Follower()
+    found = [follower.settle(picture, box)[1] for box in follower.search_whole(picture)]
+    return np.reshape(sorted(found, key=lambda points: points[:, 0].mean()), (-1, 68, 2))
+
+
 @dataclass(frozen=True)
 class Track:
     """Where one face was in every frame of a clip."""
@@ -93,19 +103,24 @@ class _Follower:
     def find(self, frame: UInt8[np.ndarray, "h w 3"]) -> Float64[np.ndarray, "68 2"] | None:
         """The points of the followed face, or None if it is not found."""
         last = self._last
-        boxes = (last and self._search_near(frame, last)) or self._search_whole(frame)
+        boxes = (last and self._search_near(frame, last)) or self.search_whole(frame)
         if last:
             boxes = [box for box in boxes if box.distance(last) <= JUMP * last.side]
         if not boxes:
             return None
         box = min(boxes, key=last.distance) if last else max(boxes, key=lambda box: box.side)
-        self._last = _Box.of(self._points(frame, box, CENTRED))
-        return self._points(frame, self._last, NUDGES)
+        self._last, points = self.settle(frame, box)
+        return points
+
+    def settle(self, frame: UInt8[np.ndarray, "h w 3"], box: _Box) -> tuple[_Box, Float64[np.ndarray, "68 2"]]:
+        """The box that fits the face in a box of the detector, and the face's points."""
+        fitting = _Box.of(self._points(frame, box, CENTRED))
+        return fitting, self._points(frame, fitting, NUDGES)
 
     def _search_near(self, frame: UInt8[np.ndarray, "h w 3"], last: _Box) -> list[_Box]:
         return self._search(_View.around(frame, last, NEAR_REACH, NEAR_FACE / last.side))
 
-    def _search_whole(self, frame: UInt8[np.ndarray, "h w 3"]) -> list[_Box]:
+    def search_whole(self, frame: UInt8[np.ndarray, "h w 3"]) -> list[_Box]:
         height, width, _ = frame.shape
         zoom = 2 * SMALL_FRAME / min(height, width) if min(height, width) < SMALL_FRAME else 1.0
         boxes, tried = [], 0.0
