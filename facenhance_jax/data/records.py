@@ -136,7 +136,7 @@ def _record(recording: layout.Recording, frames: Sequence[tuple[bytes, bytes]], 
     """One record from pairs (encoded frame, encoded low-res face)."""
     high, low = (list(images) for images in zip(*frames, strict=True))
     words = {word: getattr(recording, word) for word in WORDS}
-    return {"high": high, "low": low, "identity": photo, **words, "place": _place(low[0], photo)}
+    return {"high": high, "low": low, "identity": photo, **words, "place": _place(low, photo)}
 
 
 def _faces_of(recording: layout.Recording, recipe: Recipe) -> Faces:
@@ -298,9 +298,10 @@ def _photo_square(photo: UInt8[np.ndarray, "h w 3"], name: Path) -> framing.Squa
     return framing.around(found.landmarks, *photo.shape[:2])
 
 
-def _place(low: bytes, photo: bytes) -> str:
+def _place(lows: Sequence[bytes], photo: bytes) -> str:
     """Where the low-res face belongs in the photo, found in the same way as by `Enhancer`."""
-    return placement.to_text(find_face(decode_image(low, "low"), decode_image(photo, "photo")))
+    frames = np.stack([decode_image(low, "low") for low in lows])
+    return placement.to_text(find_face(frames, decode_image(photo, "photo")))
 
 
 def _encode_high(

@@ -37,6 +37,12 @@ def matrix(place: Float[np.ndarray, "4"], low_size: int = 64) -> Float64[np.ndar
     return np.column_stack([linear, centre - linear @ np.full(2, (low_size - 1) / 2)])
 
 
+def corners(place: Float[np.ndarray, "4"]) -> Float64[np.ndarray, "4 2"]:
+    """The corners of the turned square, (x, y) in pixels with whole numbers at pixel centres; clockwise as seen."""
+    to_photo = matrix(place, 1)
+    return np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) @ to_photo[:, :2].T + to_photo[:, 2]
+
+
 def moved(place: Float[np.ndarray, "4"], motion: Float64[np.ndarray, "2 3"]) -> Float32[np.ndarray, "4"]:
     """The place in a photo that a similarity moved; `motion` maps the old photo's pixel centres to the new one's."""
     left, top, side, angle = np.asarray(place, np.float64)

@@ -4,13 +4,13 @@ import dataclasses
 import functools
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from facenhance_jax.faces.registration import find_face
 from facenhance_jax.inference import recurrence
@@ -69,7 +69,7 @@ class Enhancer:
         return cls(denoiser, params, settings.sampling, keep_programs=True)
 
     def enhance(
-        self, low: np.ndarray, identity: np.ndarray, *, seed: int = 0, **sampling: Any
+        self, low: np.ndarray, identity: np.ndarray, *, place: np.ndarray | None = None, seed: int = 0, **sampling: Any
     ) -> UInt8[np.ndarray, "n h w 3"]:
         """Enhances a whole clip: uint8 [n, low_size, low_size, 3] and a photo [size, size, 3] to [n, size, size, 3].
 
@@ -77,37 +77,53 @@ class Enhancer:
         """
         if len(low) == 0:
             raise InputError("the clip has no frames")
-        return np.stack(list(self.stream(low, identity, seed=seed, **sampling)))
+        return np.stack(list(self.stream(low, identity, place=place, seed=seed, **sampling)))
 
     def enhance_batch(
-        self, lows: np.ndarray, identities: np.ndarray, *, seed: int = 0, **sampling: Any
+        self,
+        lows: np.ndarray,
+        identities: np.ndarray,
+        *,
+        places: Sequence[np.ndarray | None] | None = None,
+        seed: int = 0,
+        **sampling: Any,
     ) -> UInt8[np.ndarray, "b n h w 3"]:
-        """Enhances b clips of one length: [b, n, low_size, low_size, 3] and [b, size, size, 3]; see `enhance`."""
+        """Enhances b clips of one length: [b, n, low_size, low_size, 3] and [b, size, size, 3]; see `stream`."""
         if not lows.shape[1]:
             raise InputError("the clips have no frames")
         for index, photo in enumerate(identities):
             self._check(f"photo {index}", photo, self.size)
-        frames = self._frames(np.moveaxis(lows, 1, 0), identities, seed, self.sampling_with(**sampling))
+        places = [None] * len(lows) if places is None else [_checked(place) for place in places]
+        frames = self._frames(np.moveaxis(lows, 1, 0), identities, places, seed, self.sampling_with(**sampling))
         return np.stack(list(frames), axis=1)
 
     def stream(
-        self, frames: Iterable[np.ndarray], identity: np.ndarray, *, seed: int = 0, **sampling: Any
+        self,
+        frames: Iterable[np.ndarray],
+        identity: np.ndarray,
+        *,
+        place: np.ndarray | None = None,
+        seed: int = 0,
+        **sampling: Any,
     ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         """Yields enhanced frames as they are made, in memory that does not grow with the clip.
 
         Args:
           frames: low-res frames, uint8 [low_size, low_size, 3]; any iterable, read as needed.
           identity: the neutral photo, uint8 [size, size, 3].
+          place: where the low-res face belongs in the photo, (left, top, side, angle) as `faces.placement` defines it,
+            for example `placement.of_landmarks`; None to find it by the clip's first frames.
           seed: of the noise.
           **sampling: fields of `SamplingSettings`.
 
         Raises:
-          InputError: at once, for sampling that the model cannot do or a photo of another size; while iterating, for a
-            frame of another size.
+          InputError: at once, for sampling that the model cannot do, a photo of another size or a bad place; while
+            iterating, for a frame of another size.
         """
         asked = self.sampling_with(**sampling)
         self._check("the photo", identity, self.size)
-        made = self._frames((np.asarray(frame)[None] for frame in frames), np.asarray(identity)[None], seed, asked)
+        lows, places = (np.asarray(frame)[None] for frame in frames), [_checked(place)]
+        made = self._frames(lows, np.asarray(identity)[None], places, seed, asked)
         return (clips[0] for clips in made)
 
     def sampling_with(self, **changes: Any) -> SamplingSettings:
@@ -124,10 +140,15 @@ class Enhancer:
         """Compiles the program for so many clips at once, so that the first call is as fast as later ones."""
         low = np.zeros((CHUNK, clips, self.low_size, self.low_size, 3), np.uint8)
         photos = np.zeros((clips, self.size, self.size, 3), np.uint8)
-        self._program(self.sampling_with(**sampling), self._first_chunk(low, photos, seed=0))
+        self._program(self.sampling_with(**sampling), self._first_chunk(low, photos, [None] * clips, seed=0))
 
     def _frames(
-        self, lows: Iterable[np.ndarray], identities: np.ndarray, seed: int, sampling: SamplingSettings
+        self,
+        lows: Iterable[np.ndarray],
+        identities: np.ndarray,
+        places: Sequence[np.ndarray | None],
+        seed: int,
+        sampling: SamplingSettings,
     ) -> Iterator[UInt8[np.ndarray, "b h w 3"]]:
         """Each frame of b clips, from their low-res frames [b, low_size, low_size, 3]."""
         lows, first, chunk = iter(lows), 0, None
@@ -135,7 +156,7 @@ class Enhancer:
             for index, row in enumerate(rows):
                 for frame in row:
                     self._check(f"frame {first + index} of the clip", frame, self.low_size)
-            chunk = chunk or self._first_chunk(np.stack(rows), identities, seed)
+            chunk = chunk or self._first_chunk(np.stack(rows), identities, places, seed)
             low = np.zeros((CHUNK, *rows[0].shape), np.uint8)
             low[: len(rows)] = rows
             chunk = chunk._replace(low=low, first=np.int32(first), count=np.int32(len(rows)))
@@ -143,12 +164,18 @@ class Enhancer:
             yield from np.asarray(enhanced)[: len(rows)]
             first, chunk = first + len(rows), chunk._replace(previous=previous)
 
-    def _first_chunk(self, low: np.ndarray, identities: np.ndarray, seed: int) -> recurrence.Chunk:
+    def _first_chunk(
+        self, low: np.ndarray, identities: np.ndarray, places: Sequence[np.ndarray | None], seed: int
+    ) -> recurrence.Chunk:
         """The first chunk of b clips, from their first frames [n, b, low_size, low_size, 3], n <= CHUNK.
 
-        The face is found in each photo by the clip's first frame: at its start an expression is most like the photo.
+        Where no place is given, the face is found in the photo by these frames: the same ones in a stream.
         """
         photos = jax.device_put(identities)
+        found = [
+            find_face(low[:, index], photo) if place is None else place
+            for index, (photo, place) in enumerate(zip(identities, places, strict=True))
+        ]
         return recurrence.Chunk(
             low=low,
             identity=photos,
@@ -156,7 +183,7 @@ class Enhancer:
             first=np.int32(0),
             count=np.int32(len(low)),
             key=jax.random.key(seed),
-            place=np.stack([find_face(frame, photo) for frame, photo in zip(low[0], identities, strict=True)]),
+            place=np.stack(found),
         )
 
     def _program(self, sampling: SamplingSettings, chunk: recurrence.Chunk) -> Callable:
@@ -181,3 +208,13 @@ class Enhancer:
         shape, dtype = np.shape(pixels), getattr(pixels, "dtype", type(pixels))
         if shape != (size, size, 3) or dtype != np.uint8:
             raise InputError(f"{what} must be uint8 of shape ({size}, {size}, 3), not {dtype} of shape {shape}")
+
+
+def _checked(place: np.ndarray | None) -> Float32[np.ndarray, "4"] | None:
+    """Raises InputError unless it is four finite numbers with a positive side, or None."""
+    if place is None:
+        return None
+    numbers = np.asarray(place, np.float32)
+    if numbers.shape != (4,) or not np.isfinite(numbers).all() or numbers[2] <= 0:
+        raise InputError(f"place: {place} is not (left, top, side, angle), in pixels and degrees; see faces.placement")
+    return numbers

@@ -37,6 +37,7 @@ def untrained(config):
 
 LOW = random_pixels(2 * CHUNK + 3, 16, 16, 3)
 PHOTO = random_pixels(32, 32, 3, seed=1)
+PLACE = find_face(LOW[:CHUNK], PHOTO)
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +51,8 @@ def test_one_scan_equals_chunks_equals_stream(enhancer, enhanced):
     options = dict(denoiser=enhancer.denoiser, plan=plan, temperature=enhancer.sampling.temperature, shared_noise=True)
     whole = jax.jit(functools.partial(recurrence.enhance_chunk, **options))
     photo = PHOTO[None]
-    place = find_face(LOW[0], PHOTO)[None]
     count, key = np.int32(len(LOW)), jax.random.key(0)
-    chunk = recurrence.Chunk(LOW[:, None], photo, to_signal(photo), np.int32(0), count, key, place)
+    chunk = recurrence.Chunk(LOW[:, None], photo, to_signal(photo), np.int32(0), count, key, PLACE[None])
     _, frames = whole(enhancer.params, chunk)
     np.testing.assert_array_equal(np.asarray(frames)[:, 0], enhanced)
     singles = []
@@ -67,22 +67,36 @@ def test_one_scan_equals_chunks_equals_stream(enhancer, enhanced):
 
 
 def test_a_shorter_clip_gives_the_same_first_frames(enhancer, enhanced):
+    """Given its place; else the first 8 frames decide it, and random ones rarely agree."""
     for length in (1, CHUNK, CHUNK + 1):
-        np.testing.assert_array_equal(enhancer.enhance(LOW[:length], PHOTO, steps=2), enhanced[:length])
+        np.testing.assert_array_equal(enhancer.enhance(LOW[:length], PHOTO, place=PLACE, steps=2), enhanced[:length])
 
 
 def test_the_future_does_not_reach_the_past(enhancer, enhanced):
     changed = LOW.copy()
     changed[3] = 255 - changed[3]
-    again = enhancer.enhance(changed, PHOTO, steps=2)
+    again = enhancer.enhance(changed, PHOTO, place=PLACE, steps=2)
     np.testing.assert_array_equal(again[:3], enhanced[:3])
     assert (again[3] != enhanced[3]).any()
     assert (again[4] != enhanced[4]).any()  # frame 3 is its condition
 
 
 def test_the_seed_is_the_noise(enhancer, enhanced):
-    np.testing.assert_array_equal(enhancer.enhance(LOW[:3], PHOTO, steps=2, seed=0), enhanced[:3])
-    assert (enhancer.enhance(LOW[:3], PHOTO, steps=2, seed=1) != enhanced[:3]).any()
+    np.testing.assert_array_equal(enhancer.enhance(LOW[:3], PHOTO, place=PLACE, steps=2, seed=0), enhanced[:3])
+    assert (enhancer.enhance(LOW[:3], PHOTO, place=PLACE, steps=2, seed=1) != enhanced[:3]).any()
+
+
+def test_a_given_place_is_used_and_a_bad_one_refused(enhancer, enhanced):
+    other = PLACE + np.float32([2, 1, 0, 5])
+    moved = enhancer.enhance(LOW[:2], PHOTO, place=other, steps=2)
+    assert (moved[0] != enhanced[0]).any()
+    both = enhancer.enhance_batch(
+        np.stack([LOW[:2]] * 2), np.stack([PHOTO] * 2), places=[PLACE, other.tolist()], steps=2
+    )
+    assert np.abs(both[0].astype(int) - enhanced[:2]).max() <= 1 and np.abs(both[1].astype(int) - moved).max() <= 1
+    for bad in ([1, 2, 3], [0, 0, 0, 0], [0, 0, 9, float("nan")]):
+        with pytest.raises(InputError, match=r"is not \(left, top, side, angle\)"):
+            enhancer.stream(LOW, PHOTO, place=bad)
 
 
 def test_noise_is_shared_by_all_frames_or_new_for_each():
@@ -179,7 +193,7 @@ def test_after_compile_nothing_is_compiled(enhancer, monkeypatch):
     fresh = Enhancer(enhancer.denoiser, enhancer.params, enhancer.sampling)
     fresh.compile(steps=2)
     monkeypatch.setattr(jax, "jit", None)
-    monkeypatch.setattr(Enhancer, "_first_chunk", lambda self, low, photos, seed: first)
+    monkeypatch.setattr(Enhancer, "_first_chunk", lambda self, *clips: first)
     first = recurrence.Chunk(
         LOW[:1, None],
         PHOTO[None],
