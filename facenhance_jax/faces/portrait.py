@@ -14,8 +14,10 @@ SMALLEST = 40  # pixels: the extent of the smallest face that is taken
 SOFT = 0.6  # of the extent that a face has in the frame: a smaller one is enlarged so much that it looks soft
 CUT_OFF = 17  # of the 68 points: if more are beyond the photo's edges, it does not show the face
 FADE = 24  # the part of the side over which edges fade into blurred ones
-INVENTED = 0.05  # of the frame's area: the least part beyond the photo's edges that is said
-TURNS = (0, 1, 3, 2)  # quarter turns, counterclockwise, by which the photo is searched until a face is found
+INVENTED = 0.1  # of the frame's area: the least part beyond the photo's edges that is said
+TURNS = (0, 1, 3, 2)  # quarter turns, counterclockwise, by which the photo is searched until a face is found for sure
+# Of the detector's score. The surest faces of 66 photos had 0.7 to 3.2; upside down up to 0.4, on their sides none.
+SURE = 0.6
 
 
 class Portrait(NamedTuple):
@@ -90,15 +92,17 @@ def find(
 
 def _searched(photo: UInt8[np.ndarray, "h w 3"]) -> tuple[Float64[np.ndarray, "n 68 2"], int]:
     """The faces of the photo, from left to right, and the quarter turns after which they were found."""
-    height, width, _ = photo.shape
+    best, found, turned = -np.inf, np.zeros((0, 68, 2)), 0
     for turn in TURNS:
-        found = tracking.faces(np.ascontiguousarray(np.rot90(photo, turn)))
-        if len(found):
-            x, y = np.moveaxis(found, -1, 0)
-            back = {0: (x, y), 1: (width - 1 - y, x), 2: (width - 1 - x, height - 1 - y), 3: (y, height - 1 - x)}[turn]
-            found = np.stack(back, -1)
-            return found[np.argsort(found[..., 0].mean(axis=1))], turn
-    return np.zeros((0, 68, 2)), 0
+        faces, score = tracking.faces(np.ascontiguousarray(np.rot90(photo, turn)))
+        if score > best:
+            best, found, turned = score, faces, turn
+        if best >= SURE:
+            break
+    (height, width, _), (x, y) = photo.shape, np.moveaxis(found, -1, 0)
+    ways = ((x, y), (width - 1 - y, x), (width - 1 - x, height - 1 - y), (y, height - 1 - x))
+    found = np.stack(ways[turned], -1)
+    return found[np.argsort(found[..., 0].mean(axis=1))], turned
 
 
 def _check(points: Float64[np.ndarray, "68 2"], wide: int, height: int, width: int, name: object) -> None:

@@ -33,14 +33,16 @@ NUDGES = 0.03 * np.array([(0, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)])  # face w
 _POINTS = "shape_predictor_68_face_landmarks.dat"
 
 
-def faces(picture: UInt8[np.ndarray, "h w 3"]) -> Float64[np.ndarray, "n 68 2"]:
-    """The landmarks of all faces in an RGB picture, from left to right; n may be 0.
+def faces(picture: UInt8[np.ndarray, "h w 3"]) -> tuple[Float64[np.ndarray, "n 68 2"], float]:
+    """The landmarks of all faces in an RGB picture, from left to right, and the detector's score of the surest one.
 
-    A face has to be about 1/16 of the longer side wide. Raises InputError if dlib or its models are not installed.
+    A face has to be about 1/16 of the longer side wide. n may be 0; the score is then -inf. Raises InputError if dlib
+    or its models are not installed.
     """
     follower = _Follower()
-    found = [follower.settle(picture, box)[1] for box in follower.search_whole(picture)]
-    return np.reshape(sorted(found, key=lambda points: points[:, 0].mean()), (-1, 68, 2))
+    boxes = follower.search_whole(picture)
+    found = sorted((follower.settle(picture, box)[1] for box in boxes), key=lambda points: points[:, 0].mean())
+    return np.reshape(found, (-1, 68, 2)), max((box.score for box in boxes), default=-np.inf)
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class _Box(NamedTuple):
     x: float  # pixels, the centre
     y: float
     side: float
+    score: float = 0.0  # the detector's
 
     @classmethod
     def of(cls, points: Float64[np.ndarray, "68 2"]) -> "_Box":
@@ -133,11 +136,11 @@ class _Follower:
 
     def _search(self, view: "_View") -> list[_Box]:
         boxes = []
-        for found in self._detect(view.grey):
+        for found, score, _ in zip(*self._detect.run(view.grey, 0, 0.0), strict=True):
             edges = np.array([(found.left(), found.top()), (found.right(), found.bottom())], np.float64)
             edges = view.to_frame(edges)
             (x, y), (side, _) = edges.mean(0), edges[1] - edges[0]
-            boxes.append(_Box(float(x), float(y), float(side)))
+            boxes.append(_Box(float(x), float(y), float(side), score))
         return boxes
 
     def _points(

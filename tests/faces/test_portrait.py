@@ -78,6 +78,15 @@ def test_a_photo_turned_by_quarters_is_turned_back(person, turn):
     np.testing.assert_allclose(found.landmarks, upright.landmarks, atol=0.5)
 
 
+def test_an_unsure_face_gives_way_to_a_surer_one_after_a_turn(person, monkeypatch):
+    photo, points = pasted(person, 500, 600, 150, 80)
+    seen = [(np.zeros((1, 68, 2)), 0.3), (np.zeros((0, 68, 2)), -np.inf), (points[None], 0.9), (points[None], 2.0)]
+    monkeypatch.setattr(portrait.tracking, "faces", lambda photo: seen.pop(0))
+    found, turn = portrait._searched(photo)
+    assert turn == 3 and len(seen) == 1  # the third search was sure enough
+    np.testing.assert_allclose(found[0], np.stack([points[:, 1], 499 - points[:, 0]], -1))
+
+
 def test_a_photo_turned_by_its_exif_is_upright(person, tmp_path):
     photo, _ = pasted(person, 500, 600, 150, 80)
     exif = Image.Exif()
@@ -144,7 +153,7 @@ def test_bad_photos_are_refused_or_noted(person, monkeypatch):
     half, points = pasted(person, 500, 700, 100, 60)
     on_the_edge = points + [700 - points[:, 0].mean(), 0]
     for faked, message in ((on_the_edge, "cut off by the photo's edge"), (points / 10, "at least 40 are needed")):
-        monkeypatch.setattr(portrait.tracking, "faces", lambda photo, faked=faked: faked[None])
+        monkeypatch.setattr(portrait.tracking, "faces", lambda photo, faked=faked: (faked[None], 1.0))
         with pytest.raises(InputError, match=f"half.png: the face is .*{message}"):
             portrait.find(half, SIZE, name="half.png")
 
