@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from facenhance_jax.data import clip_dataset, generated, layout
 from facenhance_jax.data.stored import WORDS
@@ -38,6 +38,7 @@ class EvaluationClip:
     low: UInt8[np.ndarray, "n l l 3"]
     face: Bool[np.ndarray, "n h w"]
     real_low: UInt8[np.ndarray, "n l l 3"] | None = None  # the real clip's low-res frames if `low` is a generator's
+    place: Float32[np.ndarray, "4"] | None = None  # of the low-res face in the photo, if its landmarks are known
 
     @property
     def name(self) -> str:

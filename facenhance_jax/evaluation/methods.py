@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from facenhance_jax.evaluation import pasting
 from facenhance_jax.evaluation.clip_sets import EvaluationClip
 from facenhance_jax.faces.registration import find_face
-from facenhance_jax.inference.enhancer import Enhancer
+from facenhance_jax.inference.enhancer import CHUNK, Enhancer
 from facenhance_jax.media.pictures import resize
 from facenhance_jax.messages import InputError
 from facenhance_jax.network.denoiser import Denoiser
@@ -57,7 +57,7 @@ class PhotoCopied:
 class Pasted:
     """The low-res face enlarged (bicubic) and laid on the photo, with a soft edge (see `pasting`).
 
-    Its place in the photo is found as a model finds it: by the clip's first low-res frame.
+    Its place in the photo is the one that a model gets: the clip's, or else found in the same way.
     """
 
     name, key, steps = "low-res pasted", "pasted", None
@@ -66,9 +66,11 @@ class Pasted:
         return {"resize": "bicubic", "edge": f"{pasting.EDGE} low-res px"}
 
     def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
-        places = [find_face(clip.low[0], clip.identity) for clip in clips]
-        pairs = zip(clips, places, strict=True)
-        return np.stack([np.stack([pasting.paste(low, c.identity, place) for low in c.low]) for c, place in pairs]), 0.0
+        return np.stack([self._paste(clip) for clip in clips]), 0.0
+
+    def _paste(self, clip: EvaluationClip) -> UInt8[np.ndarray, "n h w 3"]:
+        place = find_face(clip.low[:CHUNK], clip.identity) if clip.place is None else clip.place
+        return np.stack([pasting.paste(low, clip.identity, place) for low in clip.low])
 
 
 class Upsampled:
@@ -133,10 +135,11 @@ class Enhanced:
     def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
         filled = [*clips, *[clips[-1]] * (self.batch - len(clips))]  # always the same shape, so it is compiled once
         lows, photos = np.stack([clip.low for clip in filled]), np.stack([clip.identity for clip in filled])
+        places = [clip.place for clip in filled]
         self._check(lows, photos)
         self.enhancer.compile(self.batch, **asdict(self.sampling))
         start = time.perf_counter()
-        made = self.enhancer.enhance_batch(lows, photos, seed=self.seed, **asdict(self.sampling))
+        made = self.enhancer.enhance_batch(lows, photos, places=places, seed=self.seed, **asdict(self.sampling))
         return made[: len(clips)], (time.perf_counter() - start) * len(clips) / self.batch
 
     def _check(self, lows: np.ndarray, photos: np.ndarray) -> None:
