@@ -138,9 +138,8 @@ class Network(nnx.Module):
         self.unet = UNet(
             config.unet,
             config.in_channels,
-            4 if config.gate_std else 3,
-            extra_channels=3 if config.warp_low else 0,
-            flow_channels=2 if config.warp_photo else 0,
+            3 + bool(config.gate_std) + 5 * config.warp_photo,
+            extra_channels=3 if config.warp_low and not config.warp_photo else 0,
             token_width=config.token_width,
             dtype=dtype,
             rngs=rngs,
@@ -223,7 +222,7 @@ class Denoiser:
 
         With `warp_photo` it also outputs a shift into the photo, and the guess is the photo, warped by that shift, plus
         the share of what the warped low-res frame differs from it, both seen in low resolution (within the low-res
-        face). So the coarse comes from the low-res frame and the fine from the photo.
+        face). So the coarse comes from the low-res frame and the fine from the photo. The share starts at 1.
         """
         unet, images, channels = self._network(params).unet, [noisy], [0, 1, 2]
         if z is not None and self.config.previous == "noisy":
@@ -239,7 +238,8 @@ class Denoiser:
             at = 4 if self.config.gate_std else 3
             share, shift = SHARE_UNIT * output[..., at : at + 1], output[..., at + 1 : at + 3]
             if self.config.warp_photo:
-                guess = self.to_target(self._moved(conditions, share, shift, output[..., -2:]), conditions.identity)
+                moved = self._moved(conditions, 1.0 + share, shift, flow=output[..., -2:])
+                guess = self.to_target(moved, conditions.identity)
             else:
                 guess = share * self.to_target(self._warped(conditions.expression, shift), conditions.identity)
             velocity -= jnp.sin(phi) * guess
@@ -340,7 +340,8 @@ def _within(low: Float[Array, "b l l 3"]) -> Float[Array, "b l l 1"]:
     """
     face = (jnp.max(low, axis=-1, keepdims=True) > -0.9).astype(low.dtype)
     filled = -nnx.max_pool(-nnx.max_pool(face, (5, 5), padding="SAME"), (7, 7), padding="SAME")
-    return nnx.avg_pool(filled, (3, 3), padding="SAME")
+    soft = nnx.avg_pool(filled, (3, 3), padding="SAME")
+    return jnp.pad(soft[:, 1:-1, 1:-1], ((0, 0), (1, 1), (1, 1), (0, 0)))  # sampling repeats the edge around the frame
 
 
 class _NoRngs(nnx.Rngs):

@@ -189,7 +189,6 @@ class UNet(nnx.Module):
         out_channels: int,
         *,
         extra_channels: int = 0,
-        flow_channels: int = 0,
         token_width: int = 0,
         dtype=jnp.float32,
         rngs: nnx.Rngs,
@@ -201,7 +200,6 @@ class UNet(nnx.Module):
           in_channels: channels of the input images, with all conditions.
           out_channels: channels of the output image.
           extra_channels: further output channels, from a last convolution of their own.
-          flow_channels: the same once more.
           token_width: channels of an expression token; 0 without tokens.
           dtype: of the computation.
           rngs: for the parameters.
@@ -224,9 +222,8 @@ class UNet(nnx.Module):
         zeros = nnx.initializers.zeros
         outputs = out_channels * config.patch**2
         self.exit = nnx.Conv(base, outputs, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs)
-        extra, flow = (channels * config.patch**2 for channels in (extra_channels, flow_channels))
+        extra = extra_channels * config.patch**2
         self.extra = nnx.Conv(base, extra, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs) if extra else None
-        self.flow = nnx.Conv(base, flow, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs) if flow else None
 
     def __call__(
         self,
@@ -234,8 +231,7 @@ class UNet(nnx.Module):
         timestep: Int[Array, " b"],
         tokens: Float[Array, "b n t"] | None = None,
     ) -> Float[Array, "b h w out"]:
-        """Images [b, side, side, in_channels] to float32 [b, side, side, out_channels + extra_channels +
-        flow_channels]."""
+        """Images [b, side, side, in_channels] to float32 [b, side, side, out_channels + extra_channels]."""
         return self.after_entrance(self.enter(images, range(images.shape[-1])), timestep, tokens)
 
     def enter(self, images: Float[Array, "b h w c"], channels: Sequence[int]) -> Float[Array, "b hp wp base"]:
@@ -270,6 +266,6 @@ class UNet(nnx.Module):
             x = x if stage.block.resample else jnp.concatenate([x, skips.pop()], axis=-1)
             x = stage(x, embedding, tokens)
         x = silu(self.norm(x))
-        exits = [out for out in (self.exit, self.extra, self.flow) if out is not None]
+        exits = [self.exit, self.extra] if self.extra else [self.exit]
         images = [depth_to_space(out(x).astype(jnp.float32), self.config.patch) for out in exits]
         return jnp.concatenate(images, axis=-1)
