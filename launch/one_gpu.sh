@@ -33,7 +33,7 @@ while [[ ${1:-} == --* ]]; do
       config=configs/smoke.py frames=2 resolution=64 people=3 trial=2 minutes=0.01 slow=20
       training=(--config.model.resolution=64 --config.model.low_size=64 --config.run.log_every=1)
       ;;
-    --wheels) wheels=${2:-} && shift ;;
+    --wheels) wheels=$(cd "${2:?}" && pwd) && shift ;;
     *) usage ;;
   esac
   shift

@@ -21,7 +21,7 @@ from benchmarks.measuring import (
     threads,
     times,
 )
-from benchmarks.networks import network
+from benchmarks.networks import network, parameters
 from benchmarks.train import COMPILED, OURS, random_batch, torch_memory, torch_ways
 from facenhance_jax import settings
 from facenhance_jax.inference.enhancer import PACKAGED_MODEL
@@ -53,10 +53,10 @@ def call(networks: list[str] | None = None, clips: list[int] | None = None, roun
 
 
 def inputs(name: str, config: ml_collections.ConfigDict, count: int) -> tuple[dict, dict[str, np.ndarray]]:
-    """The parameters (the released model's own, else fresh ones), and images in [-1, 1] with their place."""
+    """The parameters (the released model's own, else random ones), and images in [-1, 1] with their place."""
     denoiser, batch = settings.read_model(config).denoiser(), random_batch(config, count)
     released = name == "released"
-    params = checkpoints.load_params(PACKAGED_MODEL, denoiser.abstract_params()) if released else denoiser.init(0)
+    params = checkpoints.load_params(PACKAGED_MODEL, denoiser.abstract_params()) if released else parameters(denoiser)
     images = {field: np.asarray(to_signal(batch[field])) for field in ("high", "identity", "previous", "low")}
     return params, images | {"place": batch["place"]}
 

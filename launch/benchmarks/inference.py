@@ -16,7 +16,7 @@ import ml_collections
 import numpy as np
 
 from benchmarks.measuring import apart, device, device_memory, peak_memory, seconds, share, threads
-from benchmarks.networks import network
+from benchmarks.networks import network, parameters
 from configs import demo
 from facenhance_jax import media
 from facenhance_jax.faces.registration import find_face
@@ -55,7 +55,7 @@ def print_samples(
     """Prints a row for each number of steps in `plan`, as soon as it is measured: so many frames of so many clips."""
     settings, rng = read_model(config), np.random.default_rng(0)
     denoiser = settings.denoiser()
-    enhancer = Enhancer(denoiser, denoiser.init(0), settings.sampling)
+    enhancer = Enhancer(denoiser, jax.device_put(parameters(denoiser)), settings.sampling)
     photos = rng.integers(0, 256, (clips, enhancer.size, enhancer.size, 3), dtype=np.uint8)
     for steps, frames in plan.items():
         lows = rng.integers(0, 256, (clips, frames, enhancer.low_size, enhancer.low_size, 3), dtype=np.uint8)

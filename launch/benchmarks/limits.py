@@ -70,7 +70,7 @@ def profile(networks: list[str] | None = None, batches: list[int] | None = None)
 def traced(config: ml_collections.ConfigDict, batch: int) -> tuple[float, float, float, list]:
     """A step's ms at work and in all, its number of kernels, and its `SHOWN` largest items: (name, (ms, times))."""
     made = experiment.make(settings.read(config))
-    state, placed = made.initial_state(), jax.device_put(random_batch(config, batch))
+    state, placed = jax.jit(made.initial_state)(), jax.device_put(random_batch(config, batch))
     update = jax.jit(made.step, donate_argnums=0)
     for _ in range(3):
         state, metrics = update(state, placed)

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -58,7 +59,8 @@ def in_turn(ways: dict[str, Callable[[], Times | None]], rounds: int) -> dict[st
         with mock.patch.dict(os.environ, environment):
             for name in [*ways] * rounds:
                 if None not in found[name]:
-                    found[name].append(ways[name]())
+                    found[name].append(its := ways[name]())
+                    print(f"{name}: {1000 * statistics.median(its.wall):.2f} ms" if its else name, file=sys.stderr)
     return {name: None if None in several else _joined(several) for name, several in found.items()}
 
 

@@ -21,7 +21,7 @@ from benchmarks.measuring import (
     threads,
     times,
 )
-from benchmarks.networks import network
+from benchmarks.networks import network, parameters
 from facenhance_jax import settings
 from facenhance_jax.training import experiment, hardware
 
@@ -77,7 +77,7 @@ def flops_of_step(config: ml_collections.ConfigDict, batch: int) -> float:
 def ours(config: ml_collections.ConfigDict, batch: int, gpu: bool) -> Times:
     """Our steps."""
     made, steps = experiment.make(settings.read(config)), GPU_STEPS if gpu else CPU_STEPS
-    state, placed = made.initial_state(), jax.device_put(random_batch(config, batch))
+    state, placed = jax.jit(made.initial_state)(), jax.device_put(random_batch(config, batch))
     update = jax.jit(made.step, donate_argnums=0)
 
     def run() -> None:
@@ -97,7 +97,7 @@ def theirs(config: ml_collections.ConfigDict, batch: int, gpu: bool, compiled: b
 
     torch.backends.cudnn.benchmark = True
     chosen, steps = settings.read(config), GPU_STEPS if gpu else CPU_STEPS
-    training = torch_unet.Training(chosen, chosen.denoiser().init(0), "cuda" if gpu else "cpu", compiled)
+    training = torch_unet.Training(chosen, parameters(chosen.denoiser()), "cuda" if gpu else "cpu", compiled)
     placed = training.placed(random_batch(config, batch))
 
     def run() -> None:
