@@ -22,7 +22,6 @@ from facenhance_jax import media
 from facenhance_jax.faces.registration import find_face
 from facenhance_jax.inference.compile_cache import keep_compiled_programs
 from facenhance_jax.inference.enhancer import Enhancer
-from facenhance_jax.network.denoiser import Conditions
 from facenhance_jax.network.pixels import to_signal
 from facenhance_jax.settings import read, read_model
 
@@ -68,14 +67,15 @@ def print_samples(
 
 
 def flops_of_call(config: ml_collections.ConfigDict) -> float:
-    """The FLOPs of the network for one image, without the expression encoder, which runs once a frame; on the CPU."""
+    """The FLOPs of the network for one image, without the conditions, which are made once a frame; on the CPU."""
     denoiser = read_model(config).denoiser()
     params, side, low_side = denoiser.abstract_params(), config.model.resolution, config.model.low_size
     frame = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     low = jax.ShapeDtypeStruct((1, low_side, low_side, 3), jnp.float32)
     timestep = jax.ShapeDtypeStruct((1,), jnp.int32)
-    conditions = Conditions(frame, frame, jax.eval_shape(denoiser.encode, params, low))
-    return jax.jit(denoiser.velocity).lower(params, frame, timestep, conditions).cost_analysis()["flops"]
+    expression = jax.eval_shape(denoiser.encode, params, low)
+    conditions = jax.eval_shape(denoiser.conditions, params, frame, frame, expression)
+    return jax.jit(denoiser.velocity).lower(params, frame, timestep, conditions, frame).cost_analysis()["flops"]
 
 
 def clip(enhancer, frames: int):
@@ -91,17 +91,18 @@ def seconds_per_call(enhancer) -> float:
     denoiser, (frames, photo) = enhancer.denoiser, clip(enhancer, 1)
     low, identity = next(frames)[None], to_signal(photo[None])
     expression = jax.jit(denoiser.encode)(enhancer.params, to_signal(low), find_face(low[0], photo)[None])
+    conditions = jax.jit(denoiser.conditions)(enhancer.params, identity, identity, expression)
 
     # Everything is an argument: of constants, the compiler would compute what it can once for all calls.
     @jax.jit
-    def calls(params, identity, previous, expression):
+    def calls(params, conditions, noise):
         def call(x, timestep):
-            return denoiser.velocity(params, x, timestep[None], Conditions(identity, previous, expression)), None
+            return denoiser.velocity(params, x, timestep[None], conditions, noise), None
 
-        return jax.lax.scan(call, previous, jnp.arange(1, CALLS + 1))[0]
+        return jax.lax.scan(call, noise, jnp.arange(1, CALLS + 1))[0]
 
-    previous = jax.random.normal(jax.random.key(0), identity.shape)
-    return seconds(lambda: calls(enhancer.params, identity, previous, expression).block_until_ready()) / CALLS
+    noise = jax.random.normal(jax.random.key(0), identity.shape)
+    return seconds(lambda: calls(enhancer.params, conditions, noise).block_until_ready()) / CALLS
 
 
 def stream(enhancer, frames: int, steps: int) -> None:

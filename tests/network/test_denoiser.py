@@ -10,7 +10,7 @@ import pytest
 from configs import smoke
 from facenhance_jax import settings
 from facenhance_jax.diffusion import formulas
-from facenhance_jax.network.denoiser import Conditions, DenoiserConfig
+from facenhance_jax.network.denoiser import DenoiserConfig
 from facenhance_jax.network.pixels import depth_to_space, to_signal
 from facenhance_jax.network.unet import UNetConfig
 from facenhance_jax.training import experiment
@@ -43,7 +43,7 @@ def random_batch(size=2, seed=0):
 def velocity_of(denoiser, params, batch, timestep):
     images = {name: to_signal(pixels) for name, pixels in batch.items() if pixels.dtype == np.uint8}
     expression = denoiser.encode(params, images["low"], jnp.asarray(batch["place"]))
-    conditions = Conditions(images["identity"], images["previous"], expression)
+    conditions = denoiser.conditions(params, images["identity"], images["previous"], expression)
     return denoiser.velocity(params, images["high"], jnp.full(len(batch["high"]), timestep), conditions)
 
 
@@ -176,9 +176,29 @@ def test_the_warped_low_res_frame_is_a_guess_of_the_frame():
     low = jnp.asarray(rng.uniform(-1, 1, (1, 16, 16, 3)), jnp.float32)
     photo = jnp.asarray(rng.uniform(-1, 1, (1, 32, 32, 3)), jnp.float32)
     expression = denoiser.encode(params, low, jnp.array([[8.0, 8.0, 16.0, 0.0]]))  # pixel for pixel
-    velocity = denoiser.velocity(params, jnp.zeros_like(photo), jnp.array([1000]), Conditions(photo, photo, expression))
+    conditions = denoiser.conditions(params, photo, photo, expression)
+    velocity = denoiser.velocity(params, jnp.zeros_like(photo), jnp.array([1000]), conditions)
     frame = denoiser.to_frame(-velocity / float(np.sin(denoiser.schedule.phi[1000])), photo)
     np.testing.assert_allclose(frame[:, 8:24, 8:21], low[:, :, 3:], atol=1e-4)  # shifted by three pixels
+
+
+def test_z_given_apart_is_the_noise_in_the_previous_frame():
+    denoiser, batch = denoiser_of(previous="noisy"), random_batch()
+    rng = np.random.default_rng(1)
+    params = jax.tree.map(lambda x: x + 0.05 * rng.standard_normal(x.shape, np.float32), denoiser.init(0))
+    z = jnp.asarray(rng.standard_normal((2, 32, 32, 3)), jnp.float32)
+    images = {name: to_signal(pixels) for name, pixels in batch.items() if pixels.dtype == np.uint8}
+
+    @functools.partial(jax.jit, static_argnames="apart")
+    def velocity(z, apart):
+        expression = denoiser.encode(params, images["low"], jnp.asarray(batch["place"]))
+        previous = images["previous"] if apart else denoiser.noised_previous(images["previous"], z)
+        conditions = denoiser.conditions(params, images["identity"], previous, expression)
+        return denoiser.velocity(params, images["high"], jnp.array([3, 900]), conditions, z if apart else None)
+
+    apart, within = velocity(z, apart=True), velocity(z, apart=False)
+    assert float(jnp.abs(velocity(jnp.zeros_like(z), apart=True) - apart).max()) > 1e-2
+    np.testing.assert_allclose(apart, within, atol=1e-5 * float(jnp.abs(within).max()))
 
 
 def test_deltas_keep_their_digits_on_the_device():

@@ -24,6 +24,9 @@ class Oracle(Denoiser):
     def encode(self, params, low, place=None):
         return low
 
+    def conditions(self, params, identity, previous, expression):
+        return None
+
     def velocity(self, params, noisy, timestep, conditions):
         return params["factor"] * noisy
 
