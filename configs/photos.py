@@ -1,6 +1,8 @@
 """Training for real faces, on photographs and drawn people together, from a model of drawn people.
 
-Data: see docs/results.md.
+Data: `python launch/prepare.py --kind=photos --root=PAIRS --output=data/pairs --both_ways --split=every_fourth`, the
+same with `--root=PORTRAITS --output=data/single --takes=1 --relight=1`, and drawn people as for configs/demo.py.
+Training: `python launch/train.py --config=configs/photos.py --workdir=DIR`; steps, time and memory: the model's card.
 """
 
 import ml_collections

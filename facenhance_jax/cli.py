@@ -65,7 +65,12 @@ def _add_enhance(commands: argparse._SubParsersAction) -> None:
     enhance.add_argument(
         "--extract", action="store_true", help="--low is an ordinary video of a face: cut the low-res clip out of it"
     )
-    enhance.add_argument("--identity", required=True, help="a neutral photo of the person, at least 64 pixels a side")
+    enhance.add_argument(
+        "--identity", required=True, help="a neutral photo of the person: its face is found and framed"
+    )
+    enhance.add_argument(
+        "--face", type=_whole_number(1), help="which face of the photo, from the left, from 1 (default: the largest)"
+    )
     enhance.add_argument("--output", required=True, help="what to write: .mp4, .gif or a folder of PNG frames")
     enhance.add_argument("--model", help="a released model's folder (default: the one that is installed)")
     enhance.add_argument(
@@ -149,11 +154,12 @@ def _enhance(args: argparse.Namespace) -> None:
         _check_outputs([args.low, args.identity], args.output, (args.strip, ".png"))
         clip, photo = media.open_clip(args.low), media.read_photo(args.identity)
 
+        from facenhance_jax.faces import placement, portrait
         from facenhance_jax.inference.enhancer import Enhancer
 
         enhancer = Enhancer.load(args.model)
-    _note_shape(args.identity, *photo.shape[:2])
-    identity = _square(photo, enhancer.size)
+    framed = portrait.find(photo, enhancer.size, face=args.face, name=args.identity)
+    place = None if framed.landmarks is None else placement.of_landmarks(framed.landmarks)
 
     waiting = deque()  # low-res frames that the enhancer has read and not yet enhanced: at most a chunk
 
@@ -164,8 +170,10 @@ def _enhance(args: argparse.Namespace) -> None:
 
     started = time.perf_counter()
     kept = _KeptFrames()
-    options = dict(steps=args.steps, seed=args.seed, shared_noise=False if args.fresh_noise else None)
-    enhanced = enhancer.stream(taken(), identity, **options)  # raises for bad steps at once
+    options = dict(place=place, steps=args.steps, seed=args.seed, shared_noise=False if args.fresh_noise else None)
+    enhanced = enhancer.stream(taken(), framed.frame, **options)  # raises for bad steps at once
+    if framed.note:
+        messages.note(framed.note)
     lows = _low_frames(args, clip, enhancer.low_size)  # after that check: it may search a whole video for the face
     with media.open_writer(args.output, clip.fps) as writer, messages.progress("enhancing", clip.count) as bar:
         for frame in enhanced:
@@ -176,7 +184,7 @@ def _enhance(args: argparse.Namespace) -> None:
     for note in clip.notes:
         messages.note(note)
     if args.strip:
-        _write_strip(args.strip, identity, kept.spread(STRIP_COLUMNS))
+        _write_strip(args.strip, framed.frame, kept.spread(STRIP_COLUMNS))
     speed = f"{writer.count} frames in {seconds:.1f} s, {writer.count / seconds:.1f} frames/s"
     print(f"wrote {args.output}: {speed}")
 

@@ -97,9 +97,9 @@ class TrainSettings:
     gradient_clip: float
     ema_decay: float
     ema_warmup: bool
-    noise_levels: int
-    detail_weight: float
     loss_weighting: str
+    noise_levels: int = 0  # runs of earlier versions have neither
+    detail_weight: float = 0.0
 
     def __post_init__(self):
         _check_at_least(
@@ -235,9 +235,6 @@ def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
         values["sampling"] = dict(steps=steps, solver="ddim", temperature=temperature, shared_noise=True)
         if "train" in values:
             values["train"].setdefault("ema_warmup", True)
-    if "train" in values:
-        values["train"].setdefault("noise_levels", 0)
-        values["train"].setdefault("detail_weight", 0.0)
     return values
 
 

@@ -46,6 +46,13 @@ _PEOPLE = flags.DEFINE_enum(
     "(all but those held out) or all",
 )
 _VIDEOS = flags.DEFINE_string("videos", "", "folder of ordinary videos, in place of --data")
+_PLACE = flags.DEFINE_enum(
+    "place",
+    "landmarks",
+    ["landmarks", "found"],
+    "of the low-res face in the photo, for --pairs and --videos: by the photo's landmarks, as if dlib is installed, or "
+    "found by comparing the two, as if it is not",
+)
 _DEGRADE = flags.DEFINE_list(
     "degrade", [], f"of {', '.join(degrading.FAULTS)} and all: faults of the low-res frames; adds rows for each"
 )
@@ -106,10 +113,11 @@ def check_sources() -> None:
 def clip_set(model: Enhancer) -> clip_sets.ClipSet:
     """The clips that the flags ask for."""
     sizes = {"size": model.size, "low_size": model.low_size}
+    placed = _PLACE.value == "landmarks"
     if _PAIRS.value:
-        clips = real_sets.Pairs(_PAIRS.value, _PEOPLE.value, **sizes)
+        clips = real_sets.Pairs(_PAIRS.value, _PEOPLE.value, **sizes, placed=placed)
     elif _VIDEOS.value:
-        clips = real_sets.Videos(_VIDEOS.value, frames=_FRAMES.value, **sizes)
+        clips = real_sets.Videos(_VIDEOS.value, frames=_FRAMES.value, **sizes, placed=placed)
     else:
         data = None if _DATA.value == "drawn" else clip_sets.Prepared(_DATA.value, _SPLIT.value)
         if _GENERATED.value:

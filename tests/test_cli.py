@@ -13,7 +13,7 @@ from PIL import Image
 import facenhance_jax.inference.enhancer
 from facenhance_jax import cli, media
 from facenhance_jax.data.synthetic import population
-from facenhance_jax.faces import alignment, tracking
+from facenhance_jax.faces import alignment, placement, portrait, tracking
 from facenhance_jax.messages import InputError
 
 
@@ -22,7 +22,7 @@ class Enlarger:
 
     size, low_size = 24, 8
 
-    def stream(self, frames, identity, *, steps, seed, shared_noise):
+    def stream(self, frames, identity, *, place, steps, seed, shared_noise):
         assert identity.shape == (24, 24, 3)
         if (steps or 8) > 1000:
             raise InputError(f"steps: {steps} are too many; choose 1000 or fewer")
@@ -66,7 +66,7 @@ def test_enhance_writes_every_frame_and_says_so(folder, capfd):
     assert enhance("--steps", "4", "--seed", "7") == 0
     out, err = capfd.readouterr()
     assert re.fullmatch(r"wrote out: 20 frames in \d+\.\d s, \d+\.\d frames/s\n", out)
-    assert "20/20" in err and "note" not in err
+    assert "20/20" in err and err.count("note") == 1 and "photo.png: no face was found" in err
     frames = np.stack(list(media.open_clip("out")))
     np.testing.assert_array_equal(frames[:, 5, 5, 0], np.arange(20) * 4 + 50)
     assert frames[3, 0, 0].tolist() == [4, 7, True]
@@ -88,12 +88,34 @@ def test_defaults_and_any_size_in(folder, capfd):
     assert enhance(low="clip.gif", identity="wide.png", output="out.mp4") == 0
     err = capfd.readouterr().err
     assert "note: clip.gif: 60x40 is not square, its middle 40x40 is used" in err
-    assert "note: wide.png: 90x70 is not square, its middle 70x70 is used" in err
+    assert "note: wide.png: no face was found, so its middle 70x70 is used" in err
     clip = media.open_clip("out.mp4")
     frames = np.stack(list(clip)).astype(int)
     assert (clip.fps, len(frames)) == (20, 2)
     assert np.abs(frames[:, 12, 12, 0] - [50, 70]).max() <= 2
     assert np.abs(frames[:, 12, 1, 0] - [50, 70]).max() <= 2
+
+
+def test_the_face_of_the_photo_is_framed_and_its_place_handed_on(folder, capfd, monkeypatch):
+    (frame,), (points,) = population.draw_clip(population.draw_subject(7, 5), "neutral", 0, 1, 224)
+    photo = np.full((300, 600, 3), 120, np.uint8)
+    photo[40:264, 330:554] = frame
+    Image.fromarray(photo).save("wide.png")
+    given = {}
+
+    def stream(self, frames, identity, *, place, **_):
+        given.update(identity=identity, place=place)
+        return self._frames(frames, identity, (0, 0, 0))
+
+    monkeypatch.setattr(Enlarger, "stream", stream)
+    assert enhance("--face", "1", identity="wide.png") == 0
+    found = portrait.find(photo, 24)
+    np.testing.assert_array_equal(given["identity"], found.frame)
+    np.testing.assert_array_equal(given["place"], placement.of_landmarks(found.landmarks))
+    capfd.readouterr()
+    message = "wide.png: face 2 was asked for, but it has 1"
+    assert message in refusal(capfd, enhance("--face", "2", identity="wide.png", output="other"))
+    assert "is not a whole number from 1 up" in refusal(capfd, enhance("--face", "0"))
 
 
 def test_strip_shows_eight_frames_spread_over_the_clip(folder, capfd):

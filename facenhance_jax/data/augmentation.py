@@ -57,13 +57,13 @@ def jitter(
 
 
 def degrade(low: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, strength: float) -> UInt8[np.ndarray, "h w 3"]:
-    """Makes half of the frames of v_low worse, as a light generator could: warp, blur, noise and JPEG, in this order.
+    """Makes a quarter of v_low's frames worse, as a light generator could: warp, blur, noise, JPEG, in this order.
 
-    The other half stays as it is, so that a network can tell what to trust. Of the faults, each is applied in half of
-    the cases. Warp and blur move the face's edge by as many pixels as they are strong; JPEG
-    spreads up to 15 px into the black around the face; noise does not change black pixels.
+    The others stay as they are: faults cost so much that a network which sees them in every frame trusts no frame. Of
+    the faults, each is applied in half of the cases. Warp and blur move the face's edge by as many pixels as they are
+    strong; JPEG spreads up to 15 px into the black around the face; noise does not change black pixels.
     """
-    if not strength or rng.random() < 0.5:
+    if not strength or rng.random() < 0.75:
         return low
     happens, sizes = rng.random(4) < 0.5, strength * rng.random(4)
     if happens[0]:
@@ -78,11 +78,11 @@ def degrade(low: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, strength:
 
 
 def misplace(place: Float[np.ndarray, "4"], rng: np.random.Generator, strength: float) -> Float[np.ndarray, "4"]:
-    """The place of the low-res face (see `placement`), not quite found in a quarter of the cases.
+    """The place of the low-res face (see `placement`), not quite found in a tenth of the cases.
 
     It is moved, scaled and turned a little, as `registration.find_face` is off where the first frame is not neutral.
     """
-    if not strength or rng.random() < 0.75:
+    if not strength or rng.random() < 0.9:
         return place
     right, down, larger, degrees = strength * rng.uniform(-1, 1, 4) * MISPLACED
     left, top, side, angle = place

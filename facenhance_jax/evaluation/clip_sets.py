@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from facenhance_jax.data import generated, layout, sources
-from facenhance_jax.data.stored import WORDS, decoded
+from facenhance_jax.data import clip_dataset, generated, layout
+from facenhance_jax.data.stored import WORDS
 from facenhance_jax.data.synthetic import population
 from facenhance_jax.faces import alignment, placement
 from facenhance_jax.media.drawing import spread
-from facenhance_jax.media.pictures import resize
+from facenhance_jax.media.pictures import decode_image, resize
 from facenhance_jax.messages import InputError
 
 HELD_OUT = range(9000, 9013)  # drawn subjects for tests only; training sets have ids under 9000
@@ -38,7 +38,7 @@ class EvaluationClip:
     low: UInt8[np.ndarray, "n l l 3"]
     face: Bool[np.ndarray, "n h w"]
     real_low: UInt8[np.ndarray, "n l l 3"] | None = None  # the real clip's low-res frames if `low` is a generator's
-    place: Float32[np.ndarray, "4"] | None = None  # of `low` in the photo, where the photo's landmarks are known
+    place: Float32[np.ndarray, "4"] | None = None  # of the low-res face in the photo, if its landmarks are known
 
     @property
     def name(self) -> str:
@@ -98,7 +98,7 @@ class Drawn:
 
 
 class Prepared:
-    """The clips in one split of a data set that launch/prepare.py wrote, also as arrays, with all their frames.
+    """The clips in one split of a data set that launch/prepare.py wrote, with all their frames.
 
     The records hold no landmarks, and whether they can be found depends on what is installed. So the face mask is the
     convex hull of the mean face's landmarks at the record's `place`, the same for all frames of a clip.
@@ -107,13 +107,13 @@ class Prepared:
 
     def __init__(self, directory: Path | str, split: str = "test"):
         self.directory, self.split = str(directory), split
-        self.records = sources.records(directory, split)
+        self.records = clip_dataset.source(directory, split)
         if not len(self.records):
             raise InputError(f"{directory}: no clips in split {split}; prepare a data set that has some")
         if "place" not in self.records[0]:
             raise InputError(f"{directory}: does not say where the faces are; prepare it again")
         self.frames = len(self.records[0]["high"])
-        self.size = decoded(self.records[0]["identity"], directory).shape[0]
+        self.size = decode_image(self.records[0]["identity"], directory).shape[0]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -122,8 +122,8 @@ class Prepared:
         record = self.records[index]
         subject, session, expression, take = self.labels(index)
         name = f"{self.directory}, record {index}"
-        real, low = (np.stack([decoded(data, name) for data in record[field]]) for field in ("high", "low"))
-        identity = decoded(record["identity"], name)
+        real, low = (np.stack([decode_image(data, name) for data in record[field]]) for field in ("high", "low"))
+        identity = decode_image(record["identity"], name)
         face = np.broadcast_to(_mean_face(record["place"], self.size), real.shape[:3])
         return EvaluationClip(subject, expression, "/".join(filter(None, (session, take))), real, identity, low, face)
 

@@ -57,7 +57,7 @@ class PhotoCopied:
 class Pasted:
     """The low-res face enlarged (bicubic) and laid on the photo, with a soft edge (see `pasting`).
 
-    Its place in the photo is the one that a model gets: the clip's, or the one found by its first low-res frames.
+    Its place in the photo is the one that a model gets: the clip's, or else found in the same way.
     """
 
     name, key, steps = "low-res pasted", "pasted", None
@@ -66,9 +66,11 @@ class Pasted:
         return {"resize": "bicubic", "edge": f"{pasting.EDGE} low-res px"}
 
     def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
-        places = [find_face(c.low[:CHUNK], c.identity) if c.place is None else c.place for c in clips]
-        pairs = zip(clips, places, strict=True)
-        return np.stack([np.stack([pasting.paste(low, c.identity, place) for low in c.low]) for c, place in pairs]), 0.0
+        return np.stack([self._paste(clip) for clip in clips]), 0.0
+
+    def _paste(self, clip: EvaluationClip) -> UInt8[np.ndarray, "n h w 3"]:
+        place = find_face(clip.low[:CHUNK], clip.identity) if clip.place is None else clip.place
+        return np.stack([pasting.paste(low, clip.identity, place) for low in clip.low])
 
 
 class Upsampled:
@@ -133,12 +135,11 @@ class Enhanced:
     def __call__(self, clips: Sequence[EvaluationClip]) -> tuple[Made, float]:
         filled = [*clips, *[clips[-1]] * (self.batch - len(clips))]  # always the same shape, so it is compiled once
         lows, photos = np.stack([clip.low for clip in filled]), np.stack([clip.identity for clip in filled])
+        places = [clip.place for clip in filled]
         self._check(lows, photos)
         self.enhancer.compile(self.batch, **asdict(self.sampling))
         start = time.perf_counter()
-        made = self.enhancer.enhance_batch(
-            lows, photos, places=[clip.place for clip in filled], seed=self.seed, **asdict(self.sampling)
-        )
+        made = self.enhancer.enhance_batch(lows, photos, places=places, seed=self.seed, **asdict(self.sampling))
         return made[: len(clips)], (time.perf_counter() - start) * len(clips) / self.batch
 
     def _check(self, lows: np.ndarray, photos: np.ndarray) -> None:

@@ -20,6 +20,7 @@ from facenhance_jax.media.reading import FRAME_SUFFIXES
 from facenhance_jax.messages import InputError
 
 _RIGID = list(alignment.RIGID)
+_PLACED, _FOUND = "by the photo's landmarks", "found by comparing the low-res frames with the photo"
 
 # Which people of a folder of pairs, by their index in the sorted names: these remainders of its division by four.
 PEOPLE = {
@@ -35,13 +36,13 @@ class Pairs:
 
     The folder holds `PERSON/neutral.jpg` and `PERSON/EXPRESSION.jpg` (or png, bmp), one or more expressions. Both
     photos are framed by `photo_pairs.aligned_pair`; the low-res frame is cut out of the other photo. The face mask is
-    the convex hull of the other photo's landmarks. The low-res face's place is that of the neutral photo's landmarks.
+    the convex hull of the other photo's landmarks.
     Raises InputError if there are none; indexing raises it for a photo without a face.
     """
 
-    def __init__(self, directory: Path | str, people: str, *, size: int, low_size: int):
-        """`people` is a key of `PEOPLE`."""
-        self.directory, self.people, self.frames = Path(directory), people, 1
+    def __init__(self, directory: Path | str, people: str, *, size: int, low_size: int, placed: bool = True):
+        """`people` is a key of `PEOPLE`; `placed`: whether clips have their `place`, by the photo's landmarks."""
+        self.directory, self.people, self.frames, self.placed = Path(directory), people, 1, placed
         self.size, self.low_size = size, low_size
         if not self.directory.is_dir():
             raise InputError(f"{directory}: no such folder; give the one that holds PERSON/neutral.jpg")
@@ -57,18 +58,21 @@ class Pairs:
     def __getitem__(self, index: int) -> EvaluationClip:
         neutral, other = ((media.read_photo(file), file) for file in self.pairs[index])
         points = [tracking.track([photo], file).landmarks[0] for photo, file in (neutral, other)]
-        identity, real, own_points, real_points = aligned_pair(neutral[0], points[0], other[0], points[1], self.size)
+        identity, real, neutral_points, real_points = aligned_pair(
+            neutral[0], points[0], other[0], points[1], self.size
+        )
         low = alignment.low_frame(other[0], points[1], self.low_size)
         face = alignment.hull_mask(real_points, self.size) > 0
-        place = placement.of_landmarks(own_points)
-        words = other[1].parent.name, other[1].stem, ""
-        return EvaluationClip(*words, real[None], identity, low[None], face[None], place=place)
+        place = placement.of_landmarks(neutral_points) if self.placed else None
+        person, expression = other[1].parent.name, other[1].stem
+        return EvaluationClip(person, expression, "", real[None], identity, low[None], face[None], place=place)
 
     def describe(self) -> dict[str, Any]:
         return {
             "data": f"photo pairs of {self.directory.name}, people {self.people}",
             "drawn": False,
             "face": "convex hull of the other photo's landmarks",
+            "place": _PLACED if self.placed else _FOUND,
             "stride": 1,
         }
 
@@ -82,7 +86,9 @@ class Videos:
     Raises InputError if there are no videos; indexing raises it for one with too few frames or without a face.
     """
 
-    def __init__(self, directory: Path | str, *, frames: int, size: int, low_size: int):
+    def __init__(self, directory: Path | str, *, frames: int, size: int, low_size: int, placed: bool = True):
+        """`placed` as of `Pairs`."""
+        self.placed = placed
         self.directory, self.frames, self.size, self.low_size = Path(directory), frames, size, low_size
         if not self.directory.is_dir():
             raise InputError(f"{directory}: no such folder; give one that holds videos")
@@ -109,7 +115,7 @@ class Videos:
             lows.append(alignment.low_frame(frame, points[at], self.low_size))
             faces.append(alignment.hull_mask(moved(points[at], onto), self.size) > 0)
         real, low, face = (np.stack(part[1:]) for part in (pictures, lows, faces))
-        place = placement.of_landmarks(first)
+        place = placement.of_landmarks(first) if self.placed else None
         return EvaluationClip(file.stem, "video", "", real, pictures[0], low, face, place=place)
 
     def describe(self) -> dict[str, Any]:
@@ -117,6 +123,7 @@ class Videos:
             "data": f"videos of {self.directory.name}, first frame as photo, heads held still",
             "drawn": False,
             "face": "convex hull of the landmarks",
+            "place": _PLACED if self.placed else _FOUND,
             "stride": "spread evenly",
         }
 

@@ -118,11 +118,11 @@ def _shrink(matrix: Float[np.ndarray, "2 3"]) -> float:
 
 
 def warp(
-    frame: UInt8[np.ndarray, "h w 3"], matrix: Float[np.ndarray, "2 3"], size: int
+    frame: UInt8[np.ndarray, "h w 3"], matrix: Float[np.ndarray, "2 3"], size: int, how: int = cv2.INTER_LINEAR
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    """The square of size x size pixels that the matrix (frame to square) shows; beyond the frame its edge is repeated.
+    """The frame moved by a similarity, its edges repeated beyond them; `how` is one of cv2's interpolations.
 
-    Bilinear. To shrink by more than 2, the frame is shrunk by the area mean first, so no pixel is skipped.
+    To shrink by more than 2, the frame is shrunk by the area mean first, so that no pixel is skipped.
     """
     shrink = _shrink(matrix)
     if shrink > 2:
@@ -132,7 +132,7 @@ def warp(
         small = max(1, round(width / shrink)), max(1, round(height / shrink))
         frame = pictures.shrink(frame, small[1], small[0])
         matrix = _from(matrix, np.zeros(2), np.array([width / small[0], height / small[1]]))
-    return cv2.warpAffine(frame, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(frame, matrix, (size, size), flags=how, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _from(matrix: np.ndarray, corner: np.ndarray, step: np.ndarray | float) -> np.ndarray:

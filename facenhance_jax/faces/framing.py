@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
@@ -13,6 +14,9 @@ ROOM = 1.1  # side of a square around a moving face over the extent of all its p
 # How a photo is framed for training: as the drawn people are, on average over 12 of them.
 CROP = 0.487  # side of the aligned face's crop over the frame's side
 CROP_CENTRE = (0.5, 0.544)  # centre of that crop, in sides of the frame
+# A frame that reaches beyond its photo is made smaller until `CROP` would be this, and shifted by so much of its side.
+TIGHTEST = 0.62
+FARTHEST = 0.1
 
 
 class Square(NamedTuple):
@@ -63,3 +67,25 @@ def portrait(landmarks: Shaped[np.ndarray, "68 2"], size: int) -> Float[np.ndarr
     corner = np.array(CROP_CENTRE) * size - crop / 2
     target = mean_shape()[list(RIGID)]
     return similarity(np.asarray(landmarks)[list(RIGID)], (target + 0.5) * (crop / 64) + corner - 0.5)
+
+
+def inside(matrix: Float[np.ndarray, "2 3"], size: int, height: int, width: int) -> Float[np.ndarray, "2 3"]:
+    """The frame of `portrait`, made smaller and shifted to lie in its photo of height x width pixels.
+
+    It becomes as little smaller as will do. If all that is allowed does not do, the smallest frame is taken.
+    """
+    to_photo = cv2.invertAffineTransform(matrix)
+    face, middle = np.array(CROP_CENTRE) * size - 0.5, np.full(2, (size - 1) / 2)
+    anchor = to_photo[:, :2] @ face + to_photo[:, 2]
+    for crop in np.linspace(CROP, TIGHTEST, 12):
+        linear = to_photo[:, :2] * (CROP / crop)
+        reach = np.abs(linear).sum(axis=1) * size / 2  # of the turned frame, to either side of its middle
+        centre = anchor + linear @ (middle - face)
+        room = np.array([width, height]) / 2 - reach  # may be negative
+        photo_middle = np.array([width - 1, height - 1]) / 2
+        wanted = photo_middle + np.clip(centre - photo_middle, -np.maximum(room, 0), np.maximum(room, 0)) - centre
+        shift = np.clip(np.linalg.solve(linear, wanted), -FARTHEST * size, FARTHEST * size)
+        centre = centre + linear @ shift
+        if (np.abs(centre - photo_middle) <= room + 0.5).all():
+            break
+    return cv2.invertAffineTransform(np.column_stack([linear, centre - linear @ middle]))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
-from facenhance_jax.faces import framing, placement
+from facenhance_jax.faces import alignment, framing, placement
 
 # All positions, sizes and turns are tried in a small photo.
 COARSE = 48  # pixels: its side
@@ -30,7 +30,7 @@ Face, Grey = Float32[np.ndarray, "l l"], Float32[np.ndarray, "h w"]
 def find_face(low: UInt8[np.ndarray, "*n l l 3"], photo: UInt8[np.ndarray, "h h 3"]) -> Float32[np.ndarray, "4"]:
     """The place (left, top, side, angle; see `placement`) in the photo that fits the low-res face best.
 
-    The fit is the normalised cross-correlation over the face (black pixels of `low` do not count). All places are tried
+    The fit is the normalised cross-correlation over the face (the black around it does not count). All places are tried
     in a small photo, turned by up to 24 degrees either way, where usual ones are preferred a little; then least squares
     make the best one exact.
 
@@ -49,7 +49,7 @@ def find_face(low: UInt8[np.ndarray, "*n l l 3"], photo: UInt8[np.ndarray, "h h 
 
 def _find(low: UInt8[np.ndarray, "l l 3"], grey: Grey) -> tuple[float, Float32[np.ndarray, "4"]]:
     """(correlation, place) for one frame."""
-    inside = cv2.erode((low.max(axis=-1) > 0).astype(np.uint8), np.ones((3, 3))) > 0
+    inside = cv2.erode(alignment.seen_face(low), np.ones((3, 3))) > 0
     face = cv2.cvtColor(low, cv2.COLOR_RGB2GRAY).astype(np.float32)
     if inside.sum() < 9 or face[inside].std() < 1:
         return -1.0, placement.whole(len(grey))

@@ -33,6 +33,18 @@ NUDGES = 0.03 * np.array([(0, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)])  # face w
 _POINTS = "shape_predictor_68_face_landmarks.dat"
 
 
+def faces(picture: UInt8[np.ndarray, "h w 3"]) -> tuple[Float64[np.ndarray, "n 68 2"], float]:
+    """The landmarks of all faces in an RGB picture, from left to right, and the detector's score of the surest one.
+
+    A face has to be about 1/16 of the longer side wide. n may be 0; the score is then -inf. Raises InputError if dlib
+    or its models are not installed.
+    """
+    follower = _Follower()
+    boxes = follower.search_whole(picture)
+    found = sorted((follower.settle(picture, box)[1] for box in boxes), key=lambda points: points[:, 0].mean())
+    return np.reshape(found, (-1, 68, 2)), max((box.score for box in boxes), default=-np.inf)
+
+
 @dataclass(frozen=True)
 class Track:
     """Where one face was in every frame of a clip."""
@@ -68,6 +80,7 @@ class _Box(NamedTuple):
     x: float  # pixels, the centre
     y: float
     side: float
+    score: float = 0.0  # the detector's
 
     @classmethod
     def of(cls, points: Float64[np.ndarray, "68 2"]) -> "_Box":
@@ -93,19 +106,24 @@ class _Follower:
     def find(self, frame: UInt8[np.ndarray, "h w 3"]) -> Float64[np.ndarray, "68 2"] | None:
         """The points of the followed face, or None if it is not found."""
         last = self._last
-        boxes = (last and self._search_near(frame, last)) or self._search_whole(frame)
+        boxes = (last and self._search_near(frame, last)) or self.search_whole(frame)
         if last:
             boxes = [box for box in boxes if box.distance(last) <= JUMP * last.side]
         if not boxes:
             return None
         box = min(boxes, key=last.distance) if last else max(boxes, key=lambda box: box.side)
-        self._last = _Box.of(self._points(frame, box, CENTRED))
-        return self._points(frame, self._last, NUDGES)
+        self._last, points = self.settle(frame, box)
+        return points
+
+    def settle(self, frame: UInt8[np.ndarray, "h w 3"], box: _Box) -> tuple[_Box, Float64[np.ndarray, "68 2"]]:
+        """The box that fits the face in a box of the detector, and the face's points."""
+        fitting = _Box.of(self._points(frame, box, CENTRED))
+        return fitting, self._points(frame, fitting, NUDGES)
 
     def _search_near(self, frame: UInt8[np.ndarray, "h w 3"], last: _Box) -> list[_Box]:
         return self._search(_View.around(frame, last, NEAR_REACH, NEAR_FACE / last.side))
 
-    def _search_whole(self, frame: UInt8[np.ndarray, "h w 3"]) -> list[_Box]:
+    def search_whole(self, frame: UInt8[np.ndarray, "h w 3"]) -> list[_Box]:
         height, width, _ = frame.shape
         zoom = 2 * SMALL_FRAME / min(height, width) if min(height, width) < SMALL_FRAME else 1.0
         boxes, tried = [], 0.0
@@ -118,11 +136,11 @@ class _Follower:
 
     def _search(self, view: "_View") -> list[_Box]:
         boxes = []
-        for found in self._detect(view.grey):
+        for found, score, _ in zip(*self._detect.run(view.grey, 0, 0.0), strict=True):
             edges = np.array([(found.left(), found.top()), (found.right(), found.bottom())], np.float64)
             edges = view.to_frame(edges)
             (x, y), (side, _) = edges.mean(0), edges[1] - edges[0]
-            boxes.append(_Box(float(x), float(y), float(side)))
+            boxes.append(_Box(float(x), float(y), float(side), score))
         return boxes
 
     def _points(

@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from facenhance_jax.messages import InputError
+from facenhance_jax.messages import InputError, note
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
+ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
 SMALLEST_PHOTO = 64  # pixels, the shorter side
 LARGEST_PHOTO = 100_000_000  # pixels, width times height
 
@@ -79,6 +80,12 @@ def read_picture(path: Path, most_pixels: int) -> UInt8[np.ndarray, "h w 3"]:
         return to_rgb(path, ImageOps.exif_transpose(image))
 
 
+def frames_of(path: Path) -> int:
+    """The number of frames of an animated picture; 1 for others."""
+    with decoding(path), Image.open(path, formats=FORMATS) as image:
+        return getattr(image, "n_frames", 1) if image.format in ANIMATED_FORMATS else 1
+
+
 def read_photo(path: Path | str) -> UInt8[np.ndarray, "h w 3"]:
     """Reads a photo of any shape, turned upright.
 
@@ -87,6 +94,8 @@ def read_photo(path: Path | str) -> UInt8[np.ndarray, "h w 3"]:
     """
     path = Path(path)
     photo = read_picture(path, LARGEST_PHOTO)
+    if frames_of(path) > 1:
+        note(f"{path}: is animated; its first frame is the photo")
     height, width, _ = photo.shape
     if min(height, width) < SMALLEST_PHOTO:
         raise InputError(f"{path}: {width}x{height} pixels are too few; each side needs at least {SMALLEST_PHOTO}")

@@ -12,14 +12,22 @@ from jaxtyping import Num, UInt8
 from PIL import Image
 
 from facenhance_jax.media import video
-from facenhance_jax.media.pictures import FORMATS, NotAPicture, check_file, check_pixels, decoding, read_picture, to_rgb
+from facenhance_jax.media.pictures import (
+    ANIMATED_FORMATS,
+    FORMATS,
+    NotAPicture,
+    check_file,
+    check_pixels,
+    decoding,
+    read_picture,
+    to_rgb,
+)
 from facenhance_jax.messages import InputError
 
 MOST_PIXELS = 36_000_000  # of a frame; 8K video has 33 million
 MOST_FRAMES = 100_000  # 66 minutes at 25 frames/s
 USUAL_FPS = Fraction(25)  # for files that do not say how fast they are
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
-ANIMATED_FORMATS = ("GIF", "WEBP", "PNG")
 
 
 @dataclass(frozen=True)

@@ -281,7 +281,7 @@ class Denoiser:
         """The photo's own low-res face on its place, enlarged; its edge is repeated around it."""
         left, top, side, angle = jnp.split(expression.place, 4, axis=-1)
         size, turn = self.config.low_size, jnp.deg2rad(angle)[..., None]
-        offset = ((jnp.arange(size) - (size - 1) / 2) / size * side)[:, None]  # of a low-res pixel from the centre
+        offset = ((jnp.arange(size)[None] - (size - 1) / 2) / size * side)[:, None]  # from the centre, photo's pixels
         x, y, cos, sin = offset, jnp.swapaxes(offset, 1, 2), jnp.cos(turn), jnp.sin(turn)
         columns = (left + side / 2 - 0.5)[..., None] + cos * x - sin * y
         rows = (top + side / 2 - 0.5)[..., None] + sin * x + cos * y

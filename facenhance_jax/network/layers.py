@@ -32,10 +32,10 @@ class GroupNorm(nnx.GroupNorm):
         )
         std = jnp.sqrt(jnp.maximum(square - mean * mean, 0.0) + self.epsilon)
         mean, std = (jnp.repeat(y, channels // GROUPS, axis=1) for y in (mean, std))
-        gain = self.scale[...] * scale
+        gain, bias = self.scale[...][None] * scale, self.bias[...][None] * scale + shift
         # Each ends with a division, so that XLA computes it once for a channel and not again for each pixel.
         factor = gain / std
-        offset = ((self.bias[...] * scale + shift) * std - mean * gain) / std
+        offset = (bias * std - mean * gain) / std
         return (x * factor[:, None, None] + offset[:, None, None]).astype(self.dtype)
 
 
@@ -47,7 +47,7 @@ def silu(x: Float[Array, "*b"]) -> Float[Array, "*b"]:
 
 def conv_of_pixels(conv: nnx.Conv, x: Float[Array, "b h w c"]) -> Float[Array, "b h w o"]:
     """The 1x1 convolution of x as a product: a CPU computes its gradient up to 16 times as fast."""
-    return x @ conv.kernel[0, 0].astype(x.dtype) + conv.bias[...].astype(x.dtype)
+    return x @ conv.kernel[0, 0].astype(x.dtype) + _bias(conv, x)
 
 
 def conv_of_doubled(conv: nnx.Conv, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 o"]:
@@ -67,7 +67,11 @@ def conv_of_doubled(conv: nnx.Conv, x: Float[Array, "b h w c"]) -> Float[Array, 
 
     rows = [jnp.stack([kind(row, 0), kind(row, 1)], axis=3) for row in (0, 1)]  # [b, h, w, 2, o]
     doubled = jnp.stack(rows, axis=2).reshape(batch, 2 * height, 2 * width, -1)
-    return doubled + conv.bias[...].astype(x.dtype)
+    return doubled + _bias(conv, x)
+
+
+def _bias(conv: nnx.Conv, x: Float[Array, "b h w c"]) -> Float[Array, "1 1 1 o"]:
+    return conv.bias[...].astype(x.dtype).reshape(1, 1, 1, -1)
 
 
 def _two_taps(kernel: Float[Array, "..."], odd: int, axis: int) -> Float[Array, "..."]:

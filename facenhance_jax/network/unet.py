@@ -254,7 +254,7 @@ class UNet(nnx.Module):
         """As `__call__`, from the sum of what all channels enter."""
         embedding = timestep_embedding(timestep, self.config.base).astype(self.dtype)
         embedding = self.time_out(silu(self.time_in(embedding)))
-        x = entered + self.entrance.bias[...].astype(self.dtype)
+        x = entered + self.entrance.bias[...].astype(self.dtype).reshape(1, 1, 1, -1)
         skips = [x]
         for stage in self.downs:
             x = stage(x, embedding, tokens)

@@ -206,5 +206,7 @@ def test_bad_input_is_one_line(portrait):
         animate(photo, landmarks, "fear", 0, seed=0)
     with pytest.raises(InputError, match="not finite"):
         animate(photo, landmarks * np.nan, "fear", 3, seed=0)
+    with pytest.raises(InputError, match="outside of the photo"):
+        animate(photo, landmarks + 90, "fear", 3, seed=0)
     with pytest.raises(InputError, match="no two points apart"):
         animate(photo, landmarks * 0, "fear", 3, seed=0)

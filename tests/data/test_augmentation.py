@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from facenhance_jax.data import augmentation
-from facenhance_jax.data.augmentation import blur, compress, degrade, jitter, noise, warp
+from facenhance_jax.data.augmentation import blur, compress, degrade, jitter, misplace, noise, warp
 from facenhance_jax.faces import placement
 
 BIG, SMALL = ("high", "previous", "identity"), 64
@@ -196,11 +196,11 @@ def test_jpeg_changes_more_at_lower_quality_and_bleeds_at_most_15_pixels():
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])
-def test_degradations_come_in_half_of_the_cases_and_up_to_the_constants(monkeypatch, strength):
+def test_each_fault_comes_in_an_eighth_of_the_frames_and_up_to_the_constants(monkeypatch, strength):
     asked = {"warp": [], "blur": [], "noise": [], "compress": []}
     for name, sizes in asked.items():
         monkeypatch.setattr(augmentation, name, lambda image, *rest, sizes=sizes: sizes.append(rest[-1]) or image)
-    for seed in range(400):
+    for seed in range(1600):
         degrade(face(), rng(seed), strength)
     assert all(160 < len(sizes) < 240 for sizes in asked.values())
     for name, most in (("warp", 1.5), ("blur", 1.5), ("noise", 8.0)):
@@ -236,3 +236,19 @@ def test_the_place_moves_with_the_image():
         assert (seen != expected).sum() < 100  # of 3600, mostly on the 240 pixels of its edge
         turned.append(made["place"][3] - 20)
     assert max(turned) > 4 and min(turned) < -4
+
+
+def test_three_quarters_of_the_low_res_frames_stay_as_they_are():
+    same = sum((degrade(face(), rng(seed), 1.0) == face()).all() for seed in range(400))
+    assert 0.72 < same / 400 < 0.82  # and of the others, 1 in 16 has no fault
+
+
+def test_a_tenth_of_the_places_is_moved_within_bounds():
+    place = np.float32([40, 50, 100, 5])
+    moved = np.stack([misplace(place, rng(seed), 0.5) for seed in range(1000)])
+    changed = (moved != place).any(axis=1)
+    assert 0.07 < changed.mean() < 0.13
+    centres = moved[:, :2] + moved[:, 2:3] / 2
+    assert np.abs(centres - [90, 100]).max() <= 1.0001 and np.abs(moved[:, 2] - 100).max() <= 1.5001
+    assert np.abs(moved[:, 3] - 5).max() <= 1.0001 and np.abs(moved[:, 3] - 5).max() > 0.8
+    assert (misplace(place, rng(0), 0.0) == place).all()

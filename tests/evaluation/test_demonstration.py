@@ -26,7 +26,7 @@ class Marking(Enhancer):
     def compile(self, clips=1, **sampling):
         pass
 
-    def enhance_batch(self, lows, photos, *, seed=0, steps=None, **sampling):
+    def enhance_batch(self, lows, photos, *, places=None, seed=0, steps=None, **sampling):
         self.given.append((lows, photos, steps))
         frames = clip_sets.draw(9001, "happiness", frames=24, size=64, low_size=32).real.copy()
         frames[:, :16, :16] = (10 * np.arange(24, dtype=np.uint8))[:, None, None, None]

@@ -44,6 +44,16 @@ def test_a_batch_gives_the_pixels_of_the_public_api(model):
     assert one_by_one.std() > 10
 
 
+def test_a_known_place_is_given_to_the_model(model):
+    place, method = np.array([3, 4, 20, 5], np.float32), methods.Enhanced(model, steps=1, batch=2)
+    [made], _ = method([dataclasses.replace(clip(1), place=place)])
+    given = {}
+    method.enhancer = SimpleNamespace(size=32, low_size=16, compile=lambda *_, **__: None)
+    method.enhancer.enhance_batch = lambda lows, photos, **options: given.update(options) or lows
+    method([dataclasses.replace(clip(1), place=place), clip(2)])
+    assert given["places"][0] is place and given["places"][1] is None and made.shape == (3, 32, 32, 3)
+
+
 def test_seconds_are_of_the_clips_and_not_of_the_compiling(model, monkeypatch):
     """A half-full batch counts half of its time; only making the frames is timed."""
     now = iter(range(100))
@@ -98,7 +108,7 @@ def test_the_baselines():
 
 
 def test_the_low_res_face_is_pasted_where_a_model_finds_it(monkeypatch):
-    """By the clip's first low-res frame; a model's place is found by the same function."""
+    """By the frames by which a model finds it, those of its first chunk, and by the same function."""
     clips, asked = [clip(1), clip(2)], []
     places = iter(np.array([[4, 5, 16, 0], [6, 7, 20, 9]], np.float32))
 
@@ -112,5 +122,10 @@ def test_the_low_res_face_is_pasted_where_a_model_finds_it(monkeypatch):
     place = np.array([6, 7, 20, 9], np.float32)
     np.testing.assert_array_equal(made[1, 2], pasting.paste(clips[1].low[2], clips[1].identity, place))
     assert len(asked) == 2
-    np.testing.assert_array_equal(asked[1][0], clips[1].low[0])
+    known = dataclasses.replace(clips[0], place=place)
+    np.testing.assert_array_equal(
+        methods.Pasted()([known])[0][0, 1], pasting.paste(clips[0].low[1], clips[0].identity, place)
+    )
+    assert len(asked) == 2
+    np.testing.assert_array_equal(asked[1][0], clips[1].low[:8])
     np.testing.assert_array_equal(asked[1][1], clips[1].identity)

@@ -9,7 +9,7 @@ from facenhance_jax.data import photo_pairs
 from facenhance_jax.data.synthetic import population
 from facenhance_jax.evaluation import real_sets
 from facenhance_jax.evaluation.metrics import frames
-from facenhance_jax.faces import alignment, framing, tracking
+from facenhance_jax.faces import alignment, framing, placement, tracking
 from facenhance_jax.messages import InputError
 
 SIZE, LOW = 64, 32  # pixels
@@ -53,11 +53,15 @@ def test_a_pair_is_a_clip_of_the_other_photo(pairs):
     clip = clips[1]
     files = [folder / "p7" / f"{name}.png" for name in ("neutral", "fear")]
     (neutral, other), (points, other_points) = map(media.read_photo, files), (found[file] for file in files)
-    identity, truth, _, truth_points = photo_pairs.aligned_pair(neutral, points, other, other_points, SIZE)
+    identity, truth, identity_points, truth_points = photo_pairs.aligned_pair(
+        neutral, points, other, other_points, SIZE
+    )
     np.testing.assert_array_equal(clip.identity, identity)
     np.testing.assert_array_equal(clip.real, truth[None])
     np.testing.assert_array_equal(clip.low, alignment.low_frame(other, other_points, LOW)[None])
     np.testing.assert_array_equal(clip.face[0], alignment.hull_mask(truth_points, SIZE) > 0)
+    np.testing.assert_array_equal(clip.place, placement.of_landmarks(identity_points))
+    assert real_sets.Pairs(folder, "every_fourth", size=SIZE, low_size=LOW, placed=False)[1].place is None
     assert (clip.name, clip.subject, clip.expression) == ("p7/fear", "p7", "fear")
     assert clips.describe()["data"] == "photo pairs of photos, people every_fourth" and not clips.describe()["drawn"]
 
@@ -110,6 +114,8 @@ def test_a_video_is_a_clip_of_later_frames_on_the_first_ones_frame(video):
     )
     to_frame = framing.portrait(points[0], SIZE)
     first = points[0] @ to_frame[:, :2].T + to_frame[:, 2]
+    np.testing.assert_allclose(clip.place, placement.of_landmarks(first), atol=1e-4)
+    assert real_sets.Videos(folder, frames=3, size=SIZE, low_size=LOW, placed=False)[0].place is None
     assert (clip.face == (alignment.hull_mask(first, SIZE) > 0)).mean() > 0.999  # the head is held still
 
 

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from facenhance_jax.data.augmentation import compress
 from facenhance_jax.data.synthetic.population import draw_clip, draw_subject
 from facenhance_jax.faces import alignment, placement
 from facenhance_jax.faces.registration import find_face
@@ -47,6 +48,17 @@ def test_drawn_people_are_found_where_their_landmarks_say(degrees):
         assert np.abs(middle(found) - middle(expected)).max() < 0.25
         assert abs(found[2] - expected[2]) < 0.5
         assert abs(found[3] - expected[3]) < 0.5
+
+
+@pytest.mark.parametrize("quality", [30, 60])
+def test_a_low_res_face_in_jpegs_blocks_is_found_too(quality):
+    """JPEG leaves specks in the black, which belong to no face."""
+    person = draw_subject(0, 7001)
+    (photo,), (points,) = draw_clip(person, "neutral", 0, 1)
+    low = compress(alignment.low_frame(photo, points), quality)
+    assert (low.max(axis=-1) > 0).mean() > 0.95
+    found = find_face(low, photo)
+    assert np.abs(placement.corners(found) - placement.corners(placement.of_landmarks(points))).max() < 1
 
 
 def test_of_a_clip_that_begins_with_an_expression_a_better_frame_is_taken():

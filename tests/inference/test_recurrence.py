@@ -90,9 +90,7 @@ def test_a_given_place_is_used_and_a_bad_one_refused(enhancer, enhanced):
     other = PLACE + np.float32([2, 1, 0, 5])
     moved = enhancer.enhance(LOW[:2], PHOTO, place=other, steps=2)
     assert (moved[0] != enhanced[0]).any()
-    both = enhancer.enhance_batch(
-        np.stack([LOW[:2]] * 2), np.stack([PHOTO] * 2), places=[PLACE, other.tolist()], steps=2
-    )
+    both = enhancer.enhance_batch(np.stack([LOW[:2]] * 2), np.stack([PHOTO] * 2), places=[PLACE, other], steps=2)
     assert np.abs(both[0].astype(int) - enhanced[:2]).max() <= 1 and np.abs(both[1].astype(int) - moved).max() <= 1
     for bad in ([1, 2, 3], [0, 0, 0, 0], [0, 0, 9, float("nan")]):
         with pytest.raises(InputError, match=r"is not \(left, top, side, angle\)"):

@@ -289,3 +289,13 @@ def test_strip_lines_up_rows_and_keeps_blocks():
     np.testing.assert_array_equal(canvas[4 + step : 36 + step, left : left + 32], large)
     assert (canvas[4 + step : 36 + step, left + step :] == 255).all()  # a row that is shorter
     assert (canvas[4:36, :left] < 128).any() and (canvas[4 + step :, :left] < 128).any()  # labels
+
+
+def test_an_animated_photo_is_its_first_frame_and_cmyk_is_read(tmp_path, capfd):
+    frames = [Image.new("RGB", (80, 70), colour) for colour in ((200, 0, 0), (0, 200, 0))]
+    frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
+    assert media.read_photo(tmp_path / "two.gif")[0, 0].tolist() == [200, 0, 0]
+    assert capfd.readouterr().err.endswith("two.gif: is animated; its first frame is the photo\n")
+    Image.new("CMYK", (80, 70), (0, 255, 255, 0)).save(tmp_path / "print.jpg", quality=100)
+    red, green, blue = media.read_photo(tmp_path / "print.jpg")[0, 0]
+    assert red > 240 and max(green, blue) < 15 and capfd.readouterr().err == ""

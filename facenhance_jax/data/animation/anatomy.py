@@ -22,6 +22,7 @@ from facenhance_jax.data.synthetic.face_shape import (
     muscle_fields,
     smoothstep,
 )
+from facenhance_jax.data.synthetic.renderer import MIRRORED
 from facenhance_jax.faces.alignment import similarity
 
 # The rigid points of the mean drawn face; photos are brought to it.
@@ -33,7 +34,6 @@ _RIGID_FACE = np.array(
     + [(0.27, 0.01), (0.61, -0.01), (0.50, 0.05), (0.38, 0.05)]
 )
 _RIGID_ORDER = (*range(1, 5), *range(12, 16), *range(27, 30), *range(31, 36), 36, 39, 40, 41, 42, 45, 46, 47)
-MIRRORED = [3, 2, 1, 0, 5, 4]  # order of an eye's points after mirroring
 # The edges of the lips from left to right. Between their landmarks, others are put so that mouths open round.
 _UPPER_EDGES = ((60, 61, 62, 63, 64), (48, 49, 50, 51, 52, 53, 54))
 _LOWER_EDGES = ((60, 67, 66, 65, 64), (48, 59, 58, 57, 56, 55, 54))
@@ -130,7 +130,7 @@ class Anatomy:
         muscles = pose.muscles.copy()
         room = 1.0 - 0.7 * self.smile * (1.0 - pose.relax)
         muscles[:, [SMILE, *PARTING]] *= room
-        muscles[:, SMILE] -= 0.55 * self.smile * pose.relax  # smiles on photographs are half the drawn one
+        muscles[:, SMILE] -= 0.7 * self.smile * pose.relax  # smiles on photographs are half the drawn one
         muscles[:, BROW_LOWER] *= self._frown
         if self.glasses:  # brows would take the rims with them
             muscles[:, BROWS] *= 0.4
@@ -149,6 +149,7 @@ class Anatomy:
                 moves[lower, 1] -= 0.65 * excess
 
     def _mouth_moves(self, muscles: Float[np.ndarray, "2 m"], relax: float) -> Float[np.ndarray, "20 2"]:
+        """How far the mouth's landmarks move; parted lips of who smiles close by `relax` before the muscles act."""
         middle = np.array([self.points[[48, 54], 0].mean(), 0.0])
         mouth = self.points[48:] - middle
         gap = np.maximum(mouth[[19, 18, 17], 1] - mouth[[13, 14, 15], 1], 0.0) * (self.smile > 0)

@@ -40,14 +40,17 @@ class Animator:
     def __init__(
         self, photo: UInt8[np.ndarray, "h w 3"], landmarks: Shaped[np.ndarray, "68 2"], donor: Donor | None = None
     ) -> None:
-        """A photo of any size, with its 68 landmarks in pixels, and whose teeth it gets if it shows none (or painted).
+        """A photo of any size, with its 68 landmarks in pixels, and whose teeth it gets (else painted ones).
 
-        Raises InputError for landmarks of no face.
+        Raises InputError for landmarks of no face, or of one outside of the photo.
         """
         if not np.isfinite(landmarks).all():
             raise InputError("landmarks: not finite; find the face again or leave the photo out")
         self.photo = np.ascontiguousarray(photo)
         height, width = photo.shape[:2]
+        inner = np.asarray(landmarks)[17:]  # the jaw may reach beyond it
+        if (inner < 0).any() or (inner > (width - 1, height - 1)).any():
+            raise InputError("landmarks: outside of the photo; give a photo of the whole face, and its own landmarks")
         self.anatomy = anatomy = Anatomy(np.asarray(landmarks, np.float64), self.photo)
         self.grid = Grid(height, width)
         self._set_basis()

@@ -10,6 +10,7 @@ from jaxtyping import Float, Float32, UInt8
 from facenhance_jax.data.animation.anatomy import Anatomy
 from facenhance_jax.data.synthetic.creases import FOLDS, crease_weights
 from facenhance_jax.data.synthetic.face_shape import MUSCLES, smoothstep
+from facenhance_jax.faces.alignment import MIRROR
 
 LEAST, MOST = 0.8, 1.2  # bounds of the gain
 Path = list[tuple[float, float]]
@@ -34,7 +35,8 @@ class Folds:
         patch = np.ascontiguousarray(photo[self.box])
         skin = _skin(patch, self.x, self.y, self.unit)
         on_cheeks = (np.abs(np.abs(self.x) - 0.5) < 0.15) & (np.abs(self.y - 0.5) < 0.15)
-        self.cheeks = (np.median(patch[on_cheeks], 0) / 255.0) ** 2.2  # their colour in linear light
+        cheeks = patch[on_cheeks] if on_cheeks.any() else patch.reshape(-1, 3)
+        self.cheeks = (np.median(cheeks, 0) / 255.0) ** 2.2  # their colour in linear light
         sides = [self._side(sign) for sign in (-1, 1)]
         self.maps = np.stack([fold * skin for side in sides for fold in side]).astype(np.float32)
 
@@ -47,7 +49,7 @@ class Folds:
     def _side(self, sign: int) -> list[Grid]:
         """The folds of one side in the order of FOLDS, per unit of strength."""
         points = self.anatomy.points
-        place = points if sign > 0 else points[_MIRROR] * (-1.0, 1.0)
+        place = points if sign > 0 else points[MIRROR] * (-1.0, 1.0)
         wing, corner, inner, outer = place[35], place[54], place[42], place[45]
         brow, chin = place[22:27], place[8]
         line = lambda path, depth, wide: -depth * self._stroke(path, sign, wide)  # noqa: E731
@@ -109,13 +111,6 @@ class Folds:
         noise = np.random.default_rng(7).standard_normal((24, 24)).astype(np.float32)
         x, y = ((part * 14.0 + 12.0).astype(np.float32) for part in (self.x, self.y))
         return 0.035 * cv2.remap(noise, x % 23, y % 23, cv2.INTER_LINEAR)
-
-
-_MIRROR = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31]
-    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
-    + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
-)
 
 
 def _fixed(point: Float[np.ndarray, "2"]) -> tuple[int, int]:

@@ -1,0 +1,92 @@
+"""`warp_photo`: the guess of a frame is the photo, moved, with the low-res frame's coarse part."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from facenhance_jax import settings
+from facenhance_jax.faces import placement
+from facenhance_jax.network import pixels
+from facenhance_jax.network.denoiser import DenoiserConfig, _within
+from facenhance_jax.network.pixels import depth_to_space
+from tests.network.test_denoiser import config_of
+
+PLACE = np.float32([6.0, 7.0, 20.0, 12.0])
+
+
+def moving_denoiser(**model):
+    return settings.read_model(
+        config_of(warp_photo=True, warp_low=True, place_low=True, gate_std=0.2, expression="both", **model)
+    ).denoiser()
+
+
+def frame_of(denoiser, params, photo, low, place):
+    """The frame at one step from no noise, where the velocity is -sin(phi) x_0."""
+    expression = denoiser.encode(params, low, jnp.asarray(place)[None])
+    conditions = denoiser.conditions(params, photo, photo, expression)
+    velocity = denoiser.velocity(params, jnp.zeros_like(photo), jnp.array([1000]), conditions)
+    return denoiser.to_frame(-velocity / float(np.sin(denoiser.schedule.phi[1000])), photo)
+
+
+def with_bias(params, channel, value):
+    """The parameters with one channel of the output image at a constant value."""
+    kernel_bias = params["unet"]["exit"]["bias"]
+    units = jnp.eye(kernel_bias.size, dtype=jnp.float32).reshape(kernel_bias.size, 1, 1, -1)
+    owners = np.asarray(depth_to_space(units, 2).sum((1, 2)))[:, channel] > 0
+    bias = jnp.asarray(np.where(owners, value, kernel_bias), jnp.float32)
+    return params | {"unet": params["unet"] | {"exit": params["unet"]["exit"] | {"bias": bias}}}
+
+
+@pytest.fixture(scope="module")
+def photo():
+    """A smooth photo, so that enlarging hardly changes it."""
+    columns, rows = np.meshgrid(np.linspace(0, 3, 32), np.linspace(0, 2, 32))
+    return jnp.asarray(
+        np.stack([np.sin(columns + rows), np.cos(columns), np.sin(rows)], axis=-1)[None] * 0.5, jnp.float32
+    )
+
+
+def low_of(photo, place, size=16):
+    """The photo's own low-res frame: each of its pixels lies where the place says."""
+    columns, rows = np.meshgrid(np.arange(size), np.arange(size))
+    positions = np.stack([columns, rows, np.ones_like(rows)], axis=-1) @ placement.matrix(place, size).T
+    return pixels.sample_bilinear(photo, jnp.asarray(positions, jnp.float32)[None])
+
+
+def test_the_photos_own_low_res_face_gives_the_photo(photo):
+    denoiser = moving_denoiser()
+    params = denoiser.init(0)
+    frame = frame_of(denoiser, params, photo, low_of(photo, PLACE), PLACE)
+    np.testing.assert_allclose(frame, photo, atol=2e-5)
+
+
+def test_a_brighter_low_res_face_makes_the_photo_brighter_within_it(photo):
+    denoiser = moving_denoiser()
+    frame = frame_of(denoiser, denoiser.init(0), photo, low_of(photo, PLACE) + 0.1, PLACE)
+    change = np.asarray(frame - photo)[0]
+    np.testing.assert_allclose(change[14:20, 13:19], 0.1, atol=1e-4)
+    assert np.abs(change[:3]).max() < 1e-4 and np.abs(change[:, 29:]).max() < 1e-4
+
+
+def test_the_flow_moves_the_photo(photo):
+    denoiser = moving_denoiser()
+    share, right = 4, 7  # after the velocity and the gate: share, shift of the low-res frame, flow
+    params = with_bias(with_bias(denoiser.init(0), share, -10.0), right, 3.0)  # a share of 0
+    frame = frame_of(denoiser, params, photo, low_of(photo, PLACE), PLACE)
+    np.testing.assert_allclose(frame[:, :, :29], photo[:, :, 3:], atol=1e-5)
+
+
+def test_within_is_the_face_without_dark_spots_and_ends_at_the_frame():
+    low = np.full((1, 16, 16, 3), -1.0, np.float32)
+    low[:, :, 4:12] = 0.3
+    low[:, 8, 8] = -1.0  # a nostril
+    found = np.asarray(_within(jnp.asarray(low)))[0, :, :, 0]
+    assert (found[2:14, 6:10] == 1).all()
+    assert (found[:, :3] == 0).all() and (found[[0, 15]] == 0).all()
+
+
+def test_warp_photo_needs_the_low_res_frame_on_its_place():
+    with pytest.raises(ValueError, match="warp_photo needs warp_low and place_low"):
+        dataclasses.replace(DenoiserConfig(), warp_photo=True)
