@@ -115,7 +115,8 @@ D() {
   row $(($(left) - 60)) training "${train[@]}" --workdir="$work/run" --config.run.steps="$(<"$work/steps")"
   [[ -d $work/run/checkpoints ]] || return 0
   rm -rf "$work/model" "$out"/model.tar.*
-  timeout 60 "$python" launch/export.py --workdir="$work/run" --output="$work/model" --dtype=float16 2>>"$work/log.txt"
+  timeout 60 "$python" launch/export.py --workdir="$work/run" --output="$work/model" --dtype=float16 \
+    >>"$out/D.txt" 2>>"$work/log.txt"
   tar -C "$work" -c model | split -b 15m - "$out/model.tar."
 }
 

@@ -33,6 +33,7 @@ def test_the_four_parts_and_a_second_call(tmp_path):
     assert re.findall(r"^smoke +1 +(\d) ", tables["C"], re.MULTILINE) == ["1", "2", "4", "8"]
     steps = (out / "work/steps").read_text().strip()
     assert "84 frames drawn in " in tables["D"] and f"step {steps} of {steps}, finished" in tables["D"]
+    assert f"work/model: step {steps}, " in tables["D"]
     again = one_gpu("--tiny", out, "A", "B", "C", LIMIT="3000")
     assert again.returncode == 0 and tables == {part: (out / f"{part}.txt").read_text() for part in "ABCD"}
     joined = b"".join(piece.read_bytes() for piece in sorted(out.glob("model.tar.*")))
