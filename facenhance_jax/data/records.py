@@ -136,11 +136,13 @@ def clip_records(recording: layout.Recording, identity: Path, recipe: Recipe) ->
     return records, Counter(counts | {name: 1 for name, applies in remarks.items() if applies})
 
 
-def record_of(recording: layout.Recording, frames: Sequence[tuple[bytes, bytes]], photo: bytes) -> Record:
-    """One record from pairs (encoded frame, encoded low-res face)."""
+def record_of(
+    recording: layout.Recording, frames: Sequence[tuple[bytes, bytes]], photo: bytes, place: str = ""
+) -> Record:
+    """One record from pairs (encoded frame, encoded low-res face); the place is looked for if it is not given."""
     high, low = (list(images) for images in zip(*frames, strict=True))
     words = {word: getattr(recording, word) for word in WORDS}
-    return {"high": high, "low": low, "identity": photo, **words, "place": _place(low, photo)}
+    return {"high": high, "low": low, "identity": photo, **words, "place": place or _place(low, photo)}
 
 
 def _faces_of(recording: layout.Recording, recipe: Recipe) -> Faces:

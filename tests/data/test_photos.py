@@ -94,8 +94,9 @@ def test_pairs_become_morphs_in_both_directions(known, tmp_path):
         assert record["identity"] == record["high"][0]
         np.testing.assert_array_equal([decode_image(low, "low") for low in record["low"]], [low for _, low in clip])
         assert (record["expression"], record["session"]) == ("happiness", "")
-        left, top, side = map(float, record["place"].split()[:3])
-        assert abs(side - 0.487 * SIZE) < 4 and abs(left + side / 2 - SIZE / 2) < 4  # as `framing.portrait` frames it
+        side = 0.487 * SIZE  # as `framing.portrait` frames it
+        expected = (SIZE - side) / 2, 0.544 * SIZE - side / 2, side, 0.0
+        np.testing.assert_allclose([float(word) for word in record["place"].split()], expected, atol=2e-3)
 
 
 def test_single_photos_perform_the_expressions_in_turn(known, tmp_path):
