@@ -94,7 +94,7 @@ def test_a_given_place_is_used_and_a_bad_one_refused(enhancer, enhanced):
     assert np.abs(both[0].astype(int) - enhanced[:2]).max() <= 1 and np.abs(both[1].astype(int) - moved).max() <= 1
     for bad in ([1, 2, 3], [0, 0, 0, 0], [0, 0, 9, float("nan")]):
         with pytest.raises(InputError, match=r"is not \(left, top, side, angle\)"):
-            enhancer.stream(LOW, PHOTO, place=bad)
+            enhancer.stream(LOW, PHOTO, place=np.float32(bad))
 
 
 def test_noise_is_shared_by_all_frames_or_new_for_each():
