@@ -159,12 +159,17 @@ def test_an_opened_mouth_shows_teeth_and_darkness_and_not_skin(animator, portrai
     assert (column[:4, 2] / column[:4, 0]).max() > 1.1 * cheek[2] / cheek[0]  # teeth are paler than skin
 
 
-def test_a_mouth_that_does_not_open_shows_nothing_of_its_inside(animator):
+def test_the_inside_of_the_mouth_shows_only_if_the_lips_part(animator, monkeypatch):
+    rows, columns = animator.inside.box
+    green = np.zeros((rows.stop - rows.start, columns.stop - columns.start, 3), np.float32) + (0, 255, 0)
+    monkeypatch.setattr(animator.inside, "seen", lambda *_: green.astype(np.float32))
     muscles = REST.muscles.copy()
-    muscles[:, MUSCLES.index("outer_brow_raise")] = 1.0
-    frame, points = animator.draw(replace(REST, muscles=muscles))
-    low, high = (np.round(points[48:].min(0)).astype(int), np.round(points[48:].max(0)).astype(int))
-    assert np.array_equal(frame[low[1] : high[1], low[0] : high[0]], animator.photo[low[1] : high[1], low[0] : high[0]])
+    muscles[:, MUSCLES.index("dimple")] = 1.0  # moves the corners outwards
+    greens = [
+        (frame[rows, columns, 1].astype(int) - frame[rows, columns, 0] > 30).sum()
+        for frame, _ in (animator.draw(replace(REST, muscles=muscles)), animator.draw(apex("surprise")))
+    ]
+    assert greens[0] == 0 and greens[1] > 100
 
 
 def test_folds_are_bounded_and_follow_their_side(animator):
