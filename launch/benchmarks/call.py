@@ -25,7 +25,6 @@ from benchmarks.networks import network, parameters
 from benchmarks.train import COMPILED, OURS, random_batch, torch_memory, torch_ways
 from facenhance_jax import settings
 from facenhance_jax.inference.enhancer import PACKAGED_MODEL
-from facenhance_jax.network.denoiser import Conditions
 from facenhance_jax.network.pixels import to_signal
 from facenhance_jax.runs import checkpoints
 
@@ -67,9 +66,8 @@ def our_call(config: ml_collections.ConfigDict):
 
     @jax.jit
     def velocity(params, x, given):
-        conditions = Conditions(
-            given["identity"], given["previous"], denoiser.encode(params, given["low"], given["place"])
-        )
+        expression = denoiser.encode(params, given["low"], given["place"])
+        conditions = denoiser.conditions(params, given["identity"], given["previous"], expression)
         return denoiser.velocity(params, x, jnp.full(len(x), TIMESTEP), conditions)
 
     return velocity

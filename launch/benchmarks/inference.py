@@ -22,7 +22,6 @@ from facenhance_jax import media
 from facenhance_jax.faces.registration import find_face
 from facenhance_jax.inference.compile_cache import keep_compiled_programs
 from facenhance_jax.inference.enhancer import Enhancer
-from facenhance_jax.network.denoiser import Conditions
 from facenhance_jax.network.pixels import to_signal
 from facenhance_jax.settings import read, read_model
 
@@ -68,14 +67,15 @@ def print_samples(
 
 
 def flops_of_call(config: ml_collections.ConfigDict) -> float:
-    """The FLOPs of the network for one image, without the expression encoder, which runs once a frame; on the CPU."""
+    """The FLOPs of the network for one image, without what runs once a frame; on the CPU."""
     denoiser = read_model(config).denoiser()
     params, side, low_side = denoiser.abstract_params(), config.model.resolution, config.model.low_size
     frame = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     low = jax.ShapeDtypeStruct((1, low_side, low_side, 3), jnp.float32)
     timestep = jax.ShapeDtypeStruct((1,), jnp.int32)
-    conditions = Conditions(frame, frame, jax.eval_shape(denoiser.encode, params, low))
-    return jax.jit(denoiser.velocity).lower(params, frame, timestep, conditions).cost_analysis()["flops"]
+    expression = jax.eval_shape(denoiser.encode, params, low)
+    conditions = jax.eval_shape(denoiser.conditions, params, frame, frame, expression)
+    return jax.jit(denoiser.velocity).lower(params, frame, timestep, conditions, frame).cost_analysis()["flops"]
 
 
 def clip(enhancer, frames: int):
@@ -95,8 +95,10 @@ def seconds_per_call(enhancer) -> float:
     # Everything is an argument: of constants, the compiler would compute what it can once for all calls.
     @jax.jit
     def calls(params, identity, previous, expression):
+        conditions = denoiser.conditions(params, identity, previous, expression)
+
         def call(x, timestep):
-            return denoiser.velocity(params, x, timestep[None], Conditions(identity, previous, expression)), None
+            return denoiser.velocity(params, x, timestep[None], conditions, previous), None
 
         return jax.lax.scan(call, previous, jnp.arange(1, CALLS + 1))[0]
 
