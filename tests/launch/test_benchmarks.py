@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
-from benchmarks import measuring
+from benchmarks import call, inference, measuring, train
+from benchmarks.networks import network
 
 PROGRAM = Path(__file__).parents[2] / "launch/benchmark.py"
 
@@ -80,3 +82,13 @@ def test_a_comparison_gives_medians_and_their_spread(capsys):
 def test_options_that_a_table_does_not_have_are_refused(options, says):
     done = subprocess.run([sys.executable, PROGRAM, *options], capture_output=True, text=True)
     assert done.returncode == 2 and says in done.stderr.splitlines()[-1]
+
+
+def test_what_is_timed_fits_the_network():
+    config = network("smoke", "cpu")
+    params, given = call.inputs("smoke", config, 2)
+    velocity = jax.eval_shape(call.our_call(config), params, given["high"], given)
+    assert velocity.shape == given["high"].shape == (2, 32, 32, 3)
+    step, one = (train.flops_of_step(config, batch) for batch in (4, 1))
+    # A step of an example is about three calls of the network: forward, and twice as much backward.
+    assert 3.5 < step / one < 4.1 and 2 < one / inference.flops_of_call(config) < 4.5
