@@ -40,7 +40,9 @@ def train(experiment: Experiment, workdir: Path, allow_config_change: bool = Fal
     batches = experiment.batches(start)
     first = next(batches)  # bad data is found here, before anything is written
     flops = _step_flops(experiment, abstract, devices.spread(first))
-    feed = parallel.ahead(map(devices.put, itertools.chain([first], batches)))
+    placed = devices.put(first)
+    devices = devices._replace(update=_compiled(devices, abstract, placed))
+    feed = parallel.ahead(itertools.chain([placed], map(devices.put, batches)))
     validation = Validation(experiment, devices) if settings.run.validate_every else None
     state = _initial_or_restored(experiment, folder, start, devices.state_sharding(abstract))
     if jax.process_index() == 0:
@@ -172,16 +174,25 @@ class Interruption:
         self.__exit__()
 
 
+def _compiled(devices: parallel.Parallel, abstract: Any, batch: dict) -> Any:
+    """The update, compiled before there is a state: on a CPU, compiling takes 1 GB for a while."""
+    update = devices.update.lower(_placed(abstract, devices.state_sharding(abstract)), batch).compile()
+    hardware.return_freed_memory()
+    return update
+
+
+def _placed(abstract: Any, sharding: Any) -> Any:
+    return jax.tree.map(
+        lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where), abstract, sharding
+    )
+
+
 def _initial_or_restored(experiment: Experiment, folder: Path, step: int, sharding: Any) -> Any:
     if step == 0:
         fresh = jax.jit(experiment.initial_state, out_shardings=sharding)()
+        hardware.return_freed_memory()
         return jax.tree.map(jax.device_put, experiment.warm_start(fresh), sharding)
-    abstract = jax.tree.map(
-        lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
-        jax.eval_shape(experiment.initial_state),
-        sharding,
-    )
-    return checkpoints.restore(folder, step, abstract)
+    return checkpoints.restore(folder, step, _placed(jax.eval_shape(experiment.initial_state), sharding))
 
 
 def _step_flops(experiment: Experiment, abstract_state: Any, batch: dict) -> float | None:
