@@ -7,7 +7,7 @@
 | identity | uint8 [r, h, w, 3], the photos |
 | split | text [r], "train" or "test" |
 | subject, session, expression, take | text [r] |
-| place | float32 [r, p], where the low-res face belongs (see `pipeline.batches`); may be left out |
+| place | float32 [r, 4] or without the angle [r, 3], the low-res face's place (see `placement`); may be left out |
 | drawn | bool [], whether a program drew the people; may be left out |
 
 Images that are not compressed are mapped into memory: a sample reads its own images from the disk and nothing else,
@@ -149,9 +149,9 @@ def _fault(members: Mapping[str, Member]) -> str | None:
     for name in TEXTS:
         if members[name].dtype.kind != "U" or members[name].shape != high[:1]:
             return f"{name} is {members[name].dtype} {list(members[name].shape)}, not text [{high[0]}]"
-    place = members.get("place", np.zeros((high[0], 0), np.float32))
-    if place.dtype != np.float32 or place.ndim != 2 or len(place) != high[0]:
-        return f"place is {place.dtype} {list(place.shape)}, not float32 [{high[0]}, numbers]"
+    place = members.get("place", np.zeros((high[0], 4), np.float32))
+    if place.dtype != np.float32 or place.shape not in ((high[0], 3), (high[0], 4)):
+        return f"place is {place.dtype} {list(place.shape)}, not float32 [{high[0]}, 4]"
     if unknown := set(members["split"].tolist()) - set(SPLITS):
         return f"split has {sorted(unknown)[0]!r}, which is neither train nor test"
     return None

@@ -135,10 +135,8 @@ def start() -> None:
         environment.pop("JAX_COMPILATION_CACHE_DIR", None)
         times = [ran([sys.executable, "-c", program, "enhance", *options], folder, environment) for _ in range(4)]
     (first, _), second = times[0], [statistics.median(column) for column in zip(*times[1:], strict=True)]
-    print(
-        f"facenhance enhance, one frame at one step: first {first:.1f} s, second {second[0]:.1f} s ({second[1]:.1f} s"
-    )
-    print(f"of CPU time); second / first = {second[0] / first:.2f}")
+    print(f"facenhance enhance, one frame at one step: first {first:.1f} s, second {second[0]:.1f} s")
+    print(f"CPU time of the second {second[1]:.2f} s; second / first = {second[0] / first:.2f}")
 
 
 def ran(line: list[str], folder: str, environment: dict[str, str]) -> tuple[float, float]:

@@ -32,7 +32,7 @@ def record(clip: int) -> dict:
         "session": "",
         "expression": ("anger", "happiness")[clip % 2],
         "take": f"take{clip:03d}",
-        "place": f"{clip}.125 2.001 3.500",
+        "place": f"{clip}.125 2.001 3.500 -7.625",
     }
 
 
@@ -139,7 +139,8 @@ FAULTS = {
     "take is int64 [7], not text [7]": {"take": np.arange(7)},
     "split is <U5 [6], not text [7]": {"split": np.array(["train"] * 6)},
     "split has 'validation', which is neither train nor test": {"split": np.array(["validation"] * 7)},
-    "place is float64 [7, 3], not float32 [7, numbers]": {"place": np.zeros((7, 3))},
+    "place is float64 [7, 4], not float32 [7, 4]": {"place": np.zeros((7, 4))},
+    "place is float32 [7, 2], not float32 [7, 4]": {"place": np.zeros((7, 2), np.float32)},
 }
 
 
