@@ -99,6 +99,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.sampling.solver = "ddim"  # ddim or 2m
     config.sampling.temperature = 1.0  # scale of the noise that sampling starts from, 0 to 1
     config.sampling.shared_noise = True  # all frames of a clip start from the same noise; in the paper each has its own
+    config.sampling.corrections = 0  # times that each guess of a frame is made to agree with the low-res frame
 
     config.data = ml_collections.ConfigDict()
     config.data.directory = "data/mug"  # what launch/prepare.py wrote

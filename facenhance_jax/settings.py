@@ -42,14 +42,18 @@ class SamplingSettings:
         closer to its mean, which suits a network that leaves some of the noise in its frames.
       shared_noise: whether all frames of a clip start from the same noise, which flickers less. The paper draws new
         noise for each frame.
+      corrections: how often each guess of a frame is corrected until its own low-res face agrees with the low-res frame
+        (`Denoiser.agreeing`). Needs a place of the low-res face, and one as it should be: its faults come along.
     """
 
     steps: int
     solver: str
     temperature: float
     shared_noise: bool
+    corrections: int = 0  # models of earlier versions have none
 
     def __post_init__(self):
+        _check_at_least(self, corrections=0)
         if not 0 <= self.temperature <= 1:
             raise ValueError(f"temperature must be from 0 to 1, not {self.temperature}")
 

@@ -197,6 +197,7 @@ class Enhancer:
                 plan=self.denoiser.plan(sampling.steps, sampling.solver),
                 temperature=sampling.temperature,
                 shared_noise=sampling.shared_noise,
+                corrections=sampling.corrections,
             )
             arguments = (self.params, chunk)
             about = f"{self.denoiser.config} {hashlib.sha256(self.denoiser.schedule.phi).hexdigest()} {sampling}"

@@ -45,6 +45,7 @@ def enhance_frame(
     denoiser: Denoiser,
     plan: Plan,
     temperature: float = 1.0,
+    corrections: int = 0,
 ) -> Float[Array, "b h w 3"]:
     """Enhances one frame of b clips, all from the same noise; all images are in [-1, 1].
 
@@ -58,6 +59,7 @@ def enhance_frame(
       denoiser: gives the velocity.
       plan: the timesteps and their coefficients.
       temperature: scale of the noise that sampling starts from.
+      corrections: how often each guess of the frame is corrected (see `Denoiser.agreeing`).
     """
     noise_key, z_key = jax.random.split(key)
     conditions = denoiser.conditions(params, photo, previous, denoiser.encode(params, low, place))
@@ -67,7 +69,9 @@ def enhance_frame(
 
     def velocity(noisy, timestep):
         z = normal(jax.random.fold_in(z_key, timestep))
-        return denoiser.velocity(params, noisy, jnp.broadcast_to(timestep, noisy.shape[:1]), conditions, z)
+        timestep = jnp.broadcast_to(timestep, noisy.shape[:1])
+        found = denoiser.velocity(params, noisy, timestep, conditions, z)
+        return denoiser.corrected(noisy, timestep, found, conditions, corrections)
 
     clean = sample(velocity, temperature * normal(noise_key), plan)
     return jnp.clip(denoiser.to_frame(clean, photo), -1.0, 1.0)
@@ -81,6 +85,7 @@ def enhance_chunk(
     plan: Plan,
     temperature: float = 1.0,
     shared_noise: bool = False,
+    corrections: int = 0,
 ) -> tuple[Float[Array, "b h w 3"], UInt8[Array, "n b h w 3"]]:
     """Enhances the frames first .. first + count - 1 of b clips.
 
@@ -93,7 +98,7 @@ def enhance_chunk(
       The last frame in [-1, 1], for the next chunk, and all n frames as uint8.
     """
     photo = to_signal(chunk.identity)
-    options = dict(denoiser=denoiser, plan=plan, temperature=temperature)
+    options = dict(denoiser=denoiser, plan=plan, temperature=temperature, corrections=corrections)
 
     def enhance(previous, low_frame, index):
         key = jax.random.fold_in(chunk.key, 0 if shared_noise else index)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from facenhance_jax.diffusion.formulas import Schedule, gaussian_gain, velocity_of_step
+from facenhance_jax.diffusion.formulas import Schedule, clean_of, gaussian_gain, velocity_of_step
 from facenhance_jax.diffusion.sampler import SOLVERS, Plan, make_plan, spaced_timesteps
 from facenhance_jax.messages import InputError
 from facenhance_jax.network import pixels
@@ -17,6 +17,7 @@ from facenhance_jax.network.expression import ExpressionEncoder
 from facenhance_jax.network.unet import UNet, UNetConfig
 
 SHARE_UNIT = 0.1  # scale of the share that the network outputs: at 1, the first training steps would change it too much
+ENLARGED = 3  # times that a low-res frame is enlarged, bicubic, before it is sampled between its pixels
 
 CHOICES = {
     "expression": ("encoder", "concat", "both"),
@@ -279,14 +280,47 @@ class Denoiser:
 
     def _coarse(self, photo: Float[Array, "b h w 3"], expression: Expression) -> Float[Array, "b h w 3"]:
         """The photo's own low-res face on its place, enlarged; its edge is repeated around it."""
-        left, top, side, angle = jnp.split(expression.place, 4, axis=-1)
+        return pixels.sample_bilinear(self._low_of(photo, expression.place), expression.positions)
+
+    def _low_of(self, frame: Float[Array, "b h w 3"], place: Float[Array, "b 4"]) -> Float[Array, "b l l 3"]:
+        """The low-res frame that lies on this place of a frame, without black."""
+        left, top, side, angle = jnp.split(place, 4, axis=-1)
         size, turn = self.config.low_size, jnp.deg2rad(angle)[..., None]
         offset = ((jnp.arange(size)[None] - (size - 1) / 2) / size * side)[:, None]  # from the centre, photo's pixels
         x, y, cos, sin = offset, jnp.swapaxes(offset, 1, 2), jnp.cos(turn), jnp.sin(turn)
         columns = (left + side / 2 - 0.5)[..., None] + cos * x - sin * y
         rows = (top + side / 2 - 0.5)[..., None] + sin * x + cos * y
-        low = pixels.sample_bilinear(photo, jnp.stack([columns, rows], axis=-1))
-        return pixels.sample_bilinear(low, expression.positions)
+        return pixels.sample_bilinear(frame, jnp.stack([columns, rows], axis=-1))
+
+    def agreeing(self, frame: Float[Array, "b h w 3"], expression: Expression, times: int) -> Float[Array, "b h w 3"]:
+        """The frame, corrected `times` times so that its own low-res face comes to agree with the low-res frame.
+
+        Iterative back-projection (Irani & Peleg 1991): what the low-res frame differs, enlarged (bicubic), is added. A
+        network's frame acts too little; its fine detail is not in the low-res frame and stays.
+        """
+        within, size = _within(expression.low), ENLARGED * self.config.low_size
+        positions = (expression.positions + 0.5) * ENLARGED - 0.5
+        for _ in range(times):
+            change = within * (expression.low - self._low_of(frame, expression.place))
+            large = jax.image.resize(change, (change.shape[0], size, size, 3), "cubic")
+            frame += pixels.sample_bilinear(_ending(large), positions)
+        return frame
+
+    def corrected(
+        self,
+        noisy: Float[Array, "b h w 3"],
+        timestep: Int[Array, " b"],
+        velocity: Float[Array, "b h w 3"],
+        conditions: Conditions,
+        times: int,
+    ) -> Float[Array, "b h w 3"]:
+        """The velocity whose guess of the frame agrees with the low-res frame (see `agreeing`)."""
+        if not times:
+            return velocity
+        phi, identity = self.phi(timestep)[:, None, None, None], conditions.identity
+        frame = self.to_frame(clean_of(noisy, velocity, self.phi(timestep)), identity)
+        clean = self.to_target(self.agreeing(frame, conditions.expression, times), identity)
+        return (jnp.cos(phi) * noisy - clean) / jnp.sin(phi)
 
     def _smooth(self, shift: Float[Array, "b h w 2"]) -> Float[Array, "b h w 2"]:
         """Averaged over each patch and interpolated between the patches."""
@@ -340,8 +374,12 @@ def _within(low: Float[Array, "b l l 3"]) -> Float[Array, "b l l 1"]:
     """
     face = (jnp.max(low, axis=-1, keepdims=True) > -0.9).astype(low.dtype)
     filled = -nnx.max_pool(-nnx.max_pool(face, (5, 5), padding="SAME"), (7, 7), padding="SAME")
-    soft = nnx.avg_pool(filled, (3, 3), padding="SAME")
-    return jnp.pad(soft[:, 1:-1, 1:-1], ((0, 0), (1, 1), (1, 1), (0, 0)))  # sampling repeats the edge around the frame
+    return _ending(nnx.avg_pool(filled, (3, 3), padding="SAME"))
+
+
+def _ending(image: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+    """The image with zeros at its edge, which sampling repeats all around."""
+    return jnp.pad(image[:, 1:-1, 1:-1], ((0, 0), (1, 1), (1, 1), (0, 0)))
 
 
 class _NoRngs(nnx.Rngs):

@@ -219,5 +219,6 @@ def sampled(params: dict, batch: dict, *, denoiser: Denoiser, settings: Settings
         denoiser=denoiser,
         plan=denoiser.plan(sampling.steps, sampling.solver),
         temperature=sampling.temperature,
+        corrections=sampling.corrections,
     )
     return to_pixels(frame)

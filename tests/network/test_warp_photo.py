@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from facenhance_jax import settings
+from facenhance_jax.diffusion.formulas import clean_of
 from facenhance_jax.faces import placement
 from facenhance_jax.network import pixels
 from facenhance_jax.network.denoiser import DenoiserConfig, _within
@@ -90,3 +91,38 @@ def test_within_is_the_face_without_dark_spots_and_ends_at_the_frame():
 def test_warp_photo_needs_the_low_res_frame_on_its_place():
     with pytest.raises(ValueError, match="warp_photo needs warp_low and place_low"):
         dataclasses.replace(DenoiserConfig(), warp_photo=True)
+
+
+def test_a_frame_that_agrees_with_the_low_res_frame_is_not_corrected(photo):
+    denoiser = moving_denoiser()
+    expression = denoiser.encode(denoiser.init(0), low_of(photo, PLACE), jnp.asarray(PLACE)[None])
+    np.testing.assert_allclose(denoiser.agreeing(photo, expression, 4), photo, atol=1e-5)
+
+
+def test_corrections_bring_the_frames_own_low_res_face_to_the_low_res_frame(photo):
+    denoiser = moving_denoiser()
+    low = low_of(photo, PLACE) + 0.2 * jnp.sin(jnp.arange(16))[None, :, None, None]
+    expression = denoiser.encode(denoiser.init(0), low, jnp.asarray(PLACE)[None])
+    errors = [
+        float(jnp.abs(low_of(denoiser.agreeing(photo, expression, times), PLACE) - low)[:, 4:12, 4:12].mean())
+        for times in (0, 1, 4)
+    ]
+    assert errors[1] < 0.5 * errors[0] and errors[2] < 0.35 * errors[1]
+    far = np.abs(np.asarray(denoiser.agreeing(photo, expression, 4) - photo))[0]
+    assert far[:3].max() < 1e-5 and far[:, 29:].max() < 1e-5
+
+
+def test_the_corrected_velocity_is_that_of_the_corrected_frame(photo):
+    denoiser = moving_denoiser()
+    params, noisy = denoiser.init(0), jnp.asarray(np.random.default_rng(0).normal(size=photo.shape), jnp.float32)
+    expression = denoiser.encode(params, low_of(photo, PLACE) + 0.1, jnp.asarray(PLACE)[None])
+    conditions = denoiser.conditions(params, photo, photo, expression)
+    timestep, velocity = jnp.array([500]), 0.3 * noisy[:, ::-1]
+    assert denoiser.corrected(noisy, timestep, velocity, conditions, 0) is velocity
+    phi = denoiser.phi(timestep)
+    before, after = (
+        denoiser.to_frame(clean_of(noisy, found, phi), photo)
+        for found in (velocity, denoiser.corrected(noisy, timestep, velocity, conditions, 2))
+    )
+    np.testing.assert_allclose(after, denoiser.agreeing(before, expression, 2), atol=1e-4)
+    assert float(jnp.abs(after - before).max()) > 0.01
