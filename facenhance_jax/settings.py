@@ -97,10 +97,11 @@ class TrainSettings:
     gradient_clip: float
     ema_decay: float
     ema_warmup: bool
+    ema_every: int
     loss_weighting: str
 
     def __post_init__(self):
-        _check_at_least(self, batch_size=1, accumulate=1, warmup_steps=0, gradient_clip=0, learning_rate=0)
+        _check_at_least(self, batch_size=1, accumulate=1, ema_every=1, warmup_steps=0, gradient_clip=0, learning_rate=0)
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be from 0 to {2**32 - 1}, not {self.seed}")
         if not 0 <= self.ema_decay < 1:
@@ -209,9 +210,10 @@ def _check_at_least(settings: Any, **least: float) -> None:
 def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
     """Brings a config.json of an earlier version to the fields of this version; one of this version stays as it is."""
     values = {name: dict(section) for name, section in values.items()}
-    if data := values.get("data"):
+    if data := values.get("data"):  # of a training
         data.pop("workers", None)
         data.setdefault("directories", ())
+        values.get("train", {}).setdefault("ema_every", 1)
     model = values.get("model", {})
     if model and "unet" not in model:
         names = [field.name for field in dataclasses.fields(DenoiserConfig.unet) if field.name in model]
