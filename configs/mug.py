@@ -122,6 +122,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.train.gradient_clip = 1.0  # global norm; 0 for none
     config.train.ema_decay = 0.9999  # per step
     config.train.ema_warmup = True  # begin with a smaller decay, min(ema_decay, (1 + step) / (10 + step))
+    config.train.ema_every = 1  # steps from one update of the EMA to the next, for all of them at once
     config.train.noise_levels = 0  # train at the timesteps of a sampler with so many steps alone; 0 for all timesteps
     config.train.detail_weight = 0.0  # of the error in the amount of fine detail, which keeps frames of few steps sharp
     config.train.loss_weighting = "velocity"  # velocity, or x_prev (the paper's MSE)

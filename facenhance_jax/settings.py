@@ -101,6 +101,7 @@ class TrainSettings:
     gradient_clip: float
     ema_decay: float
     ema_warmup: bool
+    ema_every: int
     loss_weighting: str
     noise_levels: int = 0  # runs of earlier versions have neither
     detail_weight: float = 0.0
@@ -110,6 +111,7 @@ class TrainSettings:
             self,
             batch_size=1,
             accumulate=1,
+            ema_every=1,
             noise_levels=0,
             detail_weight=0,
             warmup_steps=0,
@@ -224,9 +226,10 @@ def _check_at_least(settings: Any, **least: float) -> None:
 def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
     """Brings a config.json of an earlier version to the fields of this version; one of this version stays as it is."""
     values = {name: dict(section) for name, section in values.items()}
-    if data := values.get("data"):
+    if data := values.get("data"):  # of a training
         data.pop("workers", None)
         data.setdefault("directories", ())
+        values.get("train", {}).setdefault("ema_every", 1)
     model = values.get("model", {})
     if model and "unet" not in model:
         names = [field.name for field in dataclasses.fields(DenoiserConfig.unet) if field.name in model]

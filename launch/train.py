@@ -7,6 +7,7 @@ slice, or with --coordinator=HOST:PORT --num_processes=N --process_id=I in each;
 from pathlib import Path
 
 import checkout  # noqa: F401  (puts the checkout on sys.path)
+import cpu
 from absl import app, flags, logging
 from ml_collections import config_flags
 
@@ -55,4 +56,5 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    cpu.start_again()
     app.run(main, flags_parser=parse)

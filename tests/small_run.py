@@ -9,15 +9,15 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-import optax
 
 from configs import mug
 from facenhance_jax import settings
 from facenhance_jax.runs import checkpoints
 from facenhance_jax.training import loop, train_step
 from facenhance_jax.training.experiment import Experiment
+from facenhance_jax.training.optimizer import make_optimizer
 
-OPTIMIZER = optax.adam(1e-2)
+OPTIMIZER = make_optimizer(lambda step: 1e-2, gradient_clip=0.0)
 
 
 def make_config(**run) -> ml_collections.ConfigDict:

@@ -57,7 +57,8 @@ def test_an_x_prev_model_of_an_earlier_version_takes_all_its_steps():
 def test_a_run_of_an_earlier_version_keeps_the_settings_it_was_trained_with():
     config = smoke.get_config().to_dict()
     before = config | {"model": config["model"] | config["model"]["unet"] | {"temperature": 0.8}}
-    before["train"] = {name: value for name, value in config["train"].items() if name != "ema_warmup"}
+    before["train"] = {name: value for name, value in config["train"].items() if not name.startswith("ema_")}
+    before["train"]["ema_decay"] = config["train"]["ema_decay"]
     before["data"] = config["data"] | {"workers": 4}
     del before["model"]["unet"], before["sampling"]
     assert settings.read(before) == settings.read(config)

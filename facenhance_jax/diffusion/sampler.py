@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,8 @@ from jaxtyping import Array, Float, Int
 
 from facenhance_jax.diffusion.formulas import Schedule, clean_of
 
-VelocityFn = Callable[[Float[Array, "b h w c"], Int[Array, ""]], Float[Array, "b h w c"]]
-"""(x_t [b, h, w, c], t int32) -> v_t [b, h, w, c]."""
+VelocityFn = Callable[[Float[Array, "b h w c"], Int[Array, ""], Any], Float[Array, "b h w c"]]
+"""(x_t [b, h, w, c], t int32, what is given for the step) -> v_t [b, h, w, c]."""
 
 SOLVERS = ("ddim", "2m")
 
@@ -77,8 +78,13 @@ def make_plan(schedule: Schedule, timesteps: Sequence[int], solver: str = "ddim"
     return Plan(walk[:-1], phi, on_noisy, on_velocity, on_last)
 
 
-def sample(velocity_fn: VelocityFn, noise: Float[Array, "b h w c"], plan: Plan) -> Float[Array, "b h w c"]:
-    """Algorithm 2 of the paper: x_T = `noise` denoised step by step along `plan` to x_0."""
+def sample(
+    velocity_fn: VelocityFn, noise: Float[Array, "b h w c"], plan: Plan, given: Any = None
+) -> Float[Array, "b h w c"]:
+    """Algorithm 2 of the paper: x_T = `noise` denoised step by step along `plan` to x_0.
+
+    `given` is a pytree of arrays with a first axis of K, whose rows `velocity_fn` gets step by step.
+    """
     rows = (
         jnp.asarray(plan.timesteps, jnp.int32),
         *(jnp.asarray(x, noise.dtype) for x in (plan.phi, plan.on_noisy, plan.on_velocity, plan.on_last)),
@@ -86,10 +92,10 @@ def sample(velocity_fn: VelocityFn, noise: Float[Array, "b h w c"], plan: Plan) 
 
     def descend(carry, row):
         noisy, last = carry
-        timestep, phi, on_noisy, on_velocity, on_last = row
-        velocity = velocity_fn(noisy, timestep)
+        (timestep, phi, on_noisy, on_velocity, on_last), given = row
+        velocity = velocity_fn(noisy, timestep, given)
         stepped = on_noisy * noisy + on_velocity * velocity + on_last * last
         return (stepped, clean_of(noisy, velocity, phi)), None
 
-    (clean, _), _ = jax.lax.scan(descend, (noise, jnp.zeros_like(noise)), rows)
+    (clean, _), _ = jax.lax.scan(descend, (noise, jnp.zeros_like(noise)), (rows, given))
     return clean

@@ -25,6 +25,14 @@ PACKAGED_MODEL = Path(__file__).parents[1] / "model"
 CHUNK = 8  # frames that one compiled program takes; a clip's last chunk is padded, at no cost
 
 
+def as_computed(params: dict, dtype: str) -> dict:
+    """The parameters with their kernels in the dtype of the computation, to which each layer casts them at each call.
+
+    Scales and biases stay float32: norms are computed in it.
+    """
+    return jax.tree.map(lambda leaf: leaf.astype(dtype) if leaf.ndim > 1 else leaf, params)
+
+
 class Enhancer:
     """Makes 192x192 clips of a person from 64x64 clips of an expression and one photo.
 
@@ -33,7 +41,7 @@ class Enhancer:
     streamed or at once, and up to the rounding of sums also in a batch with other clips.
 
     Attributes:
-      denoiser, params: the network.
+      denoiser, params: the network; of a bfloat16 network, the kernels are bfloat16 too.
       sampling: how it is sampled by default.
       size: side of the photo and of the frames that come out, pixels.
       low_size: side of the low-res frames that go in, pixels.
@@ -41,7 +49,9 @@ class Enhancer:
 
     def __init__(self, denoiser: Denoiser, params: dict, sampling: SamplingSettings, *, keep_programs: bool = False):
         """With `keep_programs`, traced programs are kept on disk (see `compile_cache.traced`)."""
-        self.denoiser, self.params, self.sampling = denoiser, params, sampling
+        self.denoiser, self.sampling = denoiser, sampling
+        dtype = denoiser.config.dtype
+        self.params = params if dtype == "float32" else jax.jit(as_computed, static_argnames="dtype")(params, dtype)
         self.size, self.low_size = denoiser.config.resolution, denoiser.config.low_size
         self._keeps = keep_programs
         self._programs: dict[Any, Callable] = {}

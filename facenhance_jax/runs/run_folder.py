@@ -33,6 +33,7 @@ _CHANGEABLE = (
     "train.batch_size",
     "train.decay",
     "train.ema_decay",
+    "train.ema_every",
     "train.learning_rate",
     "train.start_from",
     "train.warmup_steps",

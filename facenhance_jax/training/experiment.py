@@ -19,6 +19,7 @@ from facenhance_jax.network.pixels import to_pixels, to_signal
 from facenhance_jax.runs import checkpoints
 from facenhance_jax.settings import Settings, TrainSettings, read_model
 from facenhance_jax.training import objective, train_step
+from facenhance_jax.training.optimizer import make_optimizer
 from facenhance_jax.training.train_step import LossFn, TrainState
 
 Batch = dict[str, np.ndarray]
@@ -72,6 +73,7 @@ def make(settings: Settings) -> Experiment:
             optimizer=optimizer,
             ema_decay=train.ema_decay,
             ema_warmup=train.ema_warmup,
+            ema_every=train.ema_every,
             accumulate=train.accumulate,
         ),
         loss=loss,
@@ -82,7 +84,7 @@ def make(settings: Settings) -> Experiment:
     )
 
 
-# The optimizer
+# The learning rate
 
 
 def learning_rate(train: TrainSettings, steps: int) -> optax.Schedule:
@@ -94,12 +96,6 @@ def learning_rate(train: TrainSettings, steps: int) -> optax.Schedule:
         return peak * jnp.minimum((step + 1) / warmup, 1.0) * decayed
 
     return rate
-
-
-def make_optimizer(rate: optax.Schedule, gradient_clip: float) -> optax.GradientTransformation:
-    """Adam, after a clip of the gradient's global norm to `gradient_clip`; 0 for none."""
-    adam = optax.adam(rate)
-    return optax.chain(optax.clip_by_global_norm(gradient_clip), adam) if gradient_clip else adam
 
 
 # The start from another model

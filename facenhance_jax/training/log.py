@@ -86,9 +86,13 @@ class RunLog:
         found = jax.device_get(metrics)
         self._since.append(found)
         self._count_skipped(step, int(found["skipped"]))
-        if step % self._every == 0 or step == self._last:
+        if self.is_due(step):
             self._write(step)
         self._bar.update()
+
+    def is_due(self, step: int) -> bool:
+        """Whether the log gets a line after this step."""
+        return step % self._every == 0 or step == self._last
 
     def validated(self, step: int, values: dict[str, float]) -> None:
         """Logs the scores of a validation, in a line of their own."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import optax
 from jax.experimental import multihost_utils
 
 from facenhance_jax import messages
@@ -17,6 +18,7 @@ from facenhance_jax.runs import checkpoints, run_folder
 from facenhance_jax.training import hardware, parallel
 from facenhance_jax.training.experiment import Experiment
 from facenhance_jax.training.log import RunLog
+from facenhance_jax.training.packing import packed_state, unpacked, unpacked_state
 from facenhance_jax.training.validation import Pictures, Validation
 
 
@@ -34,7 +36,8 @@ def train(experiment: Experiment, workdir: Path, allow_config_change: bool = Fal
     settings = experiment.settings
     run_folder.check_config(workdir, settings, allow_config_change)
     abstract = jax.eval_shape(experiment.initial_state)
-    devices = parallel.over_devices(experiment.step, settings.run.parallel, abstract, settings.train.accumulate)
+    kept = jax.eval_shape(packed_state, abstract)
+    devices = parallel.over_devices(experiment.step, settings.run.parallel, kept, settings.train.accumulate)
     folder = workdir / run_folder.CHECKPOINTS
     start = parallel.agreed(checkpoints.newest_whole(folder, abstract) if jax.process_index() == 0 else 0)
     batches = experiment.batches(start)
@@ -54,7 +57,7 @@ def train(experiment: Experiment, workdir: Path, allow_config_change: bool = Fal
     ):
         pictures = Pictures(experiment, devices)
         loop = _Loop(settings.run, workdir, devices, saves, log, interruption, validation, pictures)
-        step = loop.run(state, feed, start)
+        step = loop.run(packed_state(state), feed, start)
         saved = saves.wait() or step == start
     if log.hopeless:
         raise InputError(f"{workdir}: {log.hopeless}")
@@ -67,6 +70,9 @@ def train(experiment: Experiment, workdir: Path, allow_config_change: bool = Fal
 def _print_end(workdir: Path, step: int, steps: int, signal_name: str | None) -> None:
     ending = "finished" if step == steps else f"stopped by {signal_name}; run it again to go on"
     print(f"{workdir}: step {step} of {steps}, {ending}", flush=True)
+
+
+_norm = jax.jit(optax.tree.norm)
 
 
 class _Loop:
@@ -87,6 +93,8 @@ class _Loop:
             batch = next(feed)
             state, metrics = self.devices.update(state, batch)
             step += 1
+            if self.log.is_due(step):
+                metrics |= {"param_norm": _norm(state.params)}
             self.log.add(step, metrics, examples=math.prod(batch["high"].shape[:-3]))
             if step == settings.profile_steps[1]:
                 self._end_trace()
@@ -114,17 +122,17 @@ class _Loop:
 
     def _save(self, step: int, state: Any, validation_loss: float | None) -> None:
         self.log.flush()  # first, because a resumed run begins after the checkpoint
-        self.saves.save(step, state, validation_loss)
+        self.saves.save(step, unpacked_state(state), validation_loss)
         self.saved_at = time.monotonic()
 
     def _validate(self, step: int, state: Any) -> float:
-        scores = self.validation.score(state.ema)
+        scores = self.validation.score(unpacked(state.ema))
         self.log.flush()
         self.log.validated(step, scores)
         return scores["loss"]
 
     def _picture(self, step: int, state: Any) -> None:
-        picture = self.pictures.draw(state.ema)  # all processes take part
+        picture = self.pictures.draw(unpacked(state.ema))  # all processes take part
         if jax.process_index() == 0:
             try:
                 (self.workdir / "samples").mkdir(exist_ok=True)

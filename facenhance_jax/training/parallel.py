@@ -106,9 +106,12 @@ def agreed(value: int) -> int:
 
 
 def _sharding(mesh: Mesh, shape: tuple[int, ...]) -> NamedSharding:
-    """Splits the longest axis that divides by the number of devices, if the array is large."""
+    """Splits the longest axis that divides by the number of devices, if the array is large and no vector.
+
+    Of vectors there is only the one of all small arrays, which each device needs whole.
+    """
     fitting = [axis for axis, length in enumerate(shape) if length % mesh.size == 0]
-    if math.prod(shape) < SMALLEST_SHARDED or not fitting:
+    if math.prod(shape) < SMALLEST_SHARDED or not fitting or len(shape) == 1:
         return NamedSharding(mesh, PartitionSpec())
     longest = max(fitting, key=lambda axis: shape[axis])
     return NamedSharding(mesh, PartitionSpec(*(None,) * longest, "data"))

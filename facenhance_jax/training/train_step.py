@@ -1,20 +1,23 @@
 """The state of a training, and one step of it."""
 
+import math
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, Bool, Float, Int, UInt32
+
+from facenhance_jax.training import packing
 
 LossFn = Callable[..., tuple[Float[Array, ""], dict]]
 """(params, batch, key) -> the mean loss of the batch, and sums over its examples by name, for the log."""
 
 
 class TrainState(NamedTuple):
-    """The whole of a training run; a checkpoint holds exactly this.
+    """The whole of a training run; a checkpoint holds exactly this. While it runs, its dicts are packed (`packing`).
 
     Attributes:
       step: int32 [], updates done.
@@ -55,39 +58,54 @@ def train_step(
     batch: dict,
     *,
     loss_fn: LossFn,
-    optimizer: optax.GradientTransformation,
+    optimizer: optax.GradientTransformationExtraArgs,
     ema_decay: float,
     ema_warmup: bool = True,
+    ema_every: int = 1,
     accumulate: int = 1,
     axis: str | None = None,
 ) -> tuple[TrainState, dict]:
     """One step of Algorithm 1, pure. `batch` is this device's share if `axis` names a mapped axis, else all of it.
 
     With `accumulate` > 1 the batch goes through the network in that many parts, one after the other; there is still one
-    update of the parameters and of the EMA. If the loss or a gradient is not finite, only the counters are updated.
-    Metrics: loss, grad_norm, param_norm, skipped, and the loss's own sums.
+    update of the parameters and of the EMA. If the loss or a gradient is not finite, only the counters are updated;
+    an optimizer with a state has to see to that itself, by its argument `finite`.
+    With `ema_every` = k the EMA is updated in every k-th step only, with the decays of k steps at once, which saves
+    reading and writing it in the others. Metrics: loss, grad_norm, skipped, and the loss's own sums.
     """
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key, impl="threefry2x32"), state.step)
-    gradient = partial(jax.value_and_grad(loss_fn, has_aux=True), state.params, key=key)
+    gradient = partial(jax.value_and_grad(loss_fn, has_aux=True), packing.unpacked(state.params), key=key)
     (value, sums), gradients = _accumulated(gradient, batch, accumulate)
+    if isinstance(state.params, packing.Packed):
+        gradients = packing.packed(gradients)
     if axis:
         value, gradients = jax.lax.pmean((value, gradients), axis)
         sums = jax.lax.psum(sums, axis)
     norm = optax.tree.norm(gradients)
-    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    decay = warmed_up_decay(state.step, ema_decay) if ema_warmup else ema_decay
-    ema = optax.incremental_update(params, state.ema, 1.0 - decay)
     finite = jnp.isfinite(value) & jnp.isfinite(norm)
-    params, ema, opt_state = jax.tree.map(
-        lambda new, old: jnp.where(finite, new, old),
-        (params, ema, opt_state),
-        (state.params, state.ema, state.opt_state),
-    )
+    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params, finite=finite)
+    params = chosen(finite, optax.apply_updates(state.params, updates), state.params)
+    decay = partial(warmed_up_decay, decay=ema_decay) if ema_warmup else lambda step: ema_decay
+    ema = _averaged(params, state.ema, state.step, finite, decay, ema_every)
     skipped = state.skipped + (1 - finite.astype(jnp.int32))
     new_state = TrainState(state.step + 1, params, ema, opt_state, state.key, skipped)
-    metrics = {"loss": value, "grad_norm": norm, "param_norm": optax.tree.norm(params), "skipped": skipped}
-    return new_state, metrics | sums
+    return new_state, {"loss": value, "grad_norm": norm, "skipped": skipped} | sums
+
+
+def chosen(condition: Bool[Array, ""] | bool, new: Any, old: Any) -> Any:
+    """The tree `new`, or `old` if the condition does not hold."""
+    return jax.tree.map(lambda new, old: jnp.where(condition, new, old), new, old)
+
+
+def _averaged(params: Any, ema: Any, step: Int[Array, ""], finite: Bool[Array, ""], decay: Callable, every: int):
+    """The EMA after `step`, which gave these parameters."""
+    if every == 1:
+        return chosen(finite, optax.incremental_update(params, ema, 1.0 - decay(step)), ema)
+
+    def update(ema):
+        return optax.incremental_update(params, ema, 1.0 - math.prod(decay(step - back) for back in range(every)))
+
+    return jax.lax.cond(finite & ((step + 1) % every == 0), update, lambda ema: ema, ema)
 
 
 def _accumulated(gradient: Callable, batch: dict, parts: int) -> tuple:

@@ -5,6 +5,7 @@ differently; so the counts are for comparing two versions of the code, not for p
 """
 
 import collections
+import functools
 import itertools
 import re
 from typing import NamedTuple
@@ -18,11 +19,13 @@ from benchmarks.measuring import apart
 from benchmarks.networks import network
 from benchmarks.train import random_batch
 from facenhance_jax import settings
-from facenhance_jax.inference.enhancer import CHUNK, Enhancer
+from facenhance_jax.inference.enhancer import CHUNK, Enhancer, as_computed
 from facenhance_jax.training import experiment, hardware
+from facenhance_jax.training.packing import packed_state
 
 BATCH, STEPS = 4, 8  # training samples; denoising steps of a frame
 KINDS = ("convolution", "dot", "reduce", "copy", "other")
+SLICES = ("slice", "dynamic-slice")
 NO_KERNEL = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id"}
 BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2, "f64": 8, "s64": 8, "u64": 8, "c64": 8}
 
@@ -56,7 +59,7 @@ def counts(networks: list[str] | None = None) -> None:
 def step_counts(config: ml_collections.ConfigDict) -> collections.Counter:
     """The training step's; "update" are the kernels after the gradient, as far as XLA still names their source."""
     made, batch = experiment.make(settings.read(config)), random_batch(config, BATCH)
-    state = jax.eval_shape(made.initial_state)
+    state = jax.eval_shape(lambda: packed_state(made.initial_state()))
     program = jax.jit(made.step, donate_argnums=0).lower(state, batch).compile()
     found = counted(program.as_text())
     found["flops"] = hardware.step_flops(made.step, state, batch)
@@ -67,7 +70,10 @@ def call_counts(config: ml_collections.ConfigDict) -> collections.Counter:
     """A network call's share of the program that enhances `CHUNK` frames of one clip."""
     chosen = settings.read_model(config)
     denoiser = chosen.denoiser()
-    enhancer = Enhancer(denoiser, denoiser.abstract_params(), chosen.sampling)
+    enhancer = Enhancer(denoiser, {}, chosen.sampling)
+    enhancer.params = jax.eval_shape(
+        functools.partial(as_computed, dtype=denoiser.config.dtype), denoiser.abstract_params()
+    )
     enhancer.compile(steps=STEPS)
     (program,) = enhancer._programs.values()
     whole = counted(program.as_text())
@@ -98,8 +104,24 @@ def _counted(computations: Computations, name: str) -> collections.Counter:
             total["kernels"] += 1
             total[_kind({part.operation for part in parts})] += 1
             total["update"] += bool(sources) and "jvp(" not in sources[-1]
-            total["bytes"] += line.bytes + sum(lines[operand].bytes for operand in line.operands if operand in lines)
+            total["bytes"] += line.bytes + _bytes_read(lines, line, computations[fused[1]] if fused else None)
     return total
+
+
+def _bytes_read(lines: dict[str, Line], line: Line, inside: dict[str, Line] | None) -> int:
+    """The bytes of the operands; of one that a fusion takes slices of, those of the slices."""
+    sliced = {}
+    for name, its in (inside or {}).items():
+        if its.operation == "parameter":
+            users = [user for user in inside.values() if name in user.operands]
+            if users and all(user.operation in SLICES for user in users):
+                sliced[int(its.rest.partition(")")[0])] = sum(user.bytes for user in users)
+    whole = line.bytes if line.operation in SLICES else float("inf")
+    return sum(
+        min(lines[operand].bytes, sliced.get(index, whole))
+        for index, operand in enumerate(line.operands)
+        if operand in lines
+    )
 
 
 def _inner(line: Line) -> list[str]:

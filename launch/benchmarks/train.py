@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import itertools
 
+import cpu
 import jax
 import ml_collections
 import numpy as np
@@ -24,6 +25,7 @@ from benchmarks.measuring import (
 from benchmarks.networks import network, parameters
 from facenhance_jax import settings
 from facenhance_jax.training import experiment, hardware
+from facenhance_jax.training.packing import packed_state
 
 OURS, EAGER, COMPILED = "ours", "PyTorch", "PyTorch, torch.compile"
 GPU_STEPS, CPU_STEPS = 20, 2  # timed together
@@ -35,13 +37,16 @@ def train(networks: list[str] | None = None, batches: list[int] | None = None, r
     here = apart(device)
     gpu = here["platform"] == "gpu"
     names, sizes = networks or ["mug" if gpu else "released"], batches or ([4, 8, 16, 32, 64] if gpu else [4])
+    environment = cpu.variables()  # as launch/train.py starts; huge pages also make PyTorch faster
     print(f"training steps on {here['kind']}, {threads()} cores, {rounds} processes each, in turn")
     print(f"network   dtype    batch {COMPARISON}")
     for name, batch in itertools.product(names, sizes):
         config = network(name, here["platform"])
         ours_alone = config.model.prediction != "velocity"  # the twin knows no other
-        ways = {OURS: functools.partial(apart, ours, config, batch, gpu)} | {
-            way: functools.partial(apart, theirs, config, batch, gpu, way == COMPILED, JAX_PLATFORMS="cpu")
+        ways = {OURS: functools.partial(apart, ours, config, batch, gpu, **environment)} | {
+            way: functools.partial(
+                apart, theirs, config, batch, gpu, way == COMPILED, **(environment | {"JAX_PLATFORMS": "cpu"})
+            )
             for way in torch_ways(gpu)
             if not ours_alone
         }
@@ -77,7 +82,8 @@ def flops_of_step(config: ml_collections.ConfigDict, batch: int) -> float:
 def ours(config: ml_collections.ConfigDict, batch: int, gpu: bool) -> Times:
     """Our steps."""
     made, steps = experiment.make(settings.read(config)), GPU_STEPS if gpu else CPU_STEPS
-    state, placed = jax.jit(made.initial_state)(), jax.device_put(random_batch(config, batch))
+    state = packed_state(jax.jit(made.initial_state)())
+    placed = jax.device_put(random_batch(config, batch))
     update = jax.jit(made.step, donate_argnums=0)
 
     def run() -> None:

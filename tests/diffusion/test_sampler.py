@@ -13,7 +13,7 @@ PHI = jnp.asarray(SCHEDULE.phi, jnp.float32)
 
 def run(velocity, noise, steps, solver="ddim"):
     plan = sampler.make_plan(SCHEDULE, sampler.spaced_timesteps(SCHEDULE.timesteps, steps), solver)
-    return jax.jit(lambda noise: sampler.sample(velocity, noise, plan))(noise)
+    return jax.jit(lambda noise: sampler.sample(lambda x, t, _: velocity(x, t), noise, plan))(noise)
 
 
 def start(seed=0):
@@ -58,6 +58,15 @@ def test_the_second_order_solver_is_closer_at_equal_steps():
         for solver in sampler.SOLVERS
     )
     assert second < first / 2
+
+
+def test_each_step_gets_its_own_row_of_what_is_given():
+    plan, rows = sampler.make_plan(SCHEDULE, [900, 500, 20]), jnp.stack([start(seed) for seed in (1, 2, 3)])
+    found = sampler.sample(lambda x, t, row: row["v"], start(), plan, {"v": rows})
+    expected = start()
+    for row, angle, next_angle in zip(rows, SCHEDULE.phi[[900, 500, 20]], SCHEDULE.phi[[500, 20, 0]], strict=True):
+        expected = np.cos(angle - next_angle) * expected - np.sin(angle - next_angle) * row
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_timesteps_are_spaced_evenly_from_the_top():

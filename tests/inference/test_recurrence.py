@@ -66,6 +66,24 @@ def test_one_scan_equals_chunks_equals_stream(enhancer, enhanced):
     np.testing.assert_array_equal(np.stack(streamed), enhanced)
 
 
+def test_z_drawn_ahead_gives_the_same_pixels(enhancer, enhanced, monkeypatch):
+    monkeypatch.setattr(recurrence, "DRAWN_AHEAD", 1)
+    within = Enhancer(enhancer.denoiser, enhancer.params, enhancer.sampling)
+    np.testing.assert_array_equal(within.enhance(LOW[:3], PHOTO, steps=2), enhanced[:3])
+
+
+def test_a_bfloat16_models_kernels_are_cast_once_and_its_pixels_stay(enhancer):
+    config = smoke.get_config()
+    config.model.dtype = "bfloat16"
+    half = Enhancer(settings.read_model(config).denoiser(), enhancer.params, enhancer.sampling)
+    for leaf, original in zip(*map(jax.tree.leaves, (half.params, enhancer.params)), strict=True):
+        np.testing.assert_array_equal(leaf, original.astype("bfloat16") if original.ndim > 1 else original, strict=True)
+    frames = half.enhance(LOW[:2], PHOTO, steps=2).astype(int)
+    half._programs, half.params = {}, enhancer.params
+    difference = np.abs(half.enhance(LOW[:2], PHOTO, steps=2) - frames)
+    assert difference.max() <= 1 and difference.mean() < 0.1 and frames.std() > 10  # another order of rounding
+
+
 def test_a_shorter_clip_gives_the_same_first_frames(enhancer, enhanced):
     """Given its place; else the first 8 frames decide it, and random ones rarely agree."""
     for length in (1, CHUNK, CHUNK + 1):

@@ -7,10 +7,11 @@ from benchmarks import counts
 
 PROGRAM = """HloModule jit_step, entry_computation_layout={(f32[4]{0})->f32[4]{0}}
 
-%fused (p: f32[4,4], q: f32[4]) -> f32[4] {
+%fused (p: f32[4,4], q: f32[8]) -> f32[4] {
   %p = f32[4,4]{1,0} parameter(0)
-  %q = f32[4]{0} parameter(1)
-  %d = f32[4]{0} dot(%p, %q), lhs_contracting_dims={1}, metadata={op_name="jit(step)/jvp()/dot_general"}
+  %q = f32[8]{0} parameter(1)
+  %h = f32[4]{0} slice(%q), slice={[4:8]}
+  %d = f32[4]{0} dot(%p, %h), lhs_contracting_dims={1}, metadata={op_name="jit(step)/jvp()/dot_general"}
   ROOT %n = f32[4]{0} negate(%d), metadata={op_name="jit(step)/neg"}
 }
 
@@ -26,9 +27,9 @@ PROGRAM = """HloModule jit_step, entry_computation_layout={(f32[4]{0})->f32[4]{0
   ROOT %z = f32[] constant(0)
 }
 
-ENTRY %main (a: f32[4,4], b: f32[4], start: (s32[], bf16[8])) -> (f32[4], bf16[8]) {
+ENTRY %main (a: f32[4,4], b: f32[8], start: (s32[], bf16[8])) -> (f32[4], bf16[8]) {
   %a = f32[4,4]{1,0} parameter(0)
-  %b = f32[4]{0} parameter(1)
+  %b = f32[8]{0} parameter(1)
   %start = (s32[], /*index=1*/bf16[8]{0}) parameter(2)
   %f = f32[4]{0} fusion(%a, %b), kind=kLoop, calls=%fused
   %w = (s32[], /*index=1*/bf16[8]{0}) while(%start), condition=%test, body=%body, """ + (
@@ -43,8 +44,8 @@ ENTRY %main (a: f32[4,4], b: f32[4], start: (s32[], bf16[8])) -> (f32[4], bf16[8
 
 
 def test_a_program_is_counted_with_its_loops():
-    # The fusion moves 4 x 4 + 4 + 4 float32 numbers; the copy 2 x 8 bfloat16 numbers, in the loop five times, in the
-    # branch that does more once.
+    # The fusion moves 4 x 4 + 4 + 4 float32 numbers, of its second operand only a slice; the copy 2 x 8 bfloat16
+    # numbers, in the loop five times, in the branch that does more once.
     assert counts.counted(PROGRAM) == {"kernels": 7, "dot": 1, "copy": 6, "update": 1, "bytes": 24 * 4 + 6 * 32}
 
 

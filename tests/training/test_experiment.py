@@ -11,6 +11,7 @@ from facenhance_jax.faces.registration import find_face
 from facenhance_jax.messages import InputError
 from facenhance_jax.runs import checkpoints
 from facenhance_jax.training import experiment, hardware
+from facenhance_jax.training.optimizer import make_optimizer
 
 
 def test_merged_takes_what_fits_and_keeps_the_rest():
@@ -72,7 +73,7 @@ def test_the_learning_rate_warms_up_and_decays():
 
 
 def test_without_a_clip_the_optimizer_is_adam_only():
-    adam = experiment.make_optimizer(lambda step: 1.0, gradient_clip=0.0)
+    adam = make_optimizer(lambda step: 1.0, gradient_clip=0.0)
     assert len(adam.init({"w": jnp.ones(1)})) == 2  # its moments and its rate
 
 

@@ -171,6 +171,8 @@ def test_only_the_steps_asked_for_are_logged_and_what_is_not_finite_is_null(tmp_
     levels = {"loss_noise1of2", "loss_noise2of2"}
     assert set(lines[1]) == {"step", "loss", "skipped"} | norms | rates | levels
     assert lines[1]["learning_rate"] == pytest.approx(1e-2)
+    norm = np.linalg.norm(final_state(tmp_path, config).params["kernel"])
+    assert lines[1]["param_norm"] == pytest.approx(norm) and lines[0]["param_norm"] != pytest.approx(norm)
     assert lines[0]["examples_per_second"] == pytest.approx(8 * lines[0]["steps_per_second"])
 
 

@@ -1,0 +1,76 @@
+"""Small arrays side by side in one vector.
+
+A network has hundreds of biases and scales, and to update each by itself, with its moments and its average, takes
+thousands of operations that each last no longer than their start. So a training keeps them packed; checkpoints do not.
+"""
+
+import functools
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+SMALL = 2**14  # elements; arrays with as many or more stay as they are
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=("large", "small"), meta_fields=("tree", "shapes"))
+@dataclass(frozen=True)
+class Packed:
+    """The arrays of a tree: the large ones, and all others as one vector.
+
+    Attributes:
+      large, small: a list of arrays and a vector, in the tree's order.
+      tree: the tree's structure.
+      shapes: of all of its arrays.
+    """
+
+    large: list
+    small: Any  # like all trees of arrays, it may also hold their shapes or shardings
+    tree: jax.tree_util.PyTreeDef
+    shapes: tuple[tuple[int, ...], ...]
+
+
+def packed(tree: dict) -> Packed:
+    """Packs a tree of arrays of one dtype."""
+    leaves, structure = jax.tree.flatten(tree)
+    small = [leaf for leaf in leaves if leaf.size < SMALL]
+    large = [leaf for leaf in leaves if leaf.size >= SMALL]
+    return Packed(large, _joined(small), structure, tuple(leaf.shape for leaf in leaves))
+
+
+def unpacked(tree: Any) -> Any:
+    """The inverse of `packed`; a tree that is not packed stays as it is."""
+    if not isinstance(tree, Packed):
+        return tree
+    is_small = [math.prod(shape) < SMALL for shape in tree.shapes]
+    small = iter(_parts(tree.small, tuple(itertools.compress(tree.shapes, is_small))))
+    large = iter(tree.large)
+    return jax.tree.unflatten(tree.tree, [next(small if chosen else large) for chosen in is_small])
+
+
+# Compiled also where the caller is not: it would take one program for each array.
+
+
+@jax.jit
+def _joined(arrays: list) -> Float[Array, " n"]:
+    return jnp.concatenate([jnp.zeros(0), *(array.ravel() for array in arrays)])
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _parts(vector: Float[Array, " n"], shapes: tuple[tuple[int, ...], ...]) -> list:
+    ends = list(itertools.accumulate(map(math.prod, shapes)))
+    return [vector[end - math.prod(shape) : end].reshape(shape) for end, shape in zip(ends, shapes, strict=True)]
+
+
+def packed_state(state: Any) -> Any:
+    """A training's state with every dict of arrays in it packed: the parameters, their average and the moments."""
+    return jax.tree.map(lambda x: packed(x) if isinstance(x, dict) else x, state, is_leaf=lambda x: isinstance(x, dict))
+
+
+def unpacked_state(state: Any) -> Any:
+    """The inverse of `packed_state`."""
+    return jax.tree.map(unpacked, state, is_leaf=lambda x: isinstance(x, Packed))
