@@ -69,7 +69,7 @@ def test_one_scan_equals_chunks_equals_stream(enhancer, enhanced):
 def test_z_drawn_ahead_gives_the_same_pixels(enhancer, enhanced, monkeypatch):
     monkeypatch.setattr(recurrence, "DRAWN_AHEAD", 1)
     within = Enhancer(enhancer.denoiser, enhancer.params, enhancer.sampling)
-    np.testing.assert_array_equal(within.enhance(LOW[:3], PHOTO, steps=2), enhanced[:3])
+    np.testing.assert_array_equal(within.enhance(LOW[:3], PHOTO, place=PLACE, steps=2), enhanced[:3])
 
 
 def test_a_bfloat16_models_kernels_are_cast_once_and_its_pixels_stay(enhancer):
