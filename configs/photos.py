@@ -18,7 +18,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.warp_photo = True
 
     config.sampling.steps = 2
-    config.sampling.corrections = 4
+    config.sampling.corrections = 6
 
     config.data.directories = (("data/pairs", 0.5), ("data/drawn", 0.25), ("data/single", 0.25))
     config.data.split = "train"

@@ -51,7 +51,13 @@ def test_the_variant_paper_has_the_papers_values():
     model = {"prediction": "x_prev", "target": "frame", "previous": "noisy", "expression": "encoder"}
     assert {name: config.model[name] for name in model} == model
     assert config.model.unet.patch == 1
-    assert config.sampling.to_dict() == {"steps": 1000, "solver": "ddim", "temperature": 1.0, "shared_noise": False, "corrections": 0}
+    assert config.sampling.to_dict() == {
+        "steps": 1000,
+        "solver": "ddim",
+        "temperature": 1.0,
+        "shared_noise": False,
+        "corrections": 0,
+    }
     assert config.schedule.to_dict() == {"timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02}
     assert config.run.steps == 400 * 20_000 // config.train.batch_size
     assert not (config.data.flip or config.data.jitter or config.data.degrade or config.data.any_previous)

@@ -373,8 +373,9 @@ def _within(low: Float[Array, "b l l 3"]) -> Float[Array, "b l l 1"]:
     Of pixels as dark as 12 of 255, those that are farther than 2 pixels from the others are the black around the face.
     """
     face = (jnp.max(low, axis=-1, keepdims=True) > -0.9).astype(low.dtype)
+    face = jnp.pad(face, ((0, 0), (4, 4), (4, 4), (0, 0)))  # around the frame it is black too
     filled = -nnx.max_pool(-nnx.max_pool(face, (5, 5), padding="SAME"), (7, 7), padding="SAME")
-    return _ending(nnx.avg_pool(filled, (3, 3), padding="SAME"))
+    return _ending(nnx.avg_pool(filled, (3, 3), padding="SAME")[:, 4:-4, 4:-4])
 
 
 def _ending(image: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:

@@ -88,6 +88,14 @@ def test_within_is_the_face_without_dark_spots_and_ends_at_the_frame():
     assert (found[:, :3] == 0).all() and (found[[0, 15]] == 0).all()
 
 
+def test_within_leaves_out_the_black_between_the_face_and_the_frames_edge():
+    """A chin near the lower edge: the corners beside it are black, although only a few pixels wide."""
+    low = np.full((1, 32, 32, 3), -1.0, np.float32)
+    low[:, 4:30, 8:24] = 0.3
+    found = np.asarray(_within(jnp.asarray(low)))[0, :, :, 0]
+    assert (found[low[0, :, :, 0] < 0] == 0).all() and (found[6:28, 10:22] == 1).all()
+
+
 def test_warp_photo_needs_the_low_res_frame_on_its_place():
     with pytest.raises(ValueError, match="warp_photo needs warp_low and place_low"):
         dataclasses.replace(DenoiserConfig(), warp_photo=True)
