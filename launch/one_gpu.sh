@@ -114,9 +114,10 @@ D() {
   fi
   row $(($(left) - 60)) training "${train[@]}" --workdir="$work/run" --config.run.steps="$(<"$work/steps")"
   [[ -d $work/run/checkpoints ]] || return 0
-  rm -rf "$work/model" "$out"/model.tar.*
+  rm -rf "$work/model"
   timeout 60 "$python" launch/export.py --workdir="$work/run" --output="$work/model" --dtype=float16 \
     >>"$out/D.txt" 2>>"$work/log.txt"
+  rm -f "$out"/model.tar.*
   tar -C "$work" -c model | split -b 15m - "$out/model.tar."
 }
 
