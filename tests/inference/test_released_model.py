@@ -22,7 +22,7 @@ def test_it_is_small_and_says_what_it_is():
     config = json.loads((PACKAGED_MODEL / "config.json").read_text())
     assert (config["model"]["prediction"], config["model"]["target"]) == ("velocity", "residual")
     card = (PACKAGED_MODEL / "card.md").read_text()
-    assert "drawn faces only" in card and "photo copied" in card
+    assert "held-out people" in card and "must not be used" in card and "CC BY 4.0" in card
 
 
 @pytest.fixture(scope="module")
