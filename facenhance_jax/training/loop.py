@@ -44,7 +44,7 @@ def train(experiment: Experiment, workdir: Path, allow_config_change: bool = Fal
     first = next(batches)  # bad data is found here, before anything is written
     flops = _step_flops(experiment, abstract, devices.spread(first))
     placed = devices.put(first)
-    devices = devices._replace(update=_compiled(devices, abstract, placed))
+    devices = devices._replace(update=_compiled(devices, kept, placed))
     feed = parallel.ahead(itertools.chain([placed], map(devices.put, batches)))
     validation = Validation(experiment, devices) if settings.run.validate_every else None
     state = _initial_or_restored(experiment, folder, start, devices.state_sharding(abstract))
