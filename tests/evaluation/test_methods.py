@@ -65,7 +65,7 @@ def test_seconds_are_of_the_clips_and_not_of_the_compiling(model, monkeypatch):
 def test_what_a_method_depends_on_is_written_down(model):
     denoiser, params = model.denoiser, model.params
     described = methods.Enhanced(model, steps=3, batch=2, seed=5).describe()
-    sampling = {"steps": 3, "solver": "ddim", "temperature": 0.8, "shared_noise": True}
+    sampling = {"steps": 3, "solver": "ddim", "temperature": 0.8, "shared_noise": True, "corrections": 0}
     assert described == {"model": methods.fingerprint(denoiser, params), "seed": 5} | sampling
     changed = jax.tree.map(lambda leaf: leaf, params)
     changed["unet"]["exit"]["bias"] = changed["unet"]["exit"]["bias"] + 1e-3

@@ -75,7 +75,7 @@ def test_x_prev_form_and_its_weighting_are_the_papers_mse():
     value, _ = objective.loss(denoiser.init(0), batch, KEY, denoiser=denoiser, weighting="x_prev")
     expected = []
     for index in range(4):
-        noise, _, t = objective._draw(KEY, index, (32, 32, 3), 50)
+        noise, _, t = objective._draw(KEY, index, (32, 32, 3), jnp.arange(50, 0, -1))
         phi = SCHEDULE.phi[int(t) - 1]
         expected.append(((np.cos(phi) * to_signal(batch["high"][index]) + np.sin(phi) * noise) ** 2).mean())
     np.testing.assert_allclose(value, np.mean(expected), rtol=1e-5)
@@ -86,7 +86,7 @@ def test_the_sums_by_noise_level_are_the_loss():
     batch = random_batch(16)
     value, sums = objective.loss({"factor": 0.5}, batch, KEY, denoiser=oracle(), weighting="velocity")
     np.testing.assert_allclose(sums["level_loss"].sum() / 16, value, rtol=1e-6)
-    timesteps = np.array([int(objective._draw(KEY, index, (1,), 50)[2]) for index in range(16)])
+    timesteps = np.array([int(objective._draw(KEY, index, (1,), jnp.arange(50, 0, -1))[2]) for index in range(16)])
     np.testing.assert_array_equal(sums["level_count"], np.bincount((timesteps - 1) * 4 // 50, minlength=4))
     alone = {name: value[timesteps > 38] for name, value in batch.items()}
     last, _ = objective.loss({"factor": 0.5}, alone, KEY, denoiser=oracle(), weighting="velocity")
@@ -94,15 +94,15 @@ def test_the_sums_by_noise_level_are_the_loss():
 
 
 def test_timesteps_are_uniform_from_1_to_T():
-    draws = jax.vmap(lambda index: objective._draw(KEY, index, (1,), 4)[2])(jnp.arange(4000))
+    draws = jax.vmap(lambda index: objective._draw(KEY, index, (1,), jnp.arange(4, 0, -1))[2])(jnp.arange(4000))
     counts = np.bincount(np.asarray(draws), minlength=6)
     assert counts[0] == counts[5] == 0
     assert (np.abs(counts[1:5] - 1000) < 120).all()  # four standard deviations
 
 
 def test_noises_differ_between_examples_and_between_eps_and_z():
-    eps0, z0, _ = objective._draw(KEY, 0, (8,), 4)
-    eps1, _, _ = objective._draw(KEY, 1, (8,), 4)
+    eps0, z0, _ = objective._draw(KEY, 0, (8,), jnp.arange(4, 0, -1))
+    eps1, _, _ = objective._draw(KEY, 1, (8,), jnp.arange(4, 0, -1))
     assert (eps0 != eps1).all() and (eps0 != z0).all()
 
 
