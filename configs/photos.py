@@ -4,7 +4,7 @@ Data: `python launch/prepare.py --kind=photos --root=PAIRS --output=data/pairs -
 same with `--root=PORTRAITS --output=data/single --takes=1 --relight=1`, and drawn people as for configs/demo.py, whose
 model is what it starts from (`train.start_from`; launch/export.py writes it).
 Training: `python launch/train.py --config=configs/photos.py --workdir=DIR`: 3,200 steps of 1.1 s on one core of an AMD
-EPYC (measured while other programs ran), 1.6 GB of memory or more (as configs/demo.py).
+EPYC (measured while other programs ran); its memory was not measured (configs/demo.py: 1.4 GB).
 """
 
 import ml_collections

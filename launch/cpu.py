@@ -1,7 +1,7 @@
 """Environment variables with which a training on a CPU is faster. They have to be set before the process starts.
 
 * Huge pages for what glibc's `malloc` hands out: XLA takes fresh memory for each step's intermediate arrays, 68,000
-  small pages of it with configs/demo.py. 12 % less time on an EPYC, for PyTorch too, and a third less memory.
+  small pages of it with configs/demo.py. A step takes 12 % less time on an EPYC.
 * Without AVX-512, XLA's own convolutions instead of YNNPACK's: a step takes 0.68 of the time there, but 1.2 times as
   long with AVX-512.
 

@@ -46,7 +46,7 @@ def silu(x: Float[Array, "*b"]) -> Float[Array, "*b"]:
 
 
 def conv_of_pixels(conv: nnx.Conv, x: Float[Array, "b h w c"]) -> Float[Array, "b h w o"]:
-    """The 1x1 convolution of x as a product: a CPU computes its gradient up to 16 times as fast."""
+    """The 1x1 convolution of x as a product, whose gradient some CPUs compute many times as fast."""
     return x @ conv.kernel[0, 0].astype(x.dtype) + _bias(conv, x)
 
 
