@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+KEPT_FRAMES = 16  # frames kept for a strip while a clip of unknown length is read
 GAP = 4  # pixels between pictures
 LETTERS = 14  # pixels, the height of a label's letters
 INK, PAPER = (32, 32, 32), (255, 255, 255)
@@ -36,3 +37,24 @@ def strip(rows: Sequence[tuple[str, Sequence[UInt8[np.ndarray, "_ _ 3"]]]]) -> U
 def spread(count: int, total: int) -> list[int]:
     """`count` of the indices 0 .. total - 1, evenly spread from the first to the last; all if there are fewer."""
     return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()
+
+
+class KeptFrames:
+    """Up to 16 of any number of items, evenly spread: when full, it drops every second one and doubles the stride."""
+
+    def __init__(self):
+        self._items = []
+        self._stride = 1
+        self._seen = 0
+
+    def add(self, item: tuple) -> None:
+        if self._seen % self._stride == 0:
+            self._items.append(item)
+        if len(self._items) > KEPT_FRAMES:
+            self._items = self._items[::2]
+            self._stride *= 2
+        self._seen += 1
+
+    def spread(self, count: int) -> list[tuple]:
+        """At most `count` of them, from the first to the last."""
+        return [self._items[index] for index in spread(count, len(self._items))]
