@@ -6,7 +6,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from facenhance_jax.diffusion import formulas
 from facenhance_jax.diffusion.sampler import spaced_timesteps
-from facenhance_jax.network.denoiser import Denoiser
+from facenhance_jax.network import warping
+from facenhance_jax.network.denoiser import Denoiser, Expression
 from facenhance_jax.network.pixels import to_signal
 
 LEVELS = 4  # of noise, for the log: the quarters of 1..T
@@ -21,6 +22,8 @@ def loss(
     weighting: str,
     noise_levels: int = 0,
     detail_weight: float = 0.0,
+    corrections: int = 0,
+    restored_weight: float = 0.0,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, " levels"]]]:
     """The mean squared error of the batch, in float32; and its sum and count over the examples of each noise level.
 
@@ -35,22 +38,31 @@ def loss(
         sin(phi_t - phi_{t-1})^2, which is ||v - vhat||^2 exactly.
       noise_levels: how many timesteps there are to draw from, those of a sampler with as many steps; 0 for all.
       detail_weight: of `detail_error`, which is added to the squared error.
+      corrections: how often sampling corrects a guess of the frame (see `Denoiser.agreeing`). If it does, half of the
+        squared error is that of the corrected guess, and `detail_error` is.
+      restored_weight: of `restored_error`, which is added too, if the network restores low-res frames.
     """
     high, previous, identity, low = (to_signal(batch[name]) for name in ("high", "previous", "identity", "low"))
     total = denoiser.schedule.timesteps
     timesteps = jnp.asarray(spaced_timesteps(total, noise_levels or total))
     noise, z, timestep = jax.vmap(lambda index: _draw(key, index, high.shape[1:], timesteps))(batch["index"])
     clean = denoiser.to_target(high, identity)
-    expression = denoiser.encode(params, low, batch.get("place"))
+    expression = denoiser.encode(params, low, identity, batch.get("place"))
     phi = denoiser.phi(timestep)
     conditions = denoiser.conditions(params, identity, denoiser.noised_previous(previous, z), expression)
     noisy = formulas.diffuse(clean, noise, phi)
     predicted = denoiser.velocity(params, noisy, timestep, conditions)
     error = jnp.mean((formulas.velocity(clean, noise, phi) - predicted) ** 2, axis=(1, 2, 3))
     error *= jnp.sin(denoiser.delta(timestep)) ** 2 if weighting == "x_prev" else 1.0
-    if detail_weight:
+    scale = denoiser.config.residual_scale
+    if corrections or detail_weight:
         guess = denoiser.to_frame(formulas.clean_of(noisy, predicted, phi), identity)
-        error += detail_weight * denoiser.config.residual_scale * detail_error(guess, high)
+        if corrections:
+            guess = denoiser.agreeing(guess, jax.lax.stop_gradient(expression), corrections)
+            error = (error + jnp.mean((scale * (guess - high)) ** 2, axis=(1, 2, 3))) / 2
+        error += detail_weight * scale * detail_error(guess, high) if detail_weight else 0.0
+    if restored_weight:
+        error += restored_weight * scale**2 * restored_error(expression, high)
     level = jax.nn.one_hot((timestep - 1) * LEVELS // total, LEVELS)
     return jnp.mean(error), {"level_loss": (error[:, None] * level).sum(axis=0), "level_count": level.sum(axis=0)}
 
@@ -62,6 +74,12 @@ def detail_error(frame: Float[Array, "b h w 3"], real: Float[Array, "b h w 3"]) 
     frame, wherever detail cannot be told exactly. This error does not ask where in the square the detail is.
     """
     return jnp.mean(jnp.abs(_detail(frame) - _detail(real)), axis=(1, 2))
+
+
+def restored_error(expression: Expression, real: Float[Array, "b h w 3"]) -> Float[Array, " b"]:
+    """The mean squared error of the restored low-res frame, within the face, to the real frame's own."""
+    own = warping.low_of(real, expression.place, expression.low.shape[1])
+    return jnp.mean(expression.within * (expression.low - own) ** 2, axis=(1, 2, 3))
 
 
 def _detail(frame: Float[Array, "b h w 3"]) -> Float[Array, "b h8 w8"]:

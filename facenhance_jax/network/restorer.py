@@ -1,0 +1,59 @@
+"""Restores a low-res frame: a generator's frames are blurred, noisy, warped or compressed."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from facenhance_jax.network.layers import GroupNorm, conv_of_pixels, silu
+from facenhance_jax.network.pixels import depth_to_space, space_to_depth
+
+WIDTHS = 64, 128  # channels on the grid of 2x2 squares, and on the next coarser one
+FOLD = 2
+
+
+class Block(nnx.Module):
+    """GroupNorm-SiLU-Conv3 twice, the second convolution zero at first, and the skip."""
+
+    def __init__(self, channels: int, *, dtype, rngs: nnx.Rngs):
+        zeros = nnx.initializers.zeros
+        self.norm_in = GroupNorm(channels, dtype=dtype, rngs=rngs)
+        self.conv_in = nnx.Conv(channels, channels, (3, 3), dtype=dtype, rngs=rngs)
+        self.norm_out = GroupNorm(channels, dtype=dtype, rngs=rngs)
+        self.conv_out = nnx.Conv(channels, channels, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        return x + self.conv_out(silu(self.norm_out(self.conv_in(silu(self.norm_in(x))))))
+
+
+class Restorer(nnx.Module):
+    """A small U-Net at half of the low-res frame's side. At first it returns the frame as it is.
+
+    It sees the photo's own low-res face on the same place. So it knows the skin's texture and light, and it can tell
+    which differences are the expression's and which are faults.
+    """
+
+    def __init__(self, *, dtype, rngs: nnx.Rngs):
+        fine, coarse = WIDTHS
+        self.entrance = nnx.Conv(6 * FOLD**2, fine, (3, 3), dtype=dtype, rngs=rngs)
+        self.before = Block(fine, dtype=dtype, rngs=rngs)
+        self.down = nnx.Conv(fine, coarse, (1, 1), dtype=dtype, rngs=rngs)
+        self.middle = nnx.List([Block(coarse, dtype=dtype, rngs=rngs) for _ in range(2)])
+        self.up = nnx.Conv(coarse, fine, (1, 1), dtype=dtype, rngs=rngs)
+        self.after = Block(fine, dtype=dtype, rngs=rngs)
+        self.norm = GroupNorm(fine, dtype=dtype, rngs=rngs)
+        zeros = nnx.initializers.zeros
+        self.exit = nnx.Conv(fine, 3 * FOLD**2, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs)
+
+    def __call__(self, low: Float[Array, "b l l 3"], own: Float[Array, "b l l 3"]) -> Float[Array, "b l l 3"]:
+        """The restored low-res frames, float32; `own` are the photos' own low-res faces. All in [-1, 1]."""
+        seen = space_to_depth(jnp.concatenate([low, own], axis=-1), FOLD)
+        x = self.before(self.entrance(seen))
+        batch, height, width, channels = x.shape
+        coarse = x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))
+        coarse = conv_of_pixels(self.down, coarse)
+        for block in self.middle:
+            coarse = block(coarse)
+        x += jax.image.resize(conv_of_pixels(self.up, coarse), x.shape, "nearest")
+        x = self.exit(silu(self.norm(self.after(x))))
+        return low + depth_to_space(x.astype(jnp.float32), FOLD)
