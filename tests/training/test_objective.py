@@ -106,23 +106,24 @@ def photo_moving(**model):
 def test_corrected_guesses_count_half():
     """The loss with corrections is the mean of the velocity's error and of the corrected guess's, from its parts."""
     denoiser, batch = photo_moving(), random_batch() | {"place": np.float32([[8, 8, 16, 0], [6, 9, 20, 7]] * 2)}
-    params = denoiser.init(0)
     options = dict(denoiser=denoiser, weighting="velocity", noise_levels=1)  # from pure noise: t = T
-    plain, corrected = (float(objective.loss(params, batch, KEY, corrections=n, **options)[0]) for n in (0, 2))
-    high, photo, low = (to_signal(batch[name]) for name in ("high", "identity", "low"))
-    expression = denoiser.encode(params, low, photo, jnp.asarray(batch["place"]))
-    scale, errors = denoiser.config.residual_scale, []
-    for index in range(4):
-        noise, z, t = objective._draw(KEY, index, (32, 32, 3), jnp.array([denoiser.schedule.timesteps]))
-        one = jax.tree.map(lambda x, i=index: x[i : i + 1], expression)
-        conditions = denoiser.conditions(params, photo[index : index + 1], to_signal(batch["previous"][index]) + z, one)
-        clean = denoiser.to_target(high[index : index + 1], photo[index : index + 1])
-        noisy = formulas.diffuse(clean, noise[None], denoiser.phi(t[None]))
-        velocity = denoiser.velocity(params, noisy, t[None], conditions)
-        clean = formulas.clean_of(noisy, velocity, denoiser.phi(t[None]))
-        frame = denoiser.agreeing(denoiser.to_frame(clean, photo[index : index + 1]), one, 2)
-        errors.append(float(((scale * (frame - high[index])) ** 2).mean()))
-    np.testing.assert_allclose(corrected, (plain + np.mean(errors)) / 2, rtol=1e-4)
+    last = jnp.array([denoiser.schedule.timesteps])
+
+    @jax.jit
+    def parts(params, batch):
+        plain, corrected = (objective.loss(params, batch, KEY, corrections=n, **options)[0] for n in (0, 2))
+        high, previous, photo, low = (to_signal(batch[name]) for name in ("high", "previous", "identity", "low"))
+        noise, z, t = jax.vmap(lambda index: objective._draw(KEY, index, (32, 32, 3), last))(batch["index"])
+        expression = denoiser.encode(params, low, photo, batch["place"])
+        conditions = denoiser.conditions(params, photo, previous + z, expression)
+        noisy = formulas.diffuse(denoiser.to_target(high, photo), noise, denoiser.phi(t))
+        clean = formulas.clean_of(noisy, denoiser.velocity(params, noisy, t, conditions), denoiser.phi(t))
+        frame = denoiser.agreeing(denoiser.to_frame(clean, photo), expression, 2)
+        return plain, corrected, ((denoiser.config.residual_scale * (frame - high)) ** 2).mean()
+
+    plain, corrected, error = parts(denoiser.init(0), batch)
+    np.testing.assert_allclose(corrected, (plain + error) / 2, rtol=1e-4)
+    assert abs(float(error / plain) - 1) > 0.01
 
 
 def test_the_restored_error_is_that_within_the_face():
