@@ -106,6 +106,7 @@ class TrainSettings:
     noise_levels: int = 0  # runs of earlier versions have none of these
     detail_weight: float = 0.0
     restored_weight: float = 0.0
+    only_restorer: bool = False
 
     def __post_init__(self):
         _check_at_least(

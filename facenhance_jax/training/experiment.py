@@ -64,6 +64,7 @@ def make(settings: Settings) -> Experiment:
         detail_weight=train.detail_weight,
         corrections=settings.sampling.corrections,
         restored_weight=train.restored_weight,
+        only_restorer=train.only_restorer,
     )
     return Experiment(
         settings=settings,

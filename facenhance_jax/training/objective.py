@@ -24,6 +24,7 @@ def loss(
     detail_weight: float = 0.0,
     corrections: int = 0,
     restored_weight: float = 0.0,
+    only_restorer: bool = False,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, " levels"]]]:
     """The mean squared error of the batch, in float32; and its sum and count over the examples of each noise level.
 
@@ -41,6 +42,7 @@ def loss(
       corrections: how often sampling corrects a guess of the frame (see `Denoiser.agreeing`). If it does, half of the
         squared error is that of the corrected guess, and `detail_error` is.
       restored_weight: of `restored_error`, which is added too, if the network restores low-res frames.
+      only_restorer: whether the loss is `restored_error` alone; all else then stays as it is, and costs nothing.
     """
     high, previous, identity, low = (to_signal(batch[name]) for name in ("high", "previous", "identity", "low"))
     total = denoiser.schedule.timesteps
@@ -48,13 +50,20 @@ def loss(
     noise, z, timestep = jax.vmap(lambda index: _draw(key, index, high.shape[1:], timesteps))(batch["index"])
     clean = denoiser.to_target(high, identity)
     expression = denoiser.encode(params, low, identity, batch.get("place"))
+    level = jax.nn.one_hot((timestep - 1) * LEVELS // total, LEVELS)
+
+    def summed(error):
+        return jnp.mean(error), {"level_loss": (error[:, None] * level).sum(axis=0), "level_count": level.sum(axis=0)}
+
+    scale = denoiser.config.residual_scale
+    if only_restorer:
+        return summed(scale**2 * restored_error(expression, high))
     phi = denoiser.phi(timestep)
     conditions = denoiser.conditions(params, identity, denoiser.noised_previous(previous, z), expression)
     noisy = formulas.diffuse(clean, noise, phi)
     predicted = denoiser.velocity(params, noisy, timestep, conditions)
     error = jnp.mean((formulas.velocity(clean, noise, phi) - predicted) ** 2, axis=(1, 2, 3))
     error *= jnp.sin(denoiser.delta(timestep)) ** 2 if weighting == "x_prev" else 1.0
-    scale = denoiser.config.residual_scale
     if corrections or detail_weight:
         guess = denoiser.to_frame(formulas.clean_of(noisy, predicted, phi), identity)
         if corrections:
@@ -63,8 +72,7 @@ def loss(
         error += detail_weight * scale * detail_error(guess, high) if detail_weight else 0.0
     if restored_weight:
         error += restored_weight * scale**2 * restored_error(expression, high)
-    level = jax.nn.one_hot((timestep - 1) * LEVELS // total, LEVELS)
-    return jnp.mean(error), {"level_loss": (error[:, None] * level).sum(axis=0), "level_count": level.sum(axis=0)}
+    return summed(error)
 
 
 def detail_error(frame: Float[Array, "b h w 3"], real: Float[Array, "b h w 3"]) -> Float[Array, " b"]:
