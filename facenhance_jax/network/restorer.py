@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from facenhance_jax.network.layers import GroupNorm, conv_of_pixels, silu
+from facenhance_jax.network.layers import conv_of_pixels, silu
 from facenhance_jax.network.pixels import depth_to_space, space_to_depth
 
 WIDTHS = 64, 128  # channels on the grid of 2x2 squares, and on the next coarser one
@@ -13,17 +13,18 @@ FOLD = 2
 
 
 class Block(nnx.Module):
-    """GroupNorm-SiLU-Conv3 twice, the second convolution zero at first, and the skip."""
+    """SiLU-Conv3 twice, the second convolution zero at first, and the skip.
+
+    There is no normalization: it would hide how strong noise is.
+    """
 
     def __init__(self, channels: int, *, dtype, rngs: nnx.Rngs):
         zeros = nnx.initializers.zeros
-        self.norm_in = GroupNorm(channels, dtype=dtype, rngs=rngs)
         self.conv_in = nnx.Conv(channels, channels, (3, 3), dtype=dtype, rngs=rngs)
-        self.norm_out = GroupNorm(channels, dtype=dtype, rngs=rngs)
         self.conv_out = nnx.Conv(channels, channels, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        return x + self.conv_out(silu(self.norm_out(self.conv_in(silu(self.norm_in(x))))))
+        return x + self.conv_out(silu(self.conv_in(silu(x))))
 
 
 class Restorer(nnx.Module):
@@ -41,7 +42,6 @@ class Restorer(nnx.Module):
         self.middle = nnx.List([Block(coarse, dtype=dtype, rngs=rngs) for _ in range(2)])
         self.up = nnx.Conv(coarse, fine, (1, 1), dtype=dtype, rngs=rngs)
         self.after = Block(fine, dtype=dtype, rngs=rngs)
-        self.norm = GroupNorm(fine, dtype=dtype, rngs=rngs)
         zeros = nnx.initializers.zeros
         self.exit = nnx.Conv(fine, 3 * FOLD**2, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs)
 
@@ -55,5 +55,5 @@ class Restorer(nnx.Module):
         for block in self.middle:
             coarse = block(coarse)
         x += jax.image.resize(conv_of_pixels(self.up, coarse), x.shape, "nearest")
-        x = self.exit(silu(self.norm(self.after(x))))
+        x = self.exit(silu(self.after(x)))
         return low + depth_to_space(x.astype(jnp.float32), FOLD)
