@@ -10,6 +10,8 @@ from facenhance_jax.network.pixels import depth_to_space, space_to_depth
 
 WIDTHS = 64, 128  # channels on the grid of 2x2 squares, and on the next coarser one
 FOLD = 2
+REACH = 2  # pixels, of a pixel's kernel
+OWN_REACH = 1
 
 
 class Block(nnx.Module):
@@ -28,10 +30,11 @@ class Block(nnx.Module):
 
 
 class Restorer(nnx.Module):
-    """A small U-Net at half of the low-res frame's side. At first it returns the frame as it is.
+    """Predicts a kernel for each pixel of the low-res frame. At first it returns the frame as it is.
 
-    It sees the photo's own low-res face on the same place. So it knows the skin's texture and light, and it can tell
-    which differences are the expression's and which are faults.
+    A small U-Net, at half of the frame's side, also sees the photo's own low-res face on the same place. Its output for
+    a pixel: how much of each neighbour's difference to add (Bako et al. 2017), which averages noise away, sharpens or
+    shifts; the same for the photo's own face, which gives detail; a share of the photo's own pixel; and a colour.
     """
 
     def __init__(self, *, dtype, rngs: nnx.Rngs):
@@ -42,8 +45,9 @@ class Restorer(nnx.Module):
         self.middle = nnx.List([Block(coarse, dtype=dtype, rngs=rngs) for _ in range(2)])
         self.up = nnx.Conv(coarse, fine, (1, 1), dtype=dtype, rngs=rngs)
         self.after = Block(fine, dtype=dtype, rngs=rngs)
+        outputs = _taps(REACH) + _taps(OWN_REACH) + 4
         zeros = nnx.initializers.zeros
-        self.exit = nnx.Conv(fine, 3 * FOLD**2, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs)
+        self.exit = nnx.Conv(fine, outputs * FOLD**2, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs)
 
     def __call__(self, low: Float[Array, "b l l 3"], own: Float[Array, "b l l 3"]) -> Float[Array, "b l l 3"]:
         """The restored low-res frames, float32; `own` are the photos' own low-res faces. All in [-1, 1]."""
@@ -55,5 +59,25 @@ class Restorer(nnx.Module):
         for block in self.middle:
             coarse = block(coarse)
         x += jax.image.resize(conv_of_pixels(self.up, coarse), x.shape, "nearest")
-        x = self.exit(silu(self.after(x)))
-        return low + depth_to_space(x.astype(jnp.float32), FOLD)
+        output = depth_to_space(self.exit(silu(self.after(x))).astype(jnp.float32), FOLD)
+        at = _taps(REACH), _taps(REACH) + _taps(OWN_REACH)
+        weights, own_weights, share, colour = jnp.split(output, [*at, at[1] + 1], axis=-1)
+        change = _differences(low, weights, REACH) + _differences(own, own_weights, OWN_REACH)
+        return low + change + share * (own - low) + colour
+
+
+def _taps(reach: int) -> int:
+    return (2 * reach + 1) ** 2 - 1
+
+
+def _differences(
+    image: Float[Array, "b l l 3"], weights: Float[Array, "b l l taps"], reach: int
+) -> Float[Array, "b l l 3"]:
+    """For each pixel, the weighted sum of how its neighbours, up to `reach` away, differ from it."""
+    size = image.shape[1]
+    padded = jnp.pad(image, ((0, 0), (reach, reach), (reach, reach), (0, 0)), mode="edge")
+    steps = [(y, x) for y in range(2 * reach + 1) for x in range(2 * reach + 1) if (y, x) != (reach, reach)]
+    parts = (
+        weights[..., tap, None] * (padded[:, y : y + size, x : x + size] - image) for tap, (y, x) in enumerate(steps)
+    )
+    return sum(parts)
