@@ -60,8 +60,9 @@ def degrade(low: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, strength:
     """Makes half of v_low's frames worse, as a light generator could: warp, blur, noise, JPEG, in this order.
 
     The others stay as they are: faults cost so much that a network which sees them in every frame trusts no frame. Of
-    the faults, each is applied in a third of the cases, more often strong than weak. Warp and blur move the face's edge by as many pixels as they are
-    strong; JPEG spreads up to 15 px into the black around the face; noise does not change black pixels.
+    the faults, each is applied in a third of the cases, more often strong than weak. Warp and blur move the face's edge
+    by as many pixels as they are strong; JPEG spreads up to 15 px into the black around the face; noise does not change
+    black pixels.
     """
     if not strength or rng.random() < 0.5:
         return low

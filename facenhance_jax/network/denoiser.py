@@ -245,7 +245,7 @@ class Denoiser:
         conditions: Conditions,
         z: Float[Array, "b h w 3"] | None = None,
     ) -> Prediction:
-        """The velocity v_t of `noisy` = x_t at `timestep` in 1..T; z is noise for the previous frame, if it has none yet.
+        """The velocity v_t of `noisy` = x_t at `timestep` in 1..T; z is noise for a previous frame that has none yet.
 
         With prediction="x_prev" it is the velocity whose step gives the network's output.
 
