@@ -138,16 +138,6 @@ class Conditions(NamedTuple):
     coarse: Float[Array, "b h w 3"] | None
 
 
-class Prediction(NamedTuple):
-    """What the network says of a frame in one step.
-
-    `flow`, with `warp_photo`, says where each pixel lies in the photo: (x, y), in pixels, from its own position.
-    """
-
-    velocity: Float[Array, "b h w 3"]
-    flow: Float[Array, "b h w 2"] | None
-
-
 class Network(nnx.Module):
     """The parameters: the UNet and, if the config asks, E_exp and the restorer of low-res frames."""
 
@@ -237,14 +227,14 @@ class Denoiser:
             coarse = pixels.sample_bilinear(own, expression.positions)  # around it its edge is repeated
         return Conditions(identity, entered, expression, coarse)
 
-    def predict(
+    def velocity(
         self,
         params: dict,
         noisy: Float[Array, "b h w 3"],
         timestep: Int[Array, " b"],
         conditions: Conditions,
         z: Float[Array, "b h w 3"] | None = None,
-    ) -> Prediction:
+    ) -> Float[Array, "b h w 3"]:
         """The velocity v_t of `noisy` = x_t at `timestep` in 1..T; z is noise for a previous frame that has none yet.
 
         With prediction="x_prev" it is the velocity whose step gives the network's output.
@@ -263,26 +253,22 @@ class Denoiser:
         entered = conditions.entered + unet.enter(jnp.concatenate(images, axis=-1), channels)
         output = unet.after_entrance(entered, timestep, conditions.expression.tokens)
         if self.config.prediction == "x_prev":
-            return Prediction(velocity_of_step(noisy, output, self.delta(timestep)), None)
+            return velocity_of_step(noisy, output, self.delta(timestep))
         phi, velocity = self.phi(timestep)[:, None, None, None], output[..., :3]
         if self.config.gate_std:
             velocity += output[..., 3:4] * gaussian_gain(phi, self.config.gate_std) * noisy
         if not self.config.warp_low:
-            return Prediction(velocity, None)
-        at, identity, flow = 4 if self.config.gate_std else 3, conditions.identity, None
+            return velocity
+        at, identity = 4 if self.config.gate_std else 3, conditions.identity
         share, shift = SHARE_UNIT * output[..., at : at + 1], self._smooth(output[..., at + 1 : at + 3])
         if self.config.warp_photo:
-            flow = self._smooth(output[..., -2:])
-            guess = self.to_target(self._moved(conditions, 1.0 + share, shift, flow), identity)
+            moved = self._moved(conditions, 1.0 + share, shift, self._smooth(output[..., -2:]))
+            guess = self.to_target(moved, identity)
         else:
             expression = conditions.expression
             warped = pixels.sample_bilinear(expression.low, expression.positions + shift)
             guess = share * self.to_target(warped, identity)
-        return Prediction(velocity - jnp.sin(phi) * guess, flow)
-
-    def velocity(self, *args, **kwargs) -> Float[Array, "b h w 3"]:
-        """The velocity of `predict`."""
-        return self.predict(*args, **kwargs).velocity
+        return velocity - jnp.sin(phi) * guess
 
     def _smooth(self, shift: Float[Array, "b h w 2"]) -> Float[Array, "b h w 2"]:
         return warping.smooth(shift, self.config.unet.patch)
