@@ -6,9 +6,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from facenhance_jax.diffusion import formulas
 from facenhance_jax.diffusion.sampler import spaced_timesteps
-from facenhance_jax.network.denoiser import Denoiser
+from facenhance_jax.network import warping
+from facenhance_jax.network.denoiser import Denoiser, Expression
 from facenhance_jax.network.pixels import to_signal
 
+SMALLEST_ERROR = 1e-6  # added to a mean square, whose root has no gradient at 0
 LEVELS = 4  # of noise, for the log: the quarters of 1..T
 
 
@@ -21,6 +23,9 @@ def loss(
     weighting: str,
     noise_levels: int = 0,
     detail_weight: float = 0.0,
+    corrections: int = 0,
+    restored_weight: float = 0.0,
+    only_restorer: bool = False,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, " levels"]]]:
     """The mean squared error of the batch, in float32; and its sum and count over the examples of each noise level.
 
@@ -35,24 +40,40 @@ def loss(
         sin(phi_t - phi_{t-1})^2, which is ||v - vhat||^2 exactly.
       noise_levels: how many timesteps there are to draw from, those of a sampler with as many steps; 0 for all.
       detail_weight: of `detail_error`, which is added to the squared error.
+      corrections: how often sampling corrects a guess of the frame (see `Denoiser.agreeing`). If it does, half of the
+        squared error is that of the corrected guess, and `detail_error` is.
+      restored_weight: of `restored_error`, which is added too, if the network restores low-res frames.
+      only_restorer: whether the loss is `restored_error` alone; all else then stays as it is, and costs nothing.
     """
     high, previous, identity, low = (to_signal(batch[name]) for name in ("high", "previous", "identity", "low"))
     total = denoiser.schedule.timesteps
     timesteps = jnp.asarray(spaced_timesteps(total, noise_levels or total))
     noise, z, timestep = jax.vmap(lambda index: _draw(key, index, high.shape[1:], timesteps))(batch["index"])
     clean = denoiser.to_target(high, identity)
-    expression = denoiser.encode(params, low, batch.get("place"))
+    expression = denoiser.encode(params, low, identity, batch.get("place"))
+    level = jax.nn.one_hot((timestep - 1) * LEVELS // total, LEVELS)
+
+    def summed(error):
+        return jnp.mean(error), {"level_loss": (error[:, None] * level).sum(axis=0), "level_count": level.sum(axis=0)}
+
+    if only_restorer:
+        return summed(denoiser.config.residual_scale * restored_error(expression, high))
     phi = denoiser.phi(timestep)
     conditions = denoiser.conditions(params, identity, denoiser.noised_previous(previous, z), expression)
     noisy = formulas.diffuse(clean, noise, phi)
     predicted = denoiser.velocity(params, noisy, timestep, conditions)
     error = jnp.mean((formulas.velocity(clean, noise, phi) - predicted) ** 2, axis=(1, 2, 3))
     error *= jnp.sin(denoiser.delta(timestep)) ** 2 if weighting == "x_prev" else 1.0
-    if detail_weight:
+    scale = denoiser.config.residual_scale
+    if corrections or detail_weight:
         guess = denoiser.to_frame(formulas.clean_of(noisy, predicted, phi), identity)
-        error += detail_weight * denoiser.config.residual_scale * detail_error(guess, high)
-    level = jax.nn.one_hot((timestep - 1) * LEVELS // total, LEVELS)
-    return jnp.mean(error), {"level_loss": (error[:, None] * level).sum(axis=0), "level_count": level.sum(axis=0)}
+        if corrections:
+            guess = denoiser.agreeing(guess, jax.lax.stop_gradient(expression), corrections)
+            error = (error + jnp.mean((scale * (guess - high)) ** 2, axis=(1, 2, 3))) / 2
+        error += detail_weight * scale * detail_error(guess, high) if detail_weight else 0.0
+    if restored_weight:
+        error += restored_weight * scale * restored_error(expression, high)
+    return summed(error)
 
 
 def detail_error(frame: Float[Array, "b h w 3"], real: Float[Array, "b h w 3"]) -> Float[Array, " b"]:
@@ -62,6 +83,17 @@ def detail_error(frame: Float[Array, "b h w 3"], real: Float[Array, "b h w 3"]) 
     frame, wherever detail cannot be told exactly. This error does not ask where in the square the detail is.
     """
     return jnp.mean(jnp.abs(_detail(frame) - _detail(real)), axis=(1, 2))
+
+
+def restored_error(expression: Expression, real: Float[Array, "b h w 3"]) -> Float[Array, " b"]:
+    """The root mean square error of the restored low-res frame, within the face, to the real frame's own.
+
+    The root, so that frames without faults, whose errors are small, count more than in a mean square.
+    """
+    own = warping.low_of(real, expression.place, expression.low.shape[1])
+    within = jnp.broadcast_to(expression.within, own.shape)
+    square = (within * (expression.low - own) ** 2).sum((1, 2, 3)) / (within.sum((1, 2, 3)) + 1e-6)
+    return jnp.sqrt(square + SMALLEST_ERROR)
 
 
 def _detail(frame: Float[Array, "b h w 3"]) -> Float[Array, "b h8 w8"]:

@@ -10,6 +10,7 @@ import pytest
 
 from configs import smoke
 from facenhance_jax import settings
+from facenhance_jax.diffusion import formulas
 from facenhance_jax.diffusion.formulas import Schedule, linear_schedule
 from facenhance_jax.network.denoiser import Denoiser, DenoiserConfig
 from facenhance_jax.network.pixels import to_signal
@@ -21,7 +22,7 @@ SCHEDULE = linear_schedule(timesteps=50)
 class Oracle(Denoiser):
     """A denoiser without parameters that outputs `factor` x_t as its velocity."""
 
-    def encode(self, params, low, place=None):
+    def encode(self, params, low, photo, place=None):
         return low
 
     def conditions(self, params, identity, previous, expression):
@@ -91,6 +92,49 @@ def test_the_sums_by_noise_level_are_the_loss():
     alone = {name: value[timesteps > 38] for name, value in batch.items()}
     last, _ = objective.loss({"factor": 0.5}, alone, KEY, denoiser=oracle(), weighting="velocity")
     np.testing.assert_allclose(sums["level_loss"][3] / sums["level_count"][3], last, rtol=1e-6)
+
+
+def photo_moving(**model):
+    config = smoke.get_config()
+    config.model.update(
+        resolution=32, low_size=16, warp_photo=True, warp_low=True, place_low=True, gate_std=0.2, expression="both"
+    )
+    config.model.update(model)
+    return settings.read_model(config).denoiser()
+
+
+def test_corrected_guesses_count_half():
+    """The loss with corrections is the mean of the velocity's error and of the corrected guess's, from its parts."""
+    denoiser, batch = photo_moving(), random_batch() | {"place": np.float32([[8, 8, 16, 0], [6, 9, 20, 7]] * 2)}
+    options = dict(denoiser=denoiser, weighting="velocity", noise_levels=1)  # from pure noise: t = T
+    last = jnp.array([denoiser.schedule.timesteps])
+
+    @jax.jit
+    def parts(params, batch):
+        plain, corrected = (objective.loss(params, batch, KEY, corrections=n, **options)[0] for n in (0, 2))
+        high, previous, photo, low = (to_signal(batch[name]) for name in ("high", "previous", "identity", "low"))
+        noise, z, t = jax.vmap(lambda index: objective._draw(KEY, index, (32, 32, 3), last))(batch["index"])
+        expression = denoiser.encode(params, low, photo, batch["place"])
+        conditions = denoiser.conditions(params, photo, previous + z, expression)
+        noisy = formulas.diffuse(denoiser.to_target(high, photo), noise, denoiser.phi(t))
+        clean = formulas.clean_of(noisy, denoiser.velocity(params, noisy, t, conditions), denoiser.phi(t))
+        frame = denoiser.agreeing(denoiser.to_frame(clean, photo), expression, 2)
+        return plain, corrected, ((denoiser.config.residual_scale * (frame - high)) ** 2).mean()
+
+    plain, corrected, error = parts(denoiser.init(0), batch)
+    np.testing.assert_allclose(corrected, (plain + error) / 2, rtol=1e-4)
+    assert abs(float(error / plain) - 1) > 0.01
+
+
+def test_the_restored_error_is_that_within_the_face():
+    """A low-res frame that is 0.5 too bright, on a grey frame, and black around the face: 0.5."""
+    denoiser = photo_moving(restore_low=True)
+    low = np.full((1, 16, 16, 3), -1.0, np.float32)
+    low[:, 3:13, 4:12] = 0.5
+    grey = jnp.zeros((1, 32, 32, 3))
+    expression = denoiser.encode(denoiser.init(0), jnp.asarray(low), grey, jnp.array([[8.0, 8.0, 16.0, 0.0]]))
+    assert 0.1 < float(expression.within.mean()) < 0.4
+    np.testing.assert_allclose(objective.restored_error(expression, grey), [0.5], rtol=1e-3)
 
 
 def test_timesteps_are_uniform_from_1_to_T():
