@@ -113,8 +113,9 @@ class DenoiserConfig:
 class Expression(NamedTuple):
     """A low-res frame as the UNet takes it (E_exp's tokens, an enlarged image, or both), and its pixels.
 
-    `low` is the restored frame, if the network restores it; around the face it may be anything. `within` is 1 where its face is (see `warping.within`), and
-    `positions` says where each pixel of the frame lies in the low-res frame: (x, y) in its pixels.
+    `low` is the restored frame, if the network restores it; around the face it may be anything. `within` is 1 where its
+    face is (see `warping.within`), and `positions` says where each pixel of the frame lies in the low-res frame: (x, y)
+    in its pixels.
     """
 
     tokens: Float[Array, "b n t"] | None
