@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facenhance_jax import __version__
-from facenhance_jax.commands import enhance, extract
+from facenhance_jax.commands import enhance, extract, serve
 from facenhance_jax.messages import InputError
 
 
@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     enhance.add(commands)
     extract.add(commands)
+    serve.add(commands)
 
     demo = commands.add_parser("demo", help="enhance the clip of a drawn person, with figures")
     demo.add_argument("--output", required=True, help="the folder to write to")

@@ -3,10 +3,14 @@
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+
+_gathered: ContextVar[list[str] | None] = ContextVar("gathered", default=None)
 
 
 class InputError(ValueError):
@@ -18,7 +22,22 @@ class InputError(ValueError):
 
 def note(text: str) -> None:
     """Prints a line that the user should know; the work goes on."""
-    print(f"facenhance: note: {text}", file=sys.stderr)
+    notes = _gathered.get()
+    if notes is None:
+        print(f"facenhance: note: {text}", file=sys.stderr)
+    else:
+        notes.append(text)
+
+
+@contextmanager
+def gathered() -> Iterator[list[str]]:
+    """In the block and its thread, notes go into the list that it gives, and no bar is drawn; for the page."""
+    notes: list[str] = []
+    token = _gathered.set(notes)
+    try:
+        yield notes
+    finally:
+        _gathered.reset(token)
 
 
 def progress(what: str, count: int | None, items: Iterable | None = None, unit: str = "frame") -> "tqdm":
@@ -26,8 +45,9 @@ def progress(what: str, count: int | None, items: Iterable | None = None, unit: 
     from tqdm import tqdm  # not at the top: `facenhance --help` need not load it
 
     # In a log file every refresh is a new line, so there are few.
+    hidden = _gathered.get() is not None
     interval = 0.2 if sys.stderr.isatty() else 10.0  # seconds
-    return tqdm(items, desc=what, total=count, unit=unit, mininterval=interval, maxinterval=interval)
+    return tqdm(items, desc=what, total=count, unit=unit, mininterval=interval, maxinterval=interval, disable=hidden)
 
 
 @contextmanager
