@@ -12,7 +12,7 @@ from facenhance_jax.messages import InputError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit status: the command's own or 0, 2 for bad input (one line on
-    stderr), 130 when interrupted.
+    stderr), 3 if a part of the work failed, 130 when interrupted.
     """
     try:
         args = _parser().parse_args(argv)
@@ -31,9 +31,20 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message}; see {self.prog} --help")
 
 
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Prints the version, the installed model and what it must not be used for, and exits."""
+        from facenhance_jax.runs import cards
+
+        print(f"facenhance {__version__}")
+        print(f"model: {cards.name(cards.PACKAGED_MODEL)}")
+        print(f"what must not be done with it: {cards.read(cards.PACKAGED_MODEL).must_not}")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="facenhance", description="A 192x192 video of a person from a 64x64 clip and one photo.")
-    parser.add_argument("--version", action="version", version=f"facenhance {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="version, model, what it must not be used for")
     commands = parser.add_subparsers(dest="command", required=True)
     enhance.add(commands)
     extract.add(commands)

@@ -21,12 +21,14 @@ class InputError(ValueError):
 
 
 def note(text: str) -> None:
-    """Prints a line that the user should know; the work goes on."""
-    notes = _gathered.get()
-    if notes is None:
-        print(f"facenhance: note: {text}", file=sys.stderr)
-    else:
+    """Prints a line that the user should know, above a progress bar if there is one; the work goes on."""
+    notes, line = _gathered.get(), f"facenhance: note: {text}"
+    if notes is not None:
         notes.append(text)
+    elif "tqdm" in sys.modules:
+        sys.modules["tqdm"].tqdm.write(line, file=sys.stderr)
+    else:
+        print(line, file=sys.stderr)
 
 
 @contextmanager

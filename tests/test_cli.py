@@ -8,6 +8,7 @@ from clips import one_line
 
 import facenhance_jax
 from facenhance_jax import cli
+from facenhance_jax.runs import cards
 
 
 @pytest.mark.parametrize("arguments", [[], ["enhance"], ["extract"], ["sharpen"], ["enhance", "--low"]])
@@ -33,6 +34,8 @@ def test_help_and_version_load_nothing_heavy():
         "print(sorted({'jax', 'numpy', 'av', 'PIL', 'tqdm'} & sys.modules.keys()))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    version, *_, heavy = run.stdout.splitlines()
+    version, model, misuse, *_, heavy = run.stdout.splitlines()
     assert (version, heavy) == (f"facenhance {facenhance_jax.__version__}", "[]")
+    assert model == f"model: {cards.name(cards.PACKAGED_MODEL)}" and len(cards.name(cards.PACKAGED_MODEL)) < 150
+    assert misuse.startswith("what must not be done with it: Do not show a real person") and "consent" in misuse
     assert "--strip" in run.stdout and "--preview" in run.stdout

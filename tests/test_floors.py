@@ -15,6 +15,7 @@ FLOORS = [  # from the ground up
     "data.synthetic",
     "data",
     "runs",
+    "generators",
     "inference",
     "evaluation.metrics",
     "evaluation",

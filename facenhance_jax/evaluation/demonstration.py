@@ -32,10 +32,11 @@ def run(output: Path | str) -> None:
     clip = clip_sets.draw(SUBJECT, EXPRESSION, frames=FRAMES, size=model.size, low_size=model.low_size)
     enhanced = methods.Enhanced(model, batch=1)
     made = {method: method([clip])[0][0] for method in (enhanced, *methods.baselines())}
-    with media.open_writer(output / "out.mp4", FPS) as writer:
+    label = media.label(model.name, seed=0)
+    with media.open_writer(output / "out.mp4", FPS, label=label) as writer:
         for frame in made[enhanced]:
             writer.write(frame)
-    media.write_png(output / "strip.png", _strip(clip, made[enhanced]))
+    media.write_png(output / "strip.png", _strip(clip, made[enhanced]), label=label)
     table = _table(clip, made)
     print(
         f"{FRAMES} frames, {enhanced.steps} steps each, in {time.monotonic() - start:.0f} s, against the real ones:\n"

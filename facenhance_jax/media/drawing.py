@@ -45,15 +45,15 @@ class KeptFrames:
     def __init__(self):
         self._items = []
         self._stride = 1
-        self._seen = 0
+        self.seen = 0  # items added
 
     def add(self, item: tuple) -> None:
-        if self._seen % self._stride == 0:
+        if self.seen % self._stride == 0:
             self._items.append(item)
         if len(self._items) > KEPT_FRAMES:
             self._items = self._items[::2]
             self._stride *= 2
-        self._seen += 1
+        self.seen += 1
 
     def spread(self, count: int) -> list[tuple]:
         """At most `count` of them, from the first to the last."""

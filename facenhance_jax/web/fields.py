@@ -1,7 +1,7 @@
 """Fields for uploads: they hand on the file as it was uploaded, and take no address for a file.
 
-Left alone, Gradio would open a picture itself, with errors that name its internals, and would fetch a file that is named
-by an address: a way to let this server ask other ones.
+Left alone, Gradio would open a picture itself, with errors that name its internals, and would fetch a file that is
+named by an address: a way to let this server ask other ones.
 """
 
 from typing import Any

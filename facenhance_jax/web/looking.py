@@ -5,7 +5,6 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -14,6 +13,7 @@ from jaxtyping import Float, UInt8
 
 from facenhance_jax import media, messages
 from facenhance_jax.faces import framing, portrait
+from facenhance_jax.inference.expressing import frame_face
 from facenhance_jax.media.pictures import resize
 from facenhance_jax.messages import InputError
 
@@ -49,36 +49,28 @@ def photo_of(path: str) -> UInt8[np.ndarray, "h w 3"]:
     largest = max(photo.shape[:2])
     if largest <= LARGEST:
         return photo
-    messages.note(f"{Path(path).name}: is made smaller, to {LARGEST} pixels; the command `express` keeps its size")
+    messages.note(f"{path}: is made smaller, to {LARGEST} pixels; the command `express` keeps its size")
     return shrunk(photo, LARGEST)
 
 
 def at_photo(path: str, size: int, face: int | None, needed: bool) -> Seen:
     """The photo with a box around each face that is found, and its number if there are several.
 
-    Without a face, the part that `portrait.find` takes is drawn. Raises InputError as `photo_of` and `portrait.find` do,
-    and if a face is `needed` and none is found.
+    Without a face, the part that `portrait.find` takes is drawn; but if a face is `needed`, InputError is raised, as it
+    is by `photo_of` and `portrait.find`.
     """
     with messages.gathered() as notes:
         photo = photo_of(path)
-        found = portrait.find(photo, size, face=face, name=Path(path).name)
-        faces = portrait.search(photo)[0] if found.faces else []
-    if needed:
-        check_found(found, path)
-    if found.note and found.faces < 2:  # of several, the page shows which
-        notes.append(found.note)
-    if not found.faces:
+        framed = (frame_face if needed else portrait.find)(photo, size, face=face, name=path)
+        faces = portrait.search(photo)[0] if framed.faces else []
+    if framed.note and framed.faces < 2:  # of several, the page shows which
+        notes.append(framed.note)
+    if not framed.faces:
         square = framing.middle(*photo.shape[:2])
         corners = np.array([[square.left, square.top], [square.left + square.side, square.top + square.side]])
         return Seen(_boxed(photo, [corners], 0, numbered=False), notes)
     number = face or 1 + int(np.argmax([np.ptp(points, axis=0).max() for points in faces]))
-    return Seen(_boxed(photo, faces, number, numbered=found.faces > 1), notes, found.faces, number)
-
-
-def check_found(found: portrait.Portrait, path: str) -> None:
-    """Raises InputError if no face was found in the photo."""
-    if not found.faces:
-        raise InputError(f"{path}: no face was found; give a photo that shows one from the front, upright")
+    return Seen(_boxed(photo, faces, number, numbered=framed.faces > 1), notes, framed.faces, number)
 
 
 def at_clip(path: str) -> Seen:

@@ -15,6 +15,7 @@ from facenhance_jax.web.jobs import Desk, Update, Work
 EXPRESSIONS = ("happiness", "surprise", "sadness", "anger", "fear", "disgust")
 STEPS = (1, 2, 4, 8)  # denoising steps that can be chosen, besides the model's own
 TITLE = "facenhance"
+MARK = "Write “synthetic” on the frames"
 HEAD = """
 <h1>facenhance</h1>
 <p>One photo in, a video out. Photos and clips stay on the computer that runs this page and are deleted within an hour.
@@ -47,16 +48,19 @@ def _photo_tab(enhancer: Enhancer, desk: Desk, folder: Path) -> None:
             strength = gr.Slider(0, 1.5, value=1, step=0.05, label="Strength", elem_id="strength", buttons=[])
             steps = _steps(enhancer)
             loop = gr.Checkbox(True, label="Back to neutral at the end")
+            mark = gr.Checkbox(False, label=MARK)
             buttons = _buttons("Make the video", "make")
         with gr.Column(min_width=320):
             results = _results("express")
 
-    def ask(photo: str | None, face: int | None, name: str, strength: float, steps: int, loop: bool) -> Work:
-        options = dict(face=face, strength=strength, steps=steps, loop=loop)
+    def ask(
+        photo: str | None, face: int | None, name: str, strength: float, steps: int, loop: bool, mark: bool
+    ) -> Work:
+        options = dict(face=face, strength=strength, steps=steps, loop=loop, mark=mark)
         return work.expression(enhancer, folder, photo, name, **options)
 
     needed = {0: (seen, "give a photo first")}
-    _connect(desk, ask, [photo, face, name, strength, steps, loop], needed, buttons, results)
+    _connect(desk, ask, [photo, face, name, strength, steps, loop, mark], needed, buttons, results)
 
 
 def _clip_tab(enhancer: Enhancer, desk: Desk, folder: Path) -> None:
@@ -69,6 +73,7 @@ def _clip_tab(enhancer: Enhancer, desk: Desk, folder: Path) -> None:
             label = "Photo of the person who shall perform it"
             photo, photo_seen, face = _photo_field(enhancer.size, label, "clip-photo", False)
             steps = _steps(enhancer)
+            mark = gr.Checkbox(False, label=MARK)
             buttons = _buttons("Enhance the clip", "enhance")
         with gr.Column(min_width=320):
             results = _results("enhanced")
@@ -83,11 +88,11 @@ def _clip_tab(enhancer: Enhancer, desk: Desk, folder: Path) -> None:
 
     clip.change(look, clip, [seen, low_res], **_quick())
 
-    def ask(clip: str | None, low_res: bool, photo: str | None, face: int | None, steps: int) -> Work:
-        return work.enhancement(enhancer, folder, clip, photo, face=face, steps=steps, low_res=low_res)
+    def ask(clip: str | None, low_res: bool, photo: str | None, face: int | None, steps: int, mark: bool) -> Work:
+        return work.enhancement(enhancer, folder, clip, photo, face=face, steps=steps, low_res=low_res, mark=mark)
 
     needed = {0: (seen, "give a clip first"), 2: (photo_seen, "give a photo first")}
-    _connect(desk, ask, [clip, low_res, photo, face, steps], needed, buttons, results)
+    _connect(desk, ask, [clip, low_res, photo, face, steps, mark], needed, buttons, results)
 
 
 def _photo_field(size: int, label: str, name: str, face_needed: bool) -> tuple[gr.Image, gr.HTML, gr.Radio]:
@@ -202,7 +207,7 @@ def _problem(text: str) -> str:
 
 
 def _seen(found: looking.Seen) -> str:
-    notes = "".join(f'<p class="note">{html.escape(note)}</p>' for note in found.notes)
+    notes = "".join(f'<p class="note">{html.escape(looking.in_words(note))}</p>' for note in found.notes)
     found_words = f"{found.faces} faces were found" if found.faces > 1 else "what was found in the upload"
     return f'<img src="{looking.as_url(found.picture)}" alt="{found_words}">{notes}'
 

@@ -12,17 +12,37 @@ from jaxtyping import UInt8
 
 from facenhance_jax import media, messages
 from facenhance_jax.faces import framing, placement, portrait
-from facenhance_jax.inference import extraction
+from facenhance_jax.inference import expressing, extraction
 from facenhance_jax.inference.enhancer import Enhancer
-from facenhance_jax.inference.expressing import express
 from facenhance_jax.media.drawing import KeptFrames
 from facenhance_jax.media.pictures import resize
 from facenhance_jax.web.jobs import Job, Work
 from facenhance_jax.web.looking import MOST_FRAMES, clip_of, photo_of, shrunk
 
 FRAMES, FPS = 32, Fraction(25)  # of an expression
+SEED = 0
 GIF_SIDE = 400  # pixels, the longer side of a gif
 STRIP_COLUMNS, STRIP_SIDE = 8, 192  # frames of a strip, and their side in pixels
+
+
+class Film(NamedTuple):
+    """What the frames become.
+
+    Attributes:
+      folder: where the files go; made when the job begins.
+      name: of the files, without suffix.
+      fps: frames/s.
+      label: for their metadata.
+      mark: whether the frames say "synthetic" visibly.
+      source: the video whose sound is kept, or None.
+    """
+
+    folder: Path
+    name: str
+    fps: Fraction
+    label: str
+    mark: bool
+    source: Path | None = None
 
 
 class Made(NamedTuple):
@@ -45,6 +65,7 @@ def expression(
     strength: float,
     steps: int,
     loop: bool,
+    mark: bool,
 ) -> Work:
     """The job of the first tab; the arguments are those of `express`. Files go into a new folder in `folder`."""
 
@@ -52,105 +73,103 @@ def expression(
         with messages.gathered() as notes:
             job.report("finding the face")
             photo = photo_of(photo_path)
-            found = portrait.find(photo, enhancer.size, face=face, name=Path(photo_path).name)
-            if not found.faces:
-                raise InputError(
-                    f"{Path(photo_path).name}: no face was found; give a photo that shows one from the front"
-                )
+            framed = expressing.frame_face(photo, enhancer.size, face=face, name=photo_path)
             job.report("moving the face")
-            frames = express(
-                photo, name, strength=strength, frames=FRAMES, loop=loop, steps=steps, enhancer=enhancer, face=face
+            options = dict(strength=strength, frames=FRAMES, seed=SEED, loop=loop, steps=steps)
+            frames = expressing.express(photo, name, framed=framed, enhancer=enhancer, **options)
+            points = (framed.landmarks - framed.matrix[:, 2]) @ np.linalg.inv(framed.matrix[:, :2]).T  # in the photo
+            square = framing.around(points[None], *photo.shape[:2])
+            film = Film(_fresh(folder), name, FPS, media.label(enhancer.name, SEED), mark)
+            return _made(
+                job, film, frames, FRAMES, ("",), lambda frame: (resize(square.cut(frame), STRIP_SIDE),), notes
             )
-            points = (found.landmarks - found.matrix[:, 2]) @ np.linalg.inv(found.matrix[:, :2]).T  # in the photo
-
-            def row(frame: np.ndarray) -> tuple[np.ndarray]:
-                return (resize(framing.around(points[None], *photo.shape[:2]).cut(frame), STRIP_SIDE),)
-
-            return _film(job, frames, FRAMES, FPS, _fresh(folder), name, ("",), row, notes)
 
     return work
 
 
 def enhancement(
-    enhancer: Enhancer, folder: Path, clip_path: str, photo_path: str, *, face: int | None, steps: int, low_res: bool
+    enhancer: Enhancer,
+    folder: Path,
+    clip_path: str,
+    photo_path: str,
+    *,
+    face: int | None,
+    steps: int,
+    low_res: bool,
+    mark: bool,
 ) -> Work:
     """The job of the second tab: a low-res clip or, unless `low_res`, an ordinary video of a face, and a photo."""
 
     def work(job: Job) -> Made:
         with messages.gathered() as notes:
             job.report("finding the face")
-            found = portrait.find(photo_of(photo_path), enhancer.size, face=face, name=Path(photo_path).name)
-            notes += [found.note] if found.note else []
-            clip = clip_of(clip_path)
-            watched = dataclasses.replace(clip, read=_watched(job, clip))
-            taken: list[np.ndarray] = []
-
-            def lows() -> Iterator[np.ndarray]:
-                size = enhancer.low_size
-                square = framing.middle(clip.height, clip.width)
-                made = (resize(square.cut(frame), size) for frame in clip) if low_res else None
-                for low in made or extraction.low_frames(watched, size):
-                    taken.append(low)
-                    yield low
-
-            place = None if found.landmarks is None else placement.of_landmarks(found.landmarks)
-            frames = enhancer.stream(lows(), found.frame, place=place, steps=steps)
+            framed = portrait.find(photo_of(photo_path), enhancer.size, face=face, name=photo_path)
+            notes += [framed.note] if framed.note else []
+            clip, taken = clip_of(clip_path), []
+            lows = _low_frames(job, clip, enhancer.low_size, low_res)
+            place = None if framed.landmarks is None else placement.of_landmarks(framed.landmarks)
+            frames = enhancer.stream(_kept(lows, taken), framed.frame, place=place, steps=steps, seed=SEED)
             waiting = iter(taken)  # a list's iterator sees what is appended later
-
-            def row(frame: np.ndarray) -> tuple[np.ndarray, ...]:
-                return found.frame, next(waiting), frame
-
+            label = media.label(enhancer.name, SEED)
+            film = Film(_fresh(folder), Path(clip_path).stem, clip.fps, label, mark, clip.video)
             titles = ("photo", "low-res", "enhanced")
-            made = _film(job, frames, clip.count, clip.fps, _fresh(folder), Path(clip_path).stem, titles, row, notes)
+            row = lambda frame: (framed.frame, next(waiting), frame)  # noqa: E731
+            made = _made(job, film, frames, clip.count, titles, row, notes)
             notes += clip.notes
             return made
 
     return work
 
 
-def _watched(job: Job, clip: media.ClipFile) -> Callable[[], Iterator[np.ndarray]]:
-    """A reader of the clip that says how far it is when it is read for the first time, in search of the face."""
-    passes = []
+def _low_frames(job: Job, clip: media.ClipFile, size: int, low_res: bool) -> Iterator[np.ndarray]:
+    if low_res:
+        square = framing.middle(clip.height, clip.width)
+        return (resize(square.cut(frame), size) for frame in clip)
 
     def read() -> Iterator[np.ndarray]:
-        passes.append(None)
         for number, frame in enumerate(clip.read()):
-            if len(passes) == 1:
-                job.report("following the face", number, clip.count)
+            job.report("following the face", number, clip.count)
             yield frame
 
-    return read
+    track = extraction.follow(dataclasses.replace(clip, read=read), bar=False)
+    return extraction.low_frames(clip, size, track)
 
 
-def _film(
+def _kept(frames: Iterable[np.ndarray], kept: list[np.ndarray]) -> Iterator[np.ndarray]:
+    for frame in frames:
+        kept.append(frame)
+        yield frame
+
+
+def _made(
     job: Job,
+    film: Film,
     frames: Iterable[np.ndarray],
     count: int | None,
-    fps: Fraction,
-    folder: Path,
-    name: str,
     titles: tuple[str, ...],
     row: Callable[[np.ndarray], tuple[np.ndarray, ...]],
     notes: list[str],
 ) -> Made:
-    """Writes the frames as they are made, then the gif and the strip, whose rows are called `titles`."""
-    video, gif, strip = (folder / f"{name}{end}" for end in (".mp4", ".gif", "-strip.png"))
+    """Writes the frames as they are made, then the gif and the strip; `row` gives a frame's column of the strip."""
+    video, gif, strip = (film.folder / f"{film.name}{end}" for end in (".mp4", ".gif", "-strip.png"))
     kept = KeptFrames()
     job.report("making the frames", 0, count)
-    with media.open_writer(video, fps) as writer:
+    with media.open_writer(video, film.fps, label=film.label, source=film.source) as writer:
         for frame in frames:
             if writer.count == MOST_FRAMES:
                 notes.append(f"only the first {MOST_FRAMES} frames were made")
                 break
-            writer.write(shrunk(frame, max(frame.shape)))
+            frame = shrunk(frame, max(frame.shape))  # even sides
+            frame = media.mark(frame) if film.mark else frame
+            writer.write(frame)
             kept.add(row(frame))
             job.report("making the frames", writer.count, count, frame)
-    with media.open_writer(gif, fps) as writer:
+    with media.open_writer(gif, film.fps, label=film.label) as writer:
         for frame in media.open_clip(video):
             writer.write(shrunk(frame, GIF_SIDE))
             job.report("making the gif", writer.count, count)
     picture = media.strip(list(zip(titles, zip(*kept.spread(STRIP_COLUMNS), strict=True), strict=True)))
-    media.write_png(strip, picture)
+    media.write_png(strip, picture, label=film.label)
     return Made(video, gif, strip, picture, notes)
 
 

@@ -1,5 +1,6 @@
 """The command `enhance`, with an enhancer that only enlarges: what it writes and says, also when it fails."""
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -19,12 +20,14 @@ from facenhance_jax.messages import InputError
 class Enlarger:
     """Stands in for the enhancer: reads two frames ahead, enlarges frames three times, mixes in the photo."""
 
-    size, low_size = 24, 8
+    size, low_size, name = 24, 8, "an enlarger"
+
+    def sampling_with(self, steps):
+        if (steps or 8) > 1000:
+            raise InputError(f"steps: {steps} are too many; choose 1000 or fewer")
 
     def stream(self, frames, identity, *, place, steps, seed, shared_noise):
         assert identity.shape == (24, 24, 3)
-        if (steps or 8) > 1000:
-            raise InputError(f"steps: {steps} are too many; choose 1000 or fewer")
         return self._frames(frames, identity, (steps or 8, seed, shared_noise is None))
 
     def _frames(self, frames, identity, options):
@@ -49,8 +52,8 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def enhance(*arguments: str, low: str = "clip.npy", identity: str = "photo.png", output: str = "out") -> int:
-    return cli.main(["enhance", "--low", low, "--identity", identity, "--output", output, *arguments])
+def enhance(*arguments: str, low: str = "clip.npy", photo: str = "photo.png", output: str = "out") -> int:
+    return cli.main(["enhance", "--low", low, "--photo", photo, "--output", output, *arguments])
 
 
 def test_enhance_writes_every_frame_and_says_so(folder, capfd):
@@ -76,7 +79,7 @@ def test_defaults_and_any_size_in(folder, capfd):
             frame[:, :10] = frame[:, -10:] = 255  # outside the middle square
             writer.write(frame)
     Image.new("RGB", (90, 70), (60, 60, 60)).save("wide.png")
-    assert enhance(low="clip.gif", identity="wide.png", output="out.mp4") == 0
+    assert enhance(low="clip.gif", photo="wide.png", output="out.mp4") == 0
     err = capfd.readouterr().err
     assert "note: clip.gif: 60x40 is not square, its middle 40x40 is used" in err
     assert "note: wide.png: no face was found, so its middle 70x70 is used" in err
@@ -99,13 +102,13 @@ def test_the_face_of_the_photo_is_framed_and_its_place_handed_on(folder, capfd, 
         return self._frames(frames, identity, (0, 0, 0))
 
     monkeypatch.setattr(Enlarger, "stream", stream)
-    assert enhance("--face", "1", identity="wide.png") == 0
+    assert enhance("--face", "1", photo="wide.png") == 0
     found = portrait.find(photo, 24)
     np.testing.assert_array_equal(given["identity"], found.frame)
     np.testing.assert_array_equal(given["place"], placement.of_landmarks(found.landmarks))
     capfd.readouterr()
     message = "wide.png: face 2 was asked for, but it has 1"
-    assert message in one_line(capfd, enhance("--face", "2", identity="wide.png", output="other"))
+    assert message in one_line(capfd, enhance("--face", "2", photo="wide.png", output="other"))
     assert "is not a whole number from 1 up" in one_line(capfd, enhance("--face", "0"))
 
 
@@ -144,7 +147,7 @@ def test_a_damaged_clip_is_noted(folder, capfd):
         ("--seed", "-1", "'-1' is not a whole number from 0 to 4294967295"),
         ("--seed", "4294967296", "'4294967296' is not a whole number from 0 to 4294967295"),
         ("--low", "missing.mp4", "missing.mp4: no such file"),
-        ("--identity", "missing.png", "missing.png: no such file"),
+        ("--photo", "missing.png", "missing.png: no such file"),
         ("--identity", "small.png", "small.png: 63x63 pixels are too few"),
         ("--low", "nan.npy", "nan.npy: frame 1 holds NaN"),
         ("--low", "text.mp4", "text.mp4: not a clip"),
@@ -189,6 +192,44 @@ def test_extract_cuts_the_face_out_of_the_clip_first(folder, capfd):
 def test_bad_steps_are_refused_before_a_face_is_searched_for(folder, capfd, monkeypatch):
     monkeypatch.setattr(tracking, "track", lambda frames, name: pytest.fail("the clip was searched in vain"))
     assert "1001 are too many" in one_line(capfd, enhance("--extract", "--steps", "1001"))
+
+
+def test_a_face_that_is_lost_for_long_is_one_line_and_leaves_nothing(folder, capfd):
+    frames, _ = population.draw_clip(population.draw_subject(7, 5), "happiness", 0, 8, 208)
+    frames[1:7] = 0
+    np.save("video.npy", frames)
+    assert enhance("--extract", low="video.npy", output="out.mp4") == 2
+    out, err = capfd.readouterr()
+    line = "facenhance: video.npy: no face in frames 1 to 6 (the first is 0); cut them out of the clip"
+    assert (
+        out == "" and err.splitlines()[-1] == line and err.count("facenhance:") == 2
+    )  # the other: no face in photo.png
+    assert sorted(os.listdir()) == ["clip.npy", "photo.png", "video.npy"]
+
+
+@pytest.mark.parametrize("output", ["out.mp4", "out.gif", "out"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(folder, capfd, monkeypatch, output):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for kind in (media.video.Mp4, media.writing._Gif, media.writing._Folder):
+        monkeypatch.setattr(kind, "add", full)
+    assert enhance(output=output) == 2
+    out, err = capfd.readouterr()
+    line = f"facenhance: {output}: could not be written (No space left on device)"
+    assert out == "" and err.splitlines()[-1] == line and "Traceback" not in err
+    assert sorted(os.listdir()) == ["clip.npy", "photo.png"]
+
+
+def test_what_comes_out_says_what_it_is(folder):
+    assert enhance("--seed", "7", "--strip", "strip.png", "--mark") == 0
+    said = f"synthetic, made by facenhance_jax {facenhance_jax.__version__}; model: an enlarger; seed: 7"
+    for path in ("strip.png", "out/frame_000003.png"):
+        with Image.open(path) as picture:
+            assert picture.text == {"Comment": said}
+    plain = np.full((24, 24, 3), 3 * 4 + 50, np.uint8)
+    plain[0, 0] = [8, 7, 1]
+    np.testing.assert_array_equal(list(media.open_clip("out"))[3], media.mark(plain))
 
 
 def test_extract_without_a_face(folder, capfd):

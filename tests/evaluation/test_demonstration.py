@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facenhance_jax import media
 from facenhance_jax.evaluation import clip_sets, demonstration
 from facenhance_jax.evaluation.metrics.frames import psnr
 from facenhance_jax.inference.enhancer import Enhancer
@@ -15,7 +16,8 @@ from facenhance_jax.settings import SamplingSettings
 class Marking(Enhancer):
     """A fake of the released model: returns the real frames, each marked with its index, and keeps its inputs."""
 
-    size, low_size, sampling = 64, 32, SamplingSettings(steps=8, solver="ddim", temperature=1.0, shared_noise=True)
+    size, low_size, name = 64, 32, "a fake"
+    sampling = SamplingSettings(steps=8, solver="ddim", temperature=1.0, shared_noise=True)
 
     def __init__(self):
         self.given = []
@@ -47,10 +49,12 @@ def test_a_held_out_person_is_enhanced_shown_and_scored(monkeypatch, tmp_path, c
     assert sorted(path.name for path in folder.iterdir()) == ["out.mp4", "strip.png"]
     with av.open(str(folder / "out.mp4")) as video:
         frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+        assert video.metadata["comment"] == media.label("a fake", 0)
     marks = np.array(frames)[:, 4:12, 4:12].mean(axis=(1, 2, 3))
     np.testing.assert_allclose(marks, 10 * np.arange(24), atol=4)  # all frames, in order; yuv420p is not exact
     with Image.open(folder / "strip.png") as strip:
         width, height = strip.size
+        assert strip.text == {"Comment": media.label("a fake", 0)}
     assert height > 4 * 64
     assert width > 8 * 64
 
