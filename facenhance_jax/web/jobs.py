@@ -11,7 +11,7 @@ from facenhance_jax.messages import InputError
 
 MOST_WAITING = 8  # jobs; more are refused
 POLITE = 0.5  # seconds between two updates of a job about which there is nothing new
-ABANDONED = 10.0  # seconds after which a job whose updates nobody takes is stopped: its browser tab is gone
+ABANDONED = 30.0  # seconds after which a job whose updates nobody takes is stopped: its browser tab is gone
 
 
 class Cancelled(Exception):

@@ -88,7 +88,7 @@ def _clip_tab(enhancer: Enhancer, desk: Desk, folder: Path) -> None:
 
     clip.change(look, clip, [seen, low_res], **_quick())
 
-    def ask(clip: str | None, low_res: bool, photo: str | None, face: int | None, steps: int, mark: bool) -> Work:
+    def ask(clip: str, low_res: bool, photo: str, face: int | None, steps: int, mark: bool) -> Work:
         return work.enhancement(enhancer, folder, clip, photo, face=face, steps=steps, low_res=low_res, mark=mark)
 
     needed = {0: (seen, "give a clip first"), 2: (photo_seen, "give a photo first")}

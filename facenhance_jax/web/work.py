@@ -113,7 +113,10 @@ def enhancement(
             label = media.label(enhancer.name, SEED)
             film = Film(_fresh(folder), Path(clip_path).stem, clip.fps, label, mark, clip.video)
             titles = ("photo", "low-res", "enhanced")
-            row = lambda frame: (framed.frame, next(waiting), frame)  # noqa: E731
+
+            def row(frame: np.ndarray) -> tuple[np.ndarray, ...]:
+                return framed.frame, next(waiting), frame
+
             made = _made(job, film, frames, clip.count, titles, row, notes)
             notes += clip.notes
             return made
