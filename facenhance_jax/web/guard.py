@@ -11,12 +11,12 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+API = "/gradio_api/"
+FILE, UPLOAD, HEARTBEAT = "file=", "upload", "heartbeat/"
 PAGES = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", "/login", "/logout"}
 FOLDERS = ("/assets/", "/static/")
-API = "/gradio_api/"
-CALLS = {"queue/join", "queue/data", "upload", "upload_progress", "cancel", "startup-events", "app_id", "login_check"}
-HEARTBEAT = "heartbeat/"
-FILE = "file="
+CALLS = {"queue/join", "queue/data", UPLOAD, "upload_progress", "cancel", "startup-events", "app_id", "login_check"}
+LARGEST_CALL = 2**20  # bytes that may be sent with anything but an upload
 # Everything from this server alone. Gradio's pages hold scripts and styles in themselves.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -37,12 +37,13 @@ class Guard:
     Args:
       app: what answers the rest.
       folder: the only folder whose files are given out.
+      largest: bytes of an upload, at most; if a browser says beforehand that it is larger, nothing of it is read.
       hosts: the names under which the server may be called; () for any. With the local ones alone, a page elsewhere
         cannot reach the server by a name of its own that leads to 127.0.0.1.
     """
 
-    def __init__(self, app: ASGIApp, folder: Path, hosts: Sequence[str] = ()):
-        self.app, self.folder, self.hosts = app, folder.resolve(), tuple(hosts)
+    def __init__(self, app: ASGIApp, folder: Path, largest: int, hosts: Sequence[str] = ()):
+        self.app, self.folder, self.largest, self.hosts = app, folder.resolve(), largest, tuple(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -58,7 +59,11 @@ class Guard:
                     headers["Cache-Control"] = "no-store"
             await send(message)
 
-        answer = self.app if self._allowed(scope) else PlainTextResponse("there is nothing here\n", 404)
+        answer = self.app
+        if not self._allowed(scope):
+            answer = PlainTextResponse("there is nothing here\n", 404)
+        elif self._too_large(scope):
+            answer = PlainTextResponse("that is too large for this page\n", 413)
         await answer(scope, receive, sending)
 
     def _allowed(self, scope: Scope) -> bool:
@@ -74,6 +79,11 @@ class Guard:
         if call.startswith(FILE):
             return self._inside(call.removeprefix(FILE))
         return call in CALLS or (call.startswith(HEARTBEAT) and "/" not in call.removeprefix(HEARTBEAT))
+
+    def _too_large(self, scope: Scope) -> bool:
+        said = dict(scope["headers"]).get(b"content-length", b"0")
+        most = self.largest if scope["path"] == API + UPLOAD else LARGEST_CALL
+        return not said.isdigit() or int(said) > most
 
     def _inside(self, name: str) -> bool:
         """Whether it is a file of the folder, links followed."""

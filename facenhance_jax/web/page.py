@@ -86,7 +86,7 @@ def _clip_tab(enhancer: Enhancer, desk: Desk, folder: Path) -> None:
             return _seen(found), gr.Radio(value=found.low_res)
         return _problem(said[0]), gr.Radio()
 
-    clip.change(look, clip, [seen, low_res], **_quick())
+    clip.change(look, clip, [seen, low_res], **_quick("minimal"))
 
     def ask(clip: str, low_res: bool, photo: str, face: int | None, steps: int, mark: bool) -> Work:
         return work.enhancement(enhancer, folder, clip, photo, face=face, steps=steps, low_res=low_res, mark=mark)
@@ -117,7 +117,7 @@ def _photo_field(size: int, label: str, name: str, face_needed: bool) -> tuple[g
             return _seen(looking.at_photo(path, size, number, face_needed))
         return _problem(said[0])
 
-    photo.change(look, photo, [seen, face], **_quick())
+    photo.change(look, photo, [seen, face], **_quick("minimal"))
     face.input(mark, [photo, face], seen, **_quick())
     return photo, seen, face
 
@@ -149,9 +149,9 @@ def _results(name: str) -> tuple[gr.HTML, gr.Video, list[gr.DownloadButton]]:
     return stage, video, downloads
 
 
-def _quick() -> dict[str, Any]:
+def _quick(progress: str = "hidden") -> dict[str, Any]:
     """For functions that answer at once and are no job: several may run, and nobody calls them from outside."""
-    return dict(api_visibility="private", show_progress="hidden", concurrency_limit=4)
+    return dict(api_visibility="private", show_progress=progress, concurrency_limit=4)
 
 
 def _connect(

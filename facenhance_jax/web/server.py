@@ -17,7 +17,7 @@ from facenhance_jax.messages import InputError
 LOCAL = ("127.0.0.1", "localhost")  # hosts that only this computer reaches
 KEPT = 3300  # seconds that uploads and results are kept; with the sweeps' distance it is an hour at most
 SWEEPS = 300  # seconds between two sweeps
-LARGEST_UPLOAD = "100mb"
+LARGEST_UPLOAD = 100 * 2**20  # bytes
 UPLOADS = "uploads"  # in the private folder; Gradio's, the only one whose files are given out
 RESULTS = "results"  # in the private folder; Gradio copies what it gives out
 
@@ -105,7 +105,9 @@ def serving(enhancer: object, folder: Path, host: str, port: int, auth: tuple[st
     # A file's address holds a hash of its bytes and this; Gradio's own is in a file, the same for all its servers.
     processing_utils.hash_seed = secrets.token_bytes(32)
     local = host in LOCAL
-    guarded = Middleware(guard.Guard, folder=folder / UPLOADS, hosts=LOCAL if local else ())
+    guarded = Middleware(
+        guard.Guard, folder=folder / UPLOADS, largest=LARGEST_UPLOAD + 2**16, hosts=LOCAL if local else ()
+    )
     desk = Desk()
     blocks = page.build(enhancer, desk, folder / RESULTS)
     try:
