@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,22 +22,28 @@ OPTIONS = (
     "--autoplay-policy=no-user-gesture-required --use-fake-device-for-media-stream --use-fake-ui-for-media-stream"
 )
 
+# Chromium reads from 3 and writes to 4. A program does this: `preexec_fn` would fork a process that has JAX's threads.
+HAND_ON = """
+import os, sys
+os.dup2(int(sys.argv[1]), 200), os.dup2(int(sys.argv[2]), 201)
+os.dup2(200, 3), os.dup2(201, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
 
 class Browser:
     """Chromium with any number of tabs; a context manager."""
 
     def __init__(self, profile: Path):
         (theirs_in, self._out), (self._in, theirs_out) = os.pipe(), os.pipe()
-
-        def hand_on() -> None:  # Chromium reads from 3 and writes to 4
-            os.dup2(theirs_in, 200), os.dup2(theirs_out, 201)
-            os.dup2(200, 3), os.dup2(201, 4)
-
         command = [CHROMIUM, *OPTIONS.split(), f"--user-data-dir={profile}"]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            close_fds=False, preexec_fn=hand_on,
-        )  # fmt: skip
+            [sys.executable, "-c", HAND_ON, str(theirs_in), str(theirs_out), *command],
+            pass_fds=(theirs_in, theirs_out),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(theirs_in), os.close(theirs_out)
         self._numbers, self._rest, self._tabs = itertools.count(1), b"", {}
 

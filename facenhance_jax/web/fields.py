@@ -22,7 +22,7 @@ def photo(**options: Any) -> gr.Image:
 
 def clip(**options: Any) -> gr.File:
     """A clip, as a file."""
-    return _local(gr.File(file_count="single", file_types=CLIPS, type="filepath", height=140, **options))
+    return _local(gr.File(file_count="single", file_types=CLIPS, type="filepath", height=170, **options))
 
 
 def _local(field: Any) -> Any:

@@ -58,7 +58,7 @@ class Job:
         self._update = Update()
         self._cancelled = False
         self._taken = time.monotonic()  # when somebody last took an update
-        self._started = self._taken  # when the work that is reported now began
+        self._first = self._taken, 0  # when the work that is reported now first had something done, and how much
 
     def cancel(self) -> None:
         """Ends the job: a waiting one at once, a running one when it next reports."""
@@ -77,9 +77,10 @@ class Job:
         self.check()
         with self._desk.lock:
             now = time.monotonic()
-            if what != self._update.what:
-                self._started = now
-            left = (now - self._started) * (total - done) / done if done and total else None
+            if what != self._update.what or not self._first[1]:
+                self._first = now, done
+            began, before = self._first  # the first frame, which may have to wait for a program, does not count
+            left = (now - began) * (total - done) / (done - before) if total and done > before > 0 else None
             frame = self._update.frame if frame is None else frame
             self._set(what=what, done=done, total=total, seconds_left=left, frame=frame)
 

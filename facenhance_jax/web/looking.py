@@ -69,7 +69,7 @@ def at_photo(path: str, size: int, face: int | None, needed: bool) -> Seen:
         square = framing.middle(*photo.shape[:2])
         corners = np.array([[square.left, square.top], [square.left + square.side, square.top + square.side]])
         return Seen(_boxed(photo, [corners], 0, numbered=False), notes)
-    number = face or 1 + int(np.argmax([np.ptp(points, axis=0).max() for points in faces]))
+    number = face or 1 + int(np.argmax([np.rint(np.ptp(points, axis=0).max()) for points in faces]))  # as `find`
     return Seen(_boxed(photo, faces, number, numbered=framed.faces > 1), notes, framed.faces, number)
 
 

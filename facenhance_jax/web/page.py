@@ -66,7 +66,7 @@ def _photo_tab(enhancer: Enhancer, desk: Desk, folder: Path) -> None:
 def _clip_tab(enhancer: Enhancer, desk: Desk, folder: Path) -> None:
     with gr.Row(elem_classes="sides"):
         with gr.Column(min_width=320):
-            clip = fields.clip(label="Clip that performs: a video of a face, or a low-res clip", elem_id="clip")
+            clip = fields.clip(label="Clip that performs", elem_id="clip")
             seen = gr.HTML("", elem_classes="seen", elem_id="clip-seen", padding=False)
             kinds = [("ordinary video of a face", False), ("low-res face on black", True)]
             low_res = gr.Radio(kinds, value=False, label="What the clip shows", elem_id="kind")

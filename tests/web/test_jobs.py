@@ -65,13 +65,15 @@ def test_a_job_says_how_far_it_is_and_gives_what_it_made(desk):
     )
 
 
-def test_the_time_left_is_that_of_the_frames_so_far(desk, monkeypatch):
+def test_the_time_left_is_by_the_frames_after_the_first(desk, monkeypatch):
     job = jobs.Job("tab", None, desk)
     monkeypatch.setattr(job, "check", lambda: None)
-    for now, done in ((0.0, 0), (10.0, 2), (16.0, 4)):
+    for now, done, left in ((0.0, 0, None), (10.0, 1, None), (13.0, 2, 24.0), (22.0, 5, 15.0), (25.0, 10, 0.0)):
         monkeypatch.setattr(jobs.time, "monotonic", lambda now=now: now)
         job.report("walking", done, 10)
-    assert job._update.seconds_left == pytest.approx(16 * 6 / 4)
+        assert job._update.seconds_left == left
+    job.report("resting", 1, 3)
+    assert job._update.seconds_left is None
 
 
 def test_jobs_run_one_at_a_time_in_their_order_and_know_their_place(desk):

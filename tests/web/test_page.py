@@ -207,14 +207,13 @@ def start(tab, files: Path, clip: str, button: str = "#enhance") -> None:
 
 
 @in_chromium
-def test_a_drawn_persons_photo_becomes_a_video_that_plays_and_nothing_is_asked_elsewhere(
-    server, browser, files, no_traceback
-):
+@pytest.mark.usefixtures("no_traceback")
+def test_a_drawn_persons_photo_becomes_a_video_that_plays_and_nothing_is_asked_elsewhere(server, browser, files):
     tab = browser.tab(server.url)
     tab.says("body", "synthetic: nobody performed it")
     tab.upload("#photo", files / "text.jpg")
     assert tab.says("#photo-seen .problem", "text.jpg").startswith("text.jpg: not a picture; give a png")
-    tab.click("#photo button[aria-label=Clear], #photo button[title=Clear]")
+    tab.click("#photo button[aria-label='Remove Image']")
     tab.click("#make")
     tab.says("#photo-seen", "give a photo first")
     tab.upload("#photo", files / "two.png")
@@ -240,7 +239,8 @@ def test_a_drawn_persons_photo_becomes_a_video_that_plays_and_nothing_is_asked_e
 
 
 @in_chromium
-def test_cancelling_two_tabs_at_once_and_a_tab_that_is_gone(server, browser, files, no_traceback):
+@pytest.mark.usefixtures("no_traceback")
+def test_cancelling_two_tabs_at_once_and_a_tab_that_is_gone(server, browser, files):
     first = browser.tab(server.url)
     start(first, files, "long.npy")
     first.wait("!!document.querySelector('#enhanced-stage img')")
