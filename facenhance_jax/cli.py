@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facenhance_jax import __version__
-from facenhance_jax.commands import enhance, extract, serve
+from facenhance_jax.commands import enhance, express, extract, serve
 from facenhance_jax.messages import InputError
 
 
@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="facenhance", description="A 192x192 video of a person from a 64x64 clip and one photo.")
     parser.add_argument("--version", action=_Version, nargs=0, help="version, model, what it must not be used for")
     commands = parser.add_subparsers(dest="command", required=True)
+    express.add(commands)
     enhance.add(commands)
     extract.add(commands)
     serve.add(commands)

@@ -38,6 +38,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     enhance.add_argument(
         "--force", action="store_true", help="with folders: also make the clips that are there already"
     )
+    enhance.add_argument(
+        "--size",
+        choices=("photo", "model"),
+        help="of the frames: the photo's own, or the model's around the face (default: the photo's, if its face was "
+        "found and it is larger)",
+    )
     enhance.add_argument("--mark", action="store_true", help='write "synthetic" into a corner of every frame')
     enhance.add_argument("--model", help="a released model's folder (default: the one that is installed)")
     enhance.add_argument(

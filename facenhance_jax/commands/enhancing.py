@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,15 @@ from facenhance_jax.commands.pairing import Job
 from facenhance_jax.faces import framing, placement, portrait
 from facenhance_jax.faces.tracking import Track
 from facenhance_jax.inference import extraction
+from facenhance_jax.inference.compositing import Compositor
 from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.media.drawing import KeptFrames
 from facenhance_jax.media.pictures import resize
 
 STRIP_COLUMNS = 8  # frames shown in a strip
+
+Paste = Callable[[UInt8[np.ndarray, "s s 3"]], UInt8[np.ndarray, "h w 3"]]
+"""Brings a frame of the model's size to the photo's, or leaves it."""
 
 
 class Enhancing:
@@ -36,16 +40,16 @@ class Enhancing:
         self._options = dict(steps=args.steps, seed=args.seed, shared_noise=False if args.fresh_noise else None)
         self._enhancer.sampling_with(steps=args.steps)
         self._label = media.label(self._enhancer.name, args.seed)
-        self._portraits: dict[Path, portrait.Portrait] = {}  # the last one
+        self._portraits: dict[Path, tuple[portrait.Portrait, Paste]] = {}  # the last one
         self._tracks: dict[Path, Track] = {}  # the last one
 
     def one(self, clip: media.ClipFile, photo: UInt8[np.ndarray, "h w 3"]) -> None:
         """Enhances one clip, and writes the strip that was asked for."""
         started = time.perf_counter()
-        framed = self._framed(Path(self._args.photo), photo)
+        framed, paste = self._framed(Path(self._args.photo), photo)
         lows = self._lows(clip)
         with messages.progress("enhancing", clip.count) as bar:
-            kept = self._write(clip, lows, framed, Path(self._args.output), bar)
+            kept = self._write(clip, lows, framed, paste, Path(self._args.output), bar)
         for note in clip.notes:
             messages.note(note)
         speed = _speed(kept.seen, time.perf_counter() - started)
@@ -83,19 +87,21 @@ class Enhancing:
 
     def _do(self, job: Job, bar: tqdm) -> None:
         clip = media.open_clip(job.low)
-        framed = self._framed(job.photo)
-        self._write(clip, self._lows(clip), framed, job.output, bar)
+        self._write(clip, self._lows(clip), *self._framed(job.photo), job.output, bar)
         for note in clip.notes:
             messages.note(note)
 
-    def _framed(self, path: Path, photo: UInt8[np.ndarray, "h w 3"] | None = None) -> portrait.Portrait:
-        """The face of the photo at `path`, which is read if it is not given."""
+    def _framed(self, path: Path, photo: UInt8[np.ndarray, "h w 3"] | None = None) -> tuple[portrait.Portrait, Paste]:
+        """The face of the photo at `path`, which is read if it is not given; and what brings a frame to its size."""
         if path not in self._portraits:
             photo = media.read_photo(path) if photo is None else photo
             framed = portrait.find(photo, self._enhancer.size, face=self._args.face, name=path)
             if framed.note:
                 messages.note(framed.note)
-            self._portraits = {path: framed}
+            larger = framed.landmarks is not None and photo.size > framed.frame.size
+            size = self._args.size or ("photo" if larger else "model")
+            paste = Compositor(photo, framed).paste if size == "photo" else lambda frame: frame
+            self._portraits = {path: (framed, paste)}
         return self._portraits[path]
 
     def _lows(self, clip: media.ClipFile) -> Iterator[UInt8[np.ndarray, "s s 3"]]:
@@ -109,9 +115,10 @@ class Enhancing:
         return (resize(framing.middle(*frame.shape[:2]).cut(frame), size) for frame in clip)
 
     def _write(
-        self, clip: media.ClipFile, lows: Iterator, framed: portrait.Portrait, output: Path, bar: tqdm
+        self, clip: media.ClipFile, lows: Iterator, framed: portrait.Portrait, paste: Paste, output: Path, bar: tqdm
     ) -> KeptFrames:
-        """Enhances the low-res frames into a file; returns some (low-res, enhanced) for a strip."""
+        """Enhances the low-res frames into a file; returns some (low-res, enhanced), of the model's size."""
+        mark = media.mark if self._args.mark else lambda frame: frame
         kept, waiting = KeptFrames(), deque()  # `waiting`: read by the enhancer and not yet enhanced, at most a chunk
 
         def taken() -> Iterator:
@@ -123,9 +130,8 @@ class Enhancing:
         enhanced = self._enhancer.stream(taken(), framed.frame, place=place, **self._options)
         with media.open_writer(output, clip.fps, label=self._label, source=clip.video) as writer:
             for frame in enhanced:
-                frame = media.mark(frame) if self._args.mark else frame
-                writer.write(frame)
-                kept.add((waiting.popleft(), frame))
+                writer.write(mark(paste(frame)))
+                kept.add((waiting.popleft(), mark(frame)))
                 bar.update()
         return kept
 

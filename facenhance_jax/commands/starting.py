@@ -27,6 +27,21 @@ def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     return convert
 
 
+def number(least: float, most: float) -> Callable[[str], float]:
+    """The `type` of an argument that is a number from `least` to `most`."""
+
+    def convert(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most:  # NaN too
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least:g} to {most:g}")
+        return value
+
+    return convert
+
+
 def check_outputs(inputs: Sequence[str], output: str, *others: tuple[str | None, str]) -> None:
     """Raises InputError if `output` or one of `others` (path or None, suffix) cannot be written or is an input."""
     from facenhance_jax import media

@@ -1,7 +1,7 @@
 """From one photo and the name of an expression to a clip: a light generator, the enhancer, and back into the photo."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -16,6 +16,7 @@ SIZES = ("photo", "model")
 MOST_FRAMES = 1000  # 40 s at 25 frames/s; they are kept to play them backwards
 
 
+@runtime_checkable
 class Generator(Protocol):
     """A light generator; see the package `generators`."""
 

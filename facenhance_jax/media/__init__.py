@@ -1,6 +1,6 @@
 """Media files: reads clips and photos with every check, writes clips and pictures whole or not at all."""
 
-from facenhance_jax.media.drawing import strip
+from facenhance_jax.media.drawing import contact, strip
 from facenhance_jax.media.folders import clips_in, photos_in
 from facenhance_jax.media.labels import label, mark
 from facenhance_jax.media.pictures import read_photo
@@ -12,6 +12,7 @@ __all__ = [
     "ClipWriter",
     "check_output",
     "clips_in",
+    "contact",
     "photos_in",
     "label",
     "mark",

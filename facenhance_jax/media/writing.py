@@ -149,13 +149,13 @@ class ClipWriter:
         self._shape = None
 
     def write(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Adds an RGB frame. All frames must have the same size, with even sides for .mp4."""
+        """Adds an RGB frame. All must have the same size. An .mp4 has even sides: an odd one loses its last pixels."""
         height, width, _ = frame.shape
         if self._shape not in (None, frame.shape):
             raise InputError(f"{self.path}: frame {self.count + 1} is {width}x{height}; give all frames one size")
-        if self._encoder.even and (height % 2 or width % 2):
-            raise InputError(f"{self.path}: {width}x{height} has an odd side; mp4 needs even ones, gif does not")
         self._shape = frame.shape
+        if self._encoder.even:
+            frame = frame[: height // 2 * 2, : width // 2 * 2]
         with _refusing(self.path):
             self._encoder.add(np.ascontiguousarray(frame))
         self.count += 1

@@ -95,13 +95,13 @@ def clip_of(path: str) -> media.ClipFile:
 
 
 def shrunk(picture: UInt8[np.ndarray, "h w 3"], longest: int) -> UInt8[np.ndarray, "a b 3"]:
-    """The picture with its longer side at most `longest` pixels and both sides even, as videos need them."""
+    """The picture with its longer side at most `longest` pixels."""
     height, width, _ = picture.shape
-    scale = min(1, longest / max(height, width))
-    if scale < 1:
-        sides = [2 * max(1, round(scale * side / 2)) for side in (width, height)]
-        return cv2.resize(picture, sides, interpolation=cv2.INTER_AREA)
-    return picture[: height - height % 2, : width - width % 2]
+    scale = longest / max(height, width)
+    if scale >= 1:
+        return picture
+    sides = [max(1, round(scale * side)) for side in (width, height)]
+    return cv2.resize(picture, sides, interpolation=cv2.INTER_AREA)
 
 
 def as_url(picture: UInt8[np.ndarray, "h w 3"]) -> str:

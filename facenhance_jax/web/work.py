@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from facenhance_jax import media, messages
 from facenhance_jax.faces import framing, placement, portrait
 from facenhance_jax.inference import expressing, extraction
+from facenhance_jax.inference.compositing import Compositor
 from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.media.drawing import KeptFrames
 from facenhance_jax.media.pictures import resize
@@ -22,7 +23,7 @@ from facenhance_jax.web.looking import MOST_FRAMES, clip_of, photo_of, shrunk
 FRAMES, FPS = 32, Fraction(25)  # of an expression
 SEED = 0
 GIF_SIDE = 400  # pixels, the longer side of a gif
-STRIP_COLUMNS, STRIP_SIDE = 8, 192  # frames of a strip, and their side in pixels
+STRIP_COLUMNS = 8  # frames of a strip
 
 
 class Film(NamedTuple):
@@ -76,13 +77,10 @@ def expression(
             framed = expressing.frame_face(photo, enhancer.size, face=face, name=photo_path)
             job.report("moving the face")
             options = dict(strength=strength, frames=FRAMES, seed=SEED, loop=loop, steps=steps)
-            frames = expressing.express(photo, name, framed=framed, enhancer=enhancer, **options)
-            points = (framed.landmarks - framed.matrix[:, 2]) @ np.linalg.inv(framed.matrix[:, :2]).T  # in the photo
-            square = framing.around(points[None], *photo.shape[:2])
+            frames = expressing.express(photo, name, size="model", framed=framed, enhancer=enhancer, **options)
             film = Film(_fresh(folder), name, FPS, media.label(enhancer.name, SEED), mark)
-            return _made(
-                job, film, frames, FRAMES, ("",), lambda frame: (resize(square.cut(frame), STRIP_SIDE),), notes
-            )
+            paste = Compositor(photo, framed).paste
+            return _made(job, film, frames, FRAMES, ("",), lambda frame: (frame,), paste, notes)
 
     return work
 
@@ -103,7 +101,8 @@ def enhancement(
     def work(job: Job) -> Made:
         with messages.gathered() as notes:
             job.report("finding the face")
-            framed = portrait.find(photo_of(photo_path), enhancer.size, face=face, name=photo_path)
+            photo = photo_of(photo_path)
+            framed = portrait.find(photo, enhancer.size, face=face, name=photo_path)
             notes += [framed.note] if framed.note else []
             clip, taken = clip_of(clip_path), []
             lows = _low_frames(job, clip, enhancer.low_size, low_res)
@@ -113,11 +112,13 @@ def enhancement(
             label = media.label(enhancer.name, SEED)
             film = Film(_fresh(folder), Path(clip_path).stem, clip.fps, label, mark, clip.video)
             titles = ("photo", "low-res", "enhanced")
+            larger = framed.landmarks is not None and photo.size > framed.frame.size
+            paste = Compositor(photo, framed).paste if larger else lambda frame: frame
 
             def row(frame: np.ndarray) -> tuple[np.ndarray, ...]:
                 return framed.frame, next(waiting), frame
 
-            made = _made(job, film, frames, clip.count, titles, row, notes)
+            made = _made(job, film, frames, clip.count, titles, row, paste, notes)
             notes += clip.notes
             return made
 
@@ -151,9 +152,13 @@ def _made(
     count: int | None,
     titles: tuple[str, ...],
     row: Callable[[np.ndarray], tuple[np.ndarray, ...]],
+    paste: Callable[[np.ndarray], np.ndarray],
     notes: list[str],
 ) -> Made:
-    """Writes the frames as they are made, then the gif and the strip; `row` gives a frame's column of the strip."""
+    """Writes the frames as they are made, then the gif and the strip.
+
+    `row` gives a frame's column of the strip, and `paste` brings a frame to the video's size.
+    """
     video, gif, strip = (film.folder / f"{film.name}{end}" for end in (".mp4", ".gif", "-strip.png"))
     kept = KeptFrames()
     job.report("making the frames", 0, count)
@@ -162,11 +167,10 @@ def _made(
             if writer.count == MOST_FRAMES:
                 notes.append(f"only the first {MOST_FRAMES} frames were made")
                 break
-            frame = shrunk(frame, max(frame.shape))  # even sides
-            frame = media.mark(frame) if film.mark else frame
-            writer.write(frame)
+            shown = media.mark(paste(frame)) if film.mark else paste(frame)
+            writer.write(shown)
             kept.add(row(frame))
-            job.report("making the frames", writer.count, count, frame)
+            job.report("making the frames", writer.count, count, shown)
     with media.open_writer(gif, film.fps, label=film.label) as writer:
         for frame in media.open_clip(video):
             writer.write(shrunk(frame, GIF_SIDE))

@@ -272,3 +272,19 @@ def test_a_bug_keeps_its_traceback(folder, monkeypatch):
     monkeypatch.setattr(facenhance_jax.inference.enhancer.Enhancer, "load", lambda path=None: None)
     with pytest.raises(AttributeError):
         enhance()
+
+
+def test_a_larger_photos_size_is_the_default_if_its_face_is_found(folder, capfd):
+    (photo,), _ = population.draw_clip(population.draw_subject(3, 5), "neutral", 0, 1, 256)
+    Image.fromarray(photo).save("person.png")
+    for arguments, shape in [((), (256, 256)), (("--size", "photo"), (256, 256)), (("--size", "model"), (24, 24))]:
+        assert enhance(*arguments, "--strip", "strip.png", photo="person.png") == 0
+        frames = list(media.open_clip("out"))
+        assert len(frames) == 20 and frames[0].shape == (*shape, 3)
+        assert np.asarray(Image.open("strip.png")).shape[1] < 20 * 24  # the strip shows the model's frames
+        if shape == (256, 256):
+            assert (frames[3][:40] == photo[:40]).all() and (
+                frames[3][120:200, 100:150] != photo[120:200, 100:150]
+            ).any()
+    assert enhance("--size", "photo") == 0  # also without a face
+    assert next(iter(media.open_clip("out"))).shape == (64, 64, 3)

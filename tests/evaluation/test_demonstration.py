@@ -28,6 +28,9 @@ class Marking(Enhancer):
     def compile(self, clips=1, **sampling):
         pass
 
+    def stream(self, frames, identity, *, place, seed, **sampling):
+        return (np.clip(identity.astype(int) + 4 * n, 0, 255).astype(np.uint8) for n, _ in enumerate(frames))
+
     def enhance_batch(self, lows, photos, *, places=None, seed=0, steps=None, **sampling):
         self.given.append((lows, photos, steps))
         frames = clip_sets.draw(9001, "happiness", frames=24, size=64, low_size=32).real.copy()
@@ -46,7 +49,14 @@ def test_a_held_out_person_is_enhanced_shown_and_scored(monkeypatch, tmp_path, c
     assert steps == 8
 
     folder = tmp_path / "new" / "demo"
-    assert sorted(path.name for path in folder.iterdir()) == ["out.mp4", "strip.png"]
+    files = ["expressions.mp4", "expressions.png", "out.mp4", "strip.png"]
+    assert sorted(path.name for path in folder.iterdir()) == files
+    shown = media.open_clip(folder / "expressions.mp4")
+    assert shown.count == 24 and shown.width > 3 * 384
+    frames = np.stack(list(shown)).astype(int)
+    noses = frames[:, 4 + 200, [4 + 192, 4 + 384 + 4 + 192]].mean(-1)  # of anger and disgust
+    np.testing.assert_allclose(noses[12] - noses[0], 44, atol=6)  # the fake's brightening, up to the apex and back
+    np.testing.assert_allclose(noses[23], noses[0], atol=3)
     with av.open(str(folder / "out.mp4")) as video:
         frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
         assert video.metadata["comment"] == media.label("a fake", 0)

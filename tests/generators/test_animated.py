@@ -7,6 +7,7 @@ from facenhance_jax.data.animation.animator import animate
 from facenhance_jax.data.layout import EXPRESSIONS
 from facenhance_jax.data.synthetic import population
 from facenhance_jax.faces import alignment, portrait
+from facenhance_jax.generators import animated
 from facenhance_jax.generators.animated import Animated
 from facenhance_jax.messages import InputError
 
@@ -17,7 +18,8 @@ def photo():
     return portrait.around(frame, points.astype(np.float64), 192)
 
 
-def test_it_is_the_animator_held_and_cut_out(photo):
+def test_it_is_the_animator_held_and_cut_out(photo, monkeypatch):
+    monkeypatch.setattr(animated, "JAW", 1.0)
     low, landmarks = Animated().perform(photo, "surprise", 0.8, 5, seed=3)
     frames, points = animate(photo.frame, photo.landmarks, "surprise", 5, seed=3, strength=0.8, hold=True)
     np.testing.assert_array_equal(landmarks, points)
@@ -35,6 +37,14 @@ def test_it_begins_with_the_photos_own_face_and_without_strength_stays_there(pho
         still, landmarks = Animated().perform(photo, expression, 0.0, 3, seed=0)
         np.testing.assert_array_equal(still, np.stack([own] * 3))
         np.testing.assert_allclose(landmarks, np.stack([photo.landmarks] * 3), atol=1e-3)
+
+
+def test_the_jaw_drops_less_than_the_animators(photo):
+    """So the chin stays near the low-res face's lower edge."""
+    _, landmarks = Animated().perform(photo, "surprise", 1.0, 5, seed=3)
+    _, points = animate(photo.frame, photo.landmarks, "surprise", 5, seed=3, hold=True)
+    drops = [(shape[-1] - photo.landmarks)[8, 1] for shape in (landmarks, points)]
+    assert 3 < drops[0] < 0.85 * drops[1]
 
 
 def test_more_strength_moves_the_mouths_corners_more(photo):
