@@ -3,13 +3,13 @@
 import base64
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Num, UInt8
 
 from facenhance_jax import media, messages
 from facenhance_jax.faces import framing, portrait
@@ -68,7 +68,7 @@ def at_photo(path: str, size: int, face: int | None, needed: bool) -> Seen:
     if not framed.faces:
         square = framing.middle(*photo.shape[:2])
         corners = np.array([[square.left, square.top], [square.left + square.side, square.top + square.side]])
-        return Seen(_boxed(photo, [corners], 0, numbered=False), notes)
+        return Seen(_boxed(photo, corners[None], 0, numbered=False), notes)
     number = face or 1 + int(np.argmax([np.rint(np.ptp(points, axis=0).max()) for points in faces]))  # as `find`
     return Seen(_boxed(photo, faces, number, numbered=framed.faces > 1), notes, framed.faces, number)
 
@@ -127,7 +127,7 @@ def refused() -> Iterator[list[str]]:
 
 def _boxed(
     photo: UInt8[np.ndarray, "h w 3"],
-    shapes: Sequence[Float[np.ndarray, "n 2"] | np.ndarray],
+    shapes: Num[np.ndarray, "n p 2"],
     chosen: int,
     numbered: bool,
 ) -> UInt8[np.ndarray, "a b 3"]:

@@ -79,15 +79,15 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(folder: Path) -> Iterator[Server]:
+def serving(folder: Path, model: Path, *arguments: str) -> Iterator[Server]:
     """Runs `facenhance serve`; at the end it is told to stop, and must leave nothing behind."""
-    model, port, private = small_model(folder / "model"), free_port(), folder / "private"
+    port, private = free_port(), folder / "private"
     private.mkdir()
     # GRADIO_ALLOWED_PATHS would let Gradio give out every file, if it were read.
     trap = {"GRADIO_ALLOWED_PATHS": "/", "TMPDIR": str(private), "PYTHONPATH": str(ROOT)}
     log = folder / "log"
     with log.open("w") as file:
-        command = [sys.executable, "-c", COMMAND, "serve", "--port", str(port), "--model", str(model)]
+        command = [sys.executable, "-c", COMMAND, "serve", "--port", str(port), "--model", str(model), *arguments]
         process = subprocess.Popen(command, stdout=file, stderr=file, env=environment() | trap, cwd=folder)
     try:
         end = time.monotonic() + PATIENCE

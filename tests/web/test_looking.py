@@ -69,7 +69,7 @@ def test_errors_and_notes_call_a_file_as_its_owner_does(uploads, frame):
 
 def test_large_photos_are_made_smaller_and_huge_ones_refused(uploads):
     Image.new("RGB", (3000, 2001), (90, 90, 90)).save(uploads / "large.png")
-    assert looking.photo_of(str(uploads / "large.png")).shape == (1280, 1920, 3)
+    assert looking.photo_of(str(uploads / "large.png")).shape == (1281, 1920, 3)
     Image.new("1", (20000, 5001)).save(uploads / "huge.png")
     with pytest.raises(InputError, match="20000x5001 pixels are too many"):
         looking.photo_of(str(uploads / "huge.png"))

@@ -1,5 +1,7 @@
 """The page as it is served: what it answers to whom, and what it does in a real browser."""
 
+import contextlib
+import http.client
 import json
 import shutil
 import stat
@@ -17,8 +19,13 @@ in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open t
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with live.serving(tmp_path_factory.mktemp("page")) as server:
+def model(tmp_path_factory) -> Path:
+    return live.small_model(tmp_path_factory.mktemp("model") / "small")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, model):
+    with live.serving(tmp_path_factory.mktemp("page"), model) as server:
         yield server
 
 
@@ -191,6 +198,25 @@ def test_another_name_for_this_computer_is_refused(server):
     """A page elsewhere may have a name of its own lead to 127.0.0.1."""
     assert server.ask("/config", Host="evil.example:80")[0] == 404
     assert server.ask("/config", Host=f"localhost:{server.port}")[0] == 200
+
+
+def test_who_has_not_logged_in_gets_nothing(tmp_path, model):
+    with live.serving(tmp_path, model, "--auth", "me:secret word", "--host", "localhost") as page:
+        upload = page.private / "uploads" / "a.txt"
+        upload.write_text("mine")
+        file = f"/gradio_api/file={upload}"
+        assert page.ask(file)[0] == 401 and page.ask("/config")[0] == 401
+        assert page.upload("a.png", b"a")[0] == 401
+        assert b"secret" not in page.ask("/")[1]
+        form = dict(Content_Type="application/x-www-form-urlencoded")
+        assert page.ask("/login", "POST", b"username=me&password=wrong", **form)[0] == 400
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", page.port)) as connection:
+            headers = {"Content-Type": form["Content_Type"]}
+            connection.request("POST", "/login", "username=me&password=secret%20word", headers)
+            answer = connection.getresponse()
+            cookies = [value.partition(";")[0] for name, value in answer.getheaders() if name == "set-cookie"]
+            assert answer.status == 200 and cookies
+        assert page.ask(file, Cookie="; ".join(cookies)) == (200, b"mine")
 
 
 # In a browser

@@ -1,4 +1,4 @@
-"""The server around the page: where it may listen, its private folder, what it deletes when, and who must log in."""
+"""The server around the page: where it may listen, its private folder, and what it deletes when."""
 
 import contextlib
 import os
@@ -8,20 +8,12 @@ import stat
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import live
 import pytest
 
 from facenhance_jax import cli
 from facenhance_jax.web import server
-
-
-@pytest.fixture
-def settings(monkeypatch):
-    """Undoes what the server changes in the environment."""
-    for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED", "GRADIO_ALLOWED_PATHS", "NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(name, "before")
 
 
 @pytest.mark.parametrize(
@@ -84,33 +76,3 @@ def test_what_is_older_than_an_hour_is_deleted(tmp_path):
         "uploads/b/new.png",
     ]
     assert Path("/etc/passwd").exists()
-
-
-@pytest.mark.usefixtures("settings")
-def test_who_has_not_logged_in_gets_nothing(tmp_path):
-    """The page in this process, with no model: it is never asked to do anything."""
-    enhancer = SimpleNamespace(size=64, low_size=64, name="none", sampling=SimpleNamespace(steps=2))
-    port = live.free_port()
-    with (
-        server.private_folder() as folder,
-        server.serving(enhancer, folder, "127.0.0.1", port, ("me", "secret word")) as url,
-    ):
-        assert url == f"http://127.0.0.1:{port}/"
-        assert "GRADIO_ALLOWED_PATHS" not in os.environ and os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
-        page = live.Server(port, tmp_path, tmp_path / "log")
-        upload = folder / "uploads" / "a.txt"
-        upload.write_text("mine")
-        file = f"/gradio_api/file={upload}"
-        assert page.ask(file)[0] == 401 and page.ask("/config")[0] == 401
-        assert page.upload("a.png", b"a")[0] == 401
-        form = dict(Content_Type="application/x-www-form-urlencoded")
-        assert page.ask("/login", "POST", b"username=me&password=wrong", **form)[0] == 400
-        connection = live.http.client.HTTPConnection("127.0.0.1", port)
-        with contextlib.closing(connection):
-            headers = {"Content-Type": form["Content_Type"]}
-            connection.request("POST", "/login", "username=me&password=secret%20word", headers)
-            answer = connection.getresponse()
-            cookies = [value.partition(";")[0] for name, value in answer.getheaders() if name == "set-cookie"]
-            assert answer.status == 200 and cookies
-        assert page.ask(file, Cookie="; ".join(cookies)) == (200, b"mine")
-    assert not folder.exists()

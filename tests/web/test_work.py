@@ -8,17 +8,17 @@ from PIL import Image
 
 from facenhance_jax import media
 from facenhance_jax.data.synthetic import population
+from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.messages import InputError
 from facenhance_jax.web import fields, work
-from facenhance_jax.web.jobs import Cancelled
+from facenhance_jax.web.jobs import Cancelled, Job
 
 
-class Enlarger:
+class Enlarger(Enhancer):
     """Enlarges low-res frames; `made` counts them."""
 
-    size, low_size, name = 192, 64, "enlarger"
-    sampling = SimpleNamespace(steps=2)
-    made = 0
+    def __init__(self):
+        self.size, self.low_size, self.name, self.made = 192, 64, "enlarger", 0
 
     def stream(self, frames, identity, *, place, seed, steps):
         assert identity.shape == (192, 192, 3) and steps == 4
@@ -27,7 +27,7 @@ class Enlarger:
             yield np.repeat(np.repeat(frame, 3, 0), 3, 1)
 
 
-class Heard:
+class Heard(Job):
     """Stands in for a job: keeps what is reported, and is cancelled after some frames."""
 
     def __init__(self, frames: int = 1000):
@@ -62,14 +62,15 @@ def comment(path) -> str:
     return text.decode() if isinstance(text, bytes) else text
 
 
-def enhance(folder, clip, **changes):
+def enhance(folder, clip, photo="photo.png", **changes):
     options = dict(face=None, steps=4, low_res=True, mark=False) | changes
-    return work.enhancement(Enlarger(), folder / "out", str(folder / clip), str(folder / "photo.png"), **options)
+    return work.enhancement(Enlarger(), folder / "out", str(folder / clip), str(folder / photo), **options)
 
 
 def test_a_clip_becomes_a_video_a_gif_and_a_strip(folder):
     job = Heard()
-    made = enhance(folder, "low.npy")(job)
+    Image.new("RGB", (192, 192), (90, 90, 90)).save(folder / "framed.png")
+    made = enhance(folder, "low.npy", "framed.png")(job)
     assert made.notes == [] and [path.name for path in made[:3]] == ["low.mp4", "low.gif", "low-strip.png"]
     for path in made[:2]:
         clip = media.open_clip(path)
