@@ -58,7 +58,8 @@ def folder(tmp_path, person):
 
 
 def comment(path) -> str:
-    text = Image.open(path).info.get("Comment") or Image.open(path).info.get("comment")
+    with Image.open(path) as picture:
+        text = picture.info.get("Comment") or picture.info.get("comment")
     return text.decode() if isinstance(text, bytes) else text
 
 
