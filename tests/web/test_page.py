@@ -5,6 +5,7 @@ import http.client
 import json
 import shutil
 import stat
+from hashlib import sha256
 from pathlib import Path
 
 import live
@@ -132,10 +133,12 @@ def test_a_field_takes_no_file_that_was_not_uploaded_and_no_address(server):
     for function in config["dependencies"]:
         functions.setdefault(function["api_name"].partition("_")[0], function["id"])
         assert function["api_visibility"] == "private"
-    for place in ("/etc/passwd", f"{server.private}/secret.txt", "../../etc/passwd", f"{server.url}/config"):
+    addresses = ("http://example.org/a.png", f"{server.url}/config")
+    for place in ("/etc/passwd", f"{server.private}/secret.txt", "../../etc/passwd", *addresses):
         file = {"path": place, "url": place, "orig_name": "a.png", "meta": {"_type": "gradio.FileData"}}
         said = server.call(functions["look"], file)
         assert '"success":false' in said and "root:" not in said and "etc" not in said, said
+    assert server.log.read_text().count("InputError: give a file, not an address") == len(addresses)
 
 
 def test_gradios_settings_that_close_a_hole_are_on(server):
@@ -177,14 +180,11 @@ def test_names_of_uploads_lead_nowhere(server):
 
 
 def test_the_address_of_an_upload_cannot_be_computed_from_its_bytes(server):
-    from hashlib import sha256
-
-    from gradio.utils import get_hash_seed
 
     (path,) = json.loads(server.upload("a.png", b"known")[1])
     folder = Path(path).parent.name
     assert len(folder) == 64
-    assert folder not in {sha256(seed + b"known").hexdigest() for seed in (b"", get_hash_seed().encode())}
+    assert folder not in {sha256(seed + b"known").hexdigest() for seed in (b"", seed)}
     assert server.ask(f"/gradio_api/file={path}") == (200, b"known")
 
 

@@ -1,7 +1,5 @@
 """The page's jobs, with an enhancer that only enlarges: the files that they leave, and what they say on the way."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,7 +8,7 @@ from facenhance_jax import media
 from facenhance_jax.data.synthetic import population
 from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.messages import InputError
-from facenhance_jax.web import fields, work
+from facenhance_jax.web import work
 from facenhance_jax.web.jobs import Cancelled, Job
 
 
@@ -126,11 +124,3 @@ def test_a_photo_without_a_face_is_refused(folder):
     options = dict(face=None, strength=1.0, steps=4, loop=True, mark=False)
     with pytest.raises(InputError, match="no face was found"):
         work.expression(Enlarger(), folder / "out", str(folder / "wall.png"), "fear", **options)(Heard())
-
-
-def test_fields_take_uploads_and_no_address():
-    for field in (fields.photo(), fields.clip()):
-        for address in ("http://example.org/a.png", "https://127.0.0.1/"):
-            with pytest.raises(InputError, match="give a file, not an address"):
-                list(field.async_move_resource_to_block_cache(address).__await__())
-        assert field.preprocess(SimpleNamespace(path="/a.png")) == "/a.png" and field.preprocess(None) is None
