@@ -113,8 +113,9 @@ class DenoiserConfig:
 class Expression(NamedTuple):
     """A low-res frame as the UNet takes it (E_exp's tokens, an enlarged image, or both), and its pixels.
 
-    `low` is restored as far as it seems faulty, if the network does that. `within` is 1 where its face is (see `warping.within`), and
-    `positions` says where each pixel of the frame lies in the low-res frame: (x, y) in its pixels.
+    `low` is restored as far as it seems faulty, if the network does that. `within` is 1 where its face is (see
+    `warping.within`), and `positions` says where each pixel of the frame lies in the low-res frame: (x, y) in its
+    pixels.
     """
 
     tokens: Float[Array, "b n t"] | None

@@ -43,8 +43,8 @@ class Restorer(nnx.Module):
 
     A small U-Net, at half of the frame's side, also sees the photo's own low-res face on the same place. Its output for
     a pixel: how much of each neighbour's difference to add (Bako et al. 2017), which averages noise away, sharpens or
-    shifts; the same for the photo's own face, which gives detail; a share of the photo's own pixel; and a colour. Another
-    output says whether the frame has faults at all: one without is to stay as it is.
+    shifts; the same for the photo's own face, which gives detail; a share of the photo's own pixel; and a colour.
+    Another output says whether the frame has faults at all: one without is to stay as it is.
     """
 
     def __init__(self, *, dtype, rngs: nnx.Rngs):
