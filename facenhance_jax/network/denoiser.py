@@ -14,7 +14,7 @@ from facenhance_jax.diffusion.sampler import SOLVERS, Plan, make_plan, spaced_ti
 from facenhance_jax.messages import InputError
 from facenhance_jax.network import pixels, warping
 from facenhance_jax.network.expression import ExpressionEncoder
-from facenhance_jax.network.restorer import Restorer
+from facenhance_jax.network.restorer import Restored, Restorer
 from facenhance_jax.network.unet import UNet, UNetConfig
 
 SHARE_UNIT = 0.1  # scale of the share that the network outputs: at 1, the first training steps would change it too much
@@ -113,9 +113,9 @@ class DenoiserConfig:
 class Expression(NamedTuple):
     """A low-res frame as the UNet takes it (E_exp's tokens, an enlarged image, or both), and its pixels.
 
-    `low` is the restored frame, if the network restores it; around the face it may be anything. `within` is 1 where its
-    face is (see `warping.within`), and `positions` says where each pixel of the frame lies in the low-res frame: (x, y)
-    in its pixels.
+    `low` is restored as far as it seems faulty, if the network does that. `within` is 1 where its face is (see
+    `warping.within`), and `positions` says where each pixel of the frame lies in the low-res frame: (x, y) in its
+    pixels.
     """
 
     tokens: Float[Array, "b n t"] | None
@@ -124,6 +124,7 @@ class Expression(NamedTuple):
     within: Float[Array, "b l l 1"]
     place: Float[Array, "b 4"]
     positions: Float[Array, "b h w 2"]
+    restored: Restored | None
 
 
 class Conditions(NamedTuple):
@@ -192,19 +193,19 @@ class Denoiser:
         config = self.config
         whole = jnp.broadcast_to(jnp.array([0.0, 0.0, config.resolution, 0.0]), (low.shape[0], 4))
         place = whole if place is None or not config.place_low else place
-        tokens, image, seen = None, None, low
-        positions = warping.positions_in_low(place, config.resolution, config.low_size)
-        within = warping.within(low)
+        restored = None
         if config.restore_low:
             own = warping.low_of(photo, place, config.low_size)
-            low = self._network(params).restorer(low.astype(config.dtype), own.astype(config.dtype))
-            seen = within * low + (1.0 - within) * seen  # around the face it stays black
+            restored = self._network(params).restorer(low.astype(config.dtype), own.astype(config.dtype))
+            low += nnx.sigmoid(restored.faulty)[:, None, None, None] * (restored.frame - low)
+        tokens, image = None, None
+        positions, within = warping.positions_in_low(place, config.resolution, config.low_size), warping.within(low)
         if config.expression != "concat":
-            tokens = self._network(params).expression(seen.astype(config.dtype))
+            tokens = self._network(params).expression(low.astype(config.dtype))
         if config.expression != "encoder":
             inside = jnp.all((positions > -0.5) & (positions < config.low_size - 0.5), axis=-1, keepdims=True)
-            image = jnp.where(inside, pixels.sample_bilinear(seen, positions), -1.0)
-        return Expression(tokens, image, low, within, place, positions)
+            image = jnp.where(inside, pixels.sample_bilinear(low, positions), -1.0)
+        return Expression(tokens, image, low, within, place, positions, restored)
 
     def conditions(
         self,

@@ -1,5 +1,7 @@
 """Restores a low-res frame: a generator's frames are blurred, noisy, warped or compressed."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -12,6 +14,13 @@ WIDTHS = 64, 128  # channels on the grid of 2x2 squares, and on the next coarser
 FOLD = 2
 REACH = 2  # pixels, of a pixel's kernel
 OWN_REACH = 1
+
+
+class Restored(NamedTuple):
+    """A low-res frame without its faults, and the logit of its having any."""
+
+    frame: Float[Array, "b l l 3"]
+    faulty: Float[Array, " b"]
 
 
 class Block(nnx.Module):
@@ -35,6 +44,7 @@ class Restorer(nnx.Module):
     A small U-Net, at half of the frame's side, also sees the photo's own low-res face on the same place. Its output for
     a pixel: how much of each neighbour's difference to add (Bako et al. 2017), which averages noise away, sharpens or
     shifts; the same for the photo's own face, which gives detail; a share of the photo's own pixel; and a colour.
+    Another output says whether the frame has faults at all: one without is to stay as it is.
     """
 
     def __init__(self, *, dtype, rngs: nnx.Rngs):
@@ -47,10 +57,11 @@ class Restorer(nnx.Module):
         self.after = Block(fine, dtype=dtype, rngs=rngs)
         outputs = _taps(REACH) + _taps(OWN_REACH) + 4
         zeros = nnx.initializers.zeros
+        self.faulty = nnx.Linear(fine, 1, dtype=dtype, kernel_init=zeros, rngs=rngs)
         self.exit = nnx.Conv(fine, outputs * FOLD**2, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs)
 
-    def __call__(self, low: Float[Array, "b l l 3"], own: Float[Array, "b l l 3"]) -> Float[Array, "b l l 3"]:
-        """The restored low-res frames, float32; `own` are the photos' own low-res faces. All in [-1, 1]."""
+    def __call__(self, low: Float[Array, "b l l 3"], own: Float[Array, "b l l 3"]) -> Restored:
+        """Restores low-res frames; `own` are the photos' own low-res faces. All in [-1, 1]."""
         seen = space_to_depth(jnp.concatenate([low, own], axis=-1), FOLD)
         x = self.before(self.entrance(seen))
         batch, height, width, channels = x.shape
@@ -59,11 +70,13 @@ class Restorer(nnx.Module):
         for block in self.middle:
             coarse = block(coarse)
         x += jax.image.resize(conv_of_pixels(self.up, coarse), x.shape, "nearest")
-        output = depth_to_space(self.exit(silu(self.after(x))).astype(jnp.float32), FOLD)
+        x = silu(self.after(x))
+        faulty = self.faulty(x.mean(axis=(1, 2))).astype(jnp.float32)[:, 0]
+        output = depth_to_space(self.exit(x).astype(jnp.float32), FOLD)
         at = _taps(REACH), _taps(REACH) + _taps(OWN_REACH)
         weights, own_weights, share, colour = jnp.split(output, [*at, at[1] + 1], axis=-1)
         change = _differences(low, weights, REACH) + _differences(own, own_weights, OWN_REACH)
-        return low + change + share * (own - low) + colour
+        return Restored(low + change + share * (own - low) + colour, faulty)
 
 
 def _taps(reach: int) -> int:

@@ -2,13 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from facenhance_jax.diffusion import formulas
 from facenhance_jax.diffusion.sampler import spaced_timesteps
-from facenhance_jax.network import warping
-from facenhance_jax.network.denoiser import Denoiser, Expression
+from facenhance_jax.network.denoiser import Denoiser
 from facenhance_jax.network.pixels import to_signal
+from facenhance_jax.network.restorer import Restored
 
 SMALLEST_ERROR = 1e-5  # of a restored low-res frame that counts: 56 dB
 LEVELS = 4  # of noise, for the log: the quarters of 1..T
@@ -32,7 +33,8 @@ def loss(
     Args:
       params: the denoiser's.
       batch: high, previous, identity [b, 192, 192, 3] and low [b, 64, 64, 3] frames, uint8; index [b], each example's
-        number in the global batch; and place [b, 4], if `place_low` needs it. An example's eps, z and t are functions
+        number in the global batch; place [b, 4], if `place_low` needs it; and clean_low, the low-res frames before
+        `augmentation.degrade`, if it was applied. An example's eps, z and t are functions
         of (key, index), so the loss does not depend on how many devices share the batch.
       key: of this training step.
       denoiser: gives the velocity.
@@ -46,6 +48,7 @@ def loss(
       only_restorer: whether the loss is `restored_error` alone; all else then stays as it is, and costs nothing.
     """
     high, previous, identity, low = (to_signal(batch[name]) for name in ("high", "previous", "identity", "low"))
+    clean_low = to_signal(batch.get("clean_low", batch["low"]))
     total = denoiser.schedule.timesteps
     timesteps = jnp.asarray(spaced_timesteps(total, noise_levels or total))
     noise, z, timestep = jax.vmap(lambda index: _draw(key, index, high.shape[1:], timesteps))(batch["index"])
@@ -57,7 +60,7 @@ def loss(
         return jnp.mean(error), {"level_loss": (error[:, None] * level).sum(axis=0), "level_count": level.sum(axis=0)}
 
     if only_restorer:
-        return summed(restored_error(expression, high))
+        return summed(restored_error(expression.restored, low, clean_low))
     phi = denoiser.phi(timestep)
     conditions = denoiser.conditions(params, identity, denoiser.noised_previous(previous, z), expression)
     noisy = formulas.diffuse(clean, noise, phi)
@@ -72,7 +75,7 @@ def loss(
             error = (error + jnp.mean((scale * (guess - high)) ** 2, axis=(1, 2, 3))) / 2
         error += detail_weight * scale * detail_error(guess, high) if detail_weight else 0.0
     if restored_weight:
-        error += restored_weight * restored_error(expression, high)
+        error += restored_weight * restored_error(expression.restored, low, clean_low)
     return summed(error)
 
 
@@ -85,15 +88,17 @@ def detail_error(frame: Float[Array, "b h w 3"], real: Float[Array, "b h w 3"]) 
     return jnp.mean(jnp.abs(_detail(frame) - _detail(real)), axis=(1, 2))
 
 
-def restored_error(expression: Expression, real: Float[Array, "b h w 3"]) -> Float[Array, " b"]:
-    """The logarithm of the restored low-res frame's mean squared error, within the face, to the real frame's own.
+def restored_error(
+    restored: Restored, low: Float[Array, "b l l 3"], clean: Float[Array, "b l l 3"]
+) -> Float[Array, " b"]:
+    """How badly low-res frames are restored, and how badly it is told which of them have faults.
 
-    The logarithm, as in a PSNR, so that frames without faults, whose errors are small, count as much as the others.
+    Of those that have faults: the logarithm of the restored frame's mean squared error, as in a PSNR. Of all: the cross
+    entropy of `restored.faulty`.
     """
-    own = warping.low_of(real, expression.place, expression.low.shape[1])
-    within = jnp.broadcast_to(expression.within, own.shape)
-    square = (within * (expression.low - own) ** 2).sum((1, 2, 3)) / (within.sum((1, 2, 3)) + 1e-6)
-    return jnp.log(square + SMALLEST_ERROR)
+    faulty = jnp.any(low != clean, axis=(1, 2, 3)).astype(low.dtype)
+    error = jnp.log(jnp.mean((restored.frame - clean) ** 2, axis=(1, 2, 3)) + SMALLEST_ERROR)
+    return faulty * error + optax.sigmoid_binary_cross_entropy(restored.faulty, faulty)
 
 
 def _detail(frame: Float[Array, "b h w 3"]) -> Float[Array, "b h8 w8"]:

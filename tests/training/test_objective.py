@@ -14,6 +14,7 @@ from facenhance_jax.diffusion import formulas
 from facenhance_jax.diffusion.formulas import Schedule, linear_schedule
 from facenhance_jax.network.denoiser import Denoiser, DenoiserConfig
 from facenhance_jax.network.pixels import to_signal
+from facenhance_jax.network.restorer import Restored
 from facenhance_jax.training import experiment, objective, train_step
 
 SCHEDULE = linear_schedule(timesteps=50)
@@ -126,15 +127,30 @@ def test_corrected_guesses_count_half():
     assert abs(float(error / plain) - 1) > 0.01
 
 
-def test_the_restored_error_is_that_within_the_face():
-    """A low-res frame that is 0.5 too bright, on a grey frame, and black around the face: log(0.25)."""
-    denoiser = photo_moving(restore_low=True)
-    low = np.full((1, 16, 16, 3), -1.0, np.float32)
-    low[:, 3:13, 4:12] = 0.5
-    grey = jnp.zeros((1, 32, 32, 3))
-    expression = denoiser.encode(denoiser.init(0), jnp.asarray(low), grey, jnp.array([[8.0, 8.0, 16.0, 0.0]]))
-    assert 0.1 < float(expression.within.mean()) < 0.4
-    np.testing.assert_allclose(objective.restored_error(expression, grey), [np.log(0.25)], rtol=1e-3)
+def test_the_restored_error_in_closed_form():
+    """The first frame has no fault, so what is made of it does not count; of both, whether it is told."""
+    clean, faulty = jnp.zeros((2, 8, 8, 3)), jnp.zeros((2, 8, 8, 3)).at[1, 0, 0, 0].set(0.1)
+    restored = Restored(jnp.full((2, 8, 8, 3), 0.5), jnp.array([1.0, 2.0]))
+    expected = [np.log1p(np.exp(1.0)), np.log(0.25) + np.log1p(np.exp(-2.0))]
+    np.testing.assert_allclose(objective.restored_error(restored, faulty, clean), expected, rtol=1e-3)
+
+
+def test_only_the_restorer_is_trained_if_asked_and_towards_the_frame_without_faults():
+    denoiser, place = photo_moving(restore_low=True), np.float32([[8, 8, 16, 0]] * 4)
+    batch = random_batch() | {"place": place, "clean_low": random_batch(seed=5)["low"]}
+
+    @jax.jit
+    def gradient(params, batch):
+        options = dict(denoiser=denoiser, weighting="velocity", only_restorer=True)
+        return jax.value_and_grad(lambda params: objective.loss(params, batch, KEY, **options)[0])(params)
+
+    value, found = gradient(denoiser.init(0), batch)
+    low, clean = (
+        to_signal(batch[name]) for name in ("low", "clean_low")
+    )  # it starts as the identity, not sure of faults
+    np.testing.assert_allclose(value, np.log(((low - clean) ** 2).mean((1, 2, 3)) + 1e-5).mean() + np.log(2), rtol=1e-5)
+    size = {name: sum(float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(part)) for name, part in found.items()}
+    assert size.pop("restorer") > 0 and not any(size.values())
 
 
 def test_timesteps_are_uniform_from_1_to_T():
