@@ -14,6 +14,7 @@ WIDTHS = 64, 128  # channels on the grid of 2x2 squares, and on the next coarser
 FOLD = 2
 REACH = 2  # pixels, of a pixel's kernel
 OWN_REACH = 1
+SIGNS = 5
 
 
 class Restored(NamedTuple):
@@ -44,7 +45,7 @@ class Restorer(nnx.Module):
     A small U-Net, at half of the frame's side, also sees the photo's own low-res face on the same place. Its output for
     a pixel: how much of each neighbour's difference to add (Bako et al. 2017), which averages noise away, sharpens or
     shifts; the same for the photo's own face, which gives detail; a share of the photo's own pixel; and a colour.
-    Another output says whether the frame has faults at all: one without is to stay as it is.
+    A few statistics tell whether the frame has faults at all: one without is to stay as it is.
     """
 
     def __init__(self, *, dtype, rngs: nnx.Rngs):
@@ -57,7 +58,8 @@ class Restorer(nnx.Module):
         self.after = Block(fine, dtype=dtype, rngs=rngs)
         outputs = _taps(REACH) + _taps(OWN_REACH) + 4
         zeros = nnx.initializers.zeros
-        self.faulty = nnx.Linear(fine, 1, dtype=dtype, kernel_init=zeros, rngs=rngs)
+        self.signs = nnx.Linear(SIGNS, 16, rngs=rngs)
+        self.faulty = nnx.Linear(16, 1, kernel_init=zeros, rngs=rngs)
         self.exit = nnx.Conv(fine, outputs * FOLD**2, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs)
 
     def __call__(self, low: Float[Array, "b l l 3"], own: Float[Array, "b l l 3"]) -> Restored:
@@ -70,13 +72,13 @@ class Restorer(nnx.Module):
         for block in self.middle:
             coarse = block(coarse)
         x += jax.image.resize(conv_of_pixels(self.up, coarse), x.shape, "nearest")
-        x = silu(self.after(x))
-        faulty = self.faulty(x.mean(axis=(1, 2))).astype(jnp.float32)[:, 0]
-        output = depth_to_space(self.exit(x).astype(jnp.float32), FOLD)
+        output = depth_to_space(self.exit(silu(self.after(x))).astype(jnp.float32), FOLD)
         at = _taps(REACH), _taps(REACH) + _taps(OWN_REACH)
         weights, own_weights, share, colour = jnp.split(output, [*at, at[1] + 1], axis=-1)
         change = _differences(low, weights, REACH) + _differences(own, own_weights, OWN_REACH)
-        return Restored(low + change + share * (own - low) + colour, faulty)
+        frame = low + change + share * (own - low) + colour
+        signs = jax.lax.stop_gradient(_signs_of_faults(low, own, frame))
+        return Restored(frame, self.faulty(silu(self.signs(signs)))[:, 0])
 
 
 def _taps(reach: int) -> int:
@@ -94,3 +96,23 @@ def _differences(
         weights[..., tap, None] * (padded[:, y : y + size, x : x + size] - image) for tap, (y, x) in enumerate(steps)
     )
     return sum(parts)
+
+
+def _signs_of_faults(
+    low: Float[Array, "b l l 3"], own: Float[Array, "b l l 3"], frame: Float[Array, "b l l 3"]
+) -> Float[Array, "b signs"]:
+    """How rough the three are, how much is restored, and how much of the frame is dark and yet not black.
+
+    Noise makes a frame rough and blur makes it smooth; blur and JPEG spread a little light around the face.
+    """
+    sizes = [_roughness(image) for image in (low, own, frame)] + [jnp.abs(frame - low).mean(axis=(1, 2, 3))]
+    bright = low.max(axis=-1)
+    dark = ((bright > -0.999) & (bright < -0.9)).mean(axis=(1, 2))
+    return jnp.stack([*(jnp.log(size + 1e-3) + 3.0 for size in sizes), 10.0 * dark], axis=-1)
+
+
+def _roughness(image: Float[Array, "b l l 3"]) -> Float[Array, " b"]:
+    """The mean absolute difference of a pixel from its four neighbours' mean."""
+    inside = image[:, 1:-1, 1:-1]
+    around = image[:, :-2, 1:-1] + image[:, 2:, 1:-1] + image[:, 1:-1, :-2] + image[:, 1:-1, 2:]
+    return jnp.abs(inside - around / 4).mean(axis=(1, 2, 3))
