@@ -193,18 +193,18 @@ class Denoiser:
         config = self.config
         whole = jnp.broadcast_to(jnp.array([0.0, 0.0, config.resolution, 0.0]), (low.shape[0], 4))
         place = whole if place is None or not config.place_low else place
-        restored = None
+        tokens, image, restored, seen = None, None, None, low
+        positions, within = warping.positions_in_low(place, config.resolution, config.low_size), warping.within(low)
         if config.restore_low:
             own = warping.low_of(photo, place, config.low_size)
             restored = self._network(params).restorer(low.astype(config.dtype), own.astype(config.dtype))
             low += nnx.sigmoid(restored.faulty)[:, None, None, None] * (restored.frame - low)
-        tokens, image = None, None
-        positions, within = warping.positions_in_low(place, config.resolution, config.low_size), warping.within(low)
+            seen = within * low - (1.0 - within)  # around the face it stays black
         if config.expression != "concat":
-            tokens = self._network(params).expression(low.astype(config.dtype))
+            tokens = self._network(params).expression(seen.astype(config.dtype))
         if config.expression != "encoder":
             inside = jnp.all((positions > -0.5) & (positions < config.low_size - 0.5), axis=-1, keepdims=True)
-            image = jnp.where(inside, pixels.sample_bilinear(low, positions), -1.0)
+            image = jnp.where(inside, pixels.sample_bilinear(seen, positions), -1.0)
         return Expression(tokens, image, low, within, place, positions, restored)
 
     def conditions(

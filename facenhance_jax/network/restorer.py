@@ -18,7 +18,7 @@ SIGNS = 5
 
 
 class Restored(NamedTuple):
-    """A low-res frame without its faults, and the logit of its having any."""
+    """A low-res frame without its faults, with the photo's own surroundings; and the logit of its having faults."""
 
     frame: Float[Array, "b l l 3"]
     faulty: Float[Array, " b"]

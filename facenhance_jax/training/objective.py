@@ -7,9 +7,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from facenhance_jax.diffusion import formulas
 from facenhance_jax.diffusion.sampler import spaced_timesteps
-from facenhance_jax.network.denoiser import Denoiser
+from facenhance_jax.network import warping
+from facenhance_jax.network.denoiser import Denoiser, Expression
 from facenhance_jax.network.pixels import to_signal
-from facenhance_jax.network.restorer import Restored
 
 SMALLEST_ERROR = 1e-5  # of a restored low-res frame that counts: 56 dB
 LEVELS = 4  # of noise, for the log: the quarters of 1..T
@@ -60,7 +60,7 @@ def loss(
         return jnp.mean(error), {"level_loss": (error[:, None] * level).sum(axis=0), "level_count": level.sum(axis=0)}
 
     if only_restorer:
-        return summed(restored_error(expression.restored, low, clean_low))
+        return summed(restored_error(expression, low, clean_low, identity))
     phi = denoiser.phi(timestep)
     conditions = denoiser.conditions(params, identity, denoiser.noised_previous(previous, z), expression)
     noisy = formulas.diffuse(clean, noise, phi)
@@ -75,7 +75,7 @@ def loss(
             error = (error + jnp.mean((scale * (guess - high)) ** 2, axis=(1, 2, 3))) / 2
         error += detail_weight * scale * detail_error(guess, high) if detail_weight else 0.0
     if restored_weight:
-        error += restored_weight * restored_error(expression.restored, low, clean_low)
+        error += restored_weight * restored_error(expression, low, clean_low, identity)
     return summed(error)
 
 
@@ -89,16 +89,18 @@ def detail_error(frame: Float[Array, "b h w 3"], real: Float[Array, "b h w 3"]) 
 
 
 def restored_error(
-    restored: Restored, low: Float[Array, "b l l 3"], clean: Float[Array, "b l l 3"]
+    expression: Expression, low: Float[Array, "b l l 3"], clean: Float[Array, "b l l 3"], photo: Float[Array, "b h w 3"]
 ) -> Float[Array, " b"]:
     """How badly low-res frames are restored, and how badly it is told which of them have faults.
 
-    Of those that have faults: the logarithm of the restored frame's mean squared error, as in a PSNR. Of all: the cross
-    entropy of `restored.faulty`.
+    Of those that have faults: the logarithm of the restored frame's mean squared error, as in a PSNR, where the face is
+    to be as in `clean` and, in place of the black around it, the photo. Of all: the cross entropy of being faulty.
     """
+    (restored, logit), own = expression.restored, warping.low_of(photo, expression.place, low.shape[1])
+    wanted = jnp.where(jnp.any(clean > -1.0, axis=-1, keepdims=True), clean, own)
     faulty = jnp.any(low != clean, axis=(1, 2, 3)).astype(low.dtype)
-    error = jnp.log(jnp.mean((restored.frame - clean) ** 2, axis=(1, 2, 3)) + SMALLEST_ERROR)
-    return faulty * error + optax.sigmoid_binary_cross_entropy(restored.faulty, faulty)
+    error = jnp.log(jnp.mean((restored - wanted) ** 2, axis=(1, 2, 3)) + SMALLEST_ERROR)
+    return faulty * error + optax.sigmoid_binary_cross_entropy(logit, faulty)
 
 
 def _detail(frame: Float[Array, "b h w 3"]) -> Float[Array, "b h8 w8"]:
