@@ -28,7 +28,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.train.start_from = "model/drawn"
     config.train.noise_levels = 2  # 1 and 2 steps use no others
-    config.train.detail_weight = 0.3  # the squared error alone leaves frames soft
+    config.train.detail_weight = 0.5  # the squared error alone leaves frames soft
     config.train.restored_weight = 0.1
     config.train.learning_rate = 3e-4
     config.train.warmup_steps = 50
