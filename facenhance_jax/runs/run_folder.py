@@ -32,9 +32,13 @@ _CHANGEABLE = (
     "train.accumulate",
     "train.batch_size",
     "train.decay",
+    "train.detail_weight",
     "train.ema_decay",
     "train.ema_every",
     "train.learning_rate",
+    "train.noise_levels",
+    "train.only_restorer",
+    "train.restored_weight",
     "train.start_from",
     "train.warmup_steps",
 )
