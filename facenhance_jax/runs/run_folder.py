@@ -4,7 +4,7 @@ import importlib.metadata
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +98,17 @@ def _version(package: str) -> str | None:
         return None
 
 
-def read_ema(workdir: Path, which: str = "newest") -> tuple[dict[str, Any], int, Any]:
+def enhancer_params(config: dict[str, Any]) -> dict:
+    """The shapes of the parameters of the enhancer with this config."""
+    return read_model(config).denoiser().abstract_params()
+
+
+def read_ema(
+    workdir: Path, which: str = "newest", params_of: Callable[[dict[str, Any]], dict] = enhancer_params
+) -> tuple[dict[str, Any], int, Any]:
     """The config of a run, and the step and the EMA of its newest checkpoint, or of the best by validation loss.
+
+    `params_of` gives the shapes of the parameters that a config has; see `generators.learned` for those of generators.
 
     Raises:
       InputError: `workdir` holds no run or no such checkpoint, or the checkpoint is damaged.
@@ -108,8 +117,7 @@ def read_ema(workdir: Path, which: str = "newest") -> tuple[dict[str, Any], int,
         raise InputError(f"{workdir}: not a training run (it has no {CONFIG}); give the --workdir of launch/train.py")
     config = upgraded(checkpoints.read_config(workdir / CONFIG, "write it again from the run's config"))
     step = chosen_step(workdir, which)
-    params = read_model(config).denoiser().abstract_params()
-    return config, step, checkpoints.restore_ema(workdir / CHECKPOINTS, step, params)
+    return config, step, checkpoints.restore_ema(workdir / CHECKPOINTS, step, params_of(config))
 
 
 def chosen_step(workdir: Path, which: str) -> int:

@@ -1,0 +1,270 @@
+"""ImaGINator (Wang et al. 2020; its public code, wyhsirius/ImaGINator): a photo, noise and a label become a clip.
+
+The layers are those of the public code, 75.4 M parameters at width 64. The generator's transposed convolutions are
+written as what they are: each of the 2 or 4 kinds of output pixel is a small convolution of the input, and none
+multiplies with the zeros between its pixels. A stride in time and one in space never meet in one layer there, so all of
+the generator is products and two-dimensional convolutions.
+
+Ours, and not the authors': clips begin at neutral, and the photo is the person's neutral one, not the clip's own first
+frame; the inner channels shrink along with the width; all kernels start from the normal distribution with a standard
+deviation of 0.02, the transposed ones too.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from facenhance_jax.generators.modules import Statistic, one_hot
+
+FRAMES, SIDE = 32, 64
+_MIDDLE = (64, 48, 24, 12)  # inner channels of the decoder's blocks, in units of the width
+_START = nnx.initializers.normal(0.02)
+
+
+@dataclass(frozen=True)
+class ImaginatorConfig:
+    """The shape of the networks.
+
+    Attributes:
+      kind: "imaginator".
+      width: channels of the first layer, a multiple of 16; 64 in the paper.
+      noise: numbers that a clip is drawn from; 512 in the paper.
+      appearance: numbers that the photo becomes at the coarsest; 100 in the paper.
+      labels: the expressions, in the order of their numbers.
+    """
+
+    kind: str
+    width: int
+    noise: int
+    appearance: int
+    labels: tuple[str, ...]
+
+    def __post_init__(self):
+        if self.width < 16 or self.width % 16:
+            raise ValueError(f"width must be a multiple of 16, not {self.width}")
+        if min(self.noise, self.appearance) < 1:
+            raise ValueError(f"noise and appearance must be at least 1, not {self.noise} and {self.appearance}")
+        if not self.labels:
+            raise ValueError("labels must name one or more expressions")
+
+
+class BatchNorm(nnx.Module):
+    """Batch normalization over all axes but the last, with running statistics for use outside of training."""
+
+    def __init__(self, channels: int, *, rngs: nnx.Rngs):
+        self.scale = nnx.Param(1.0 + _START(rngs.params(), (channels,)))
+        self.bias = nnx.Param(jnp.zeros(channels))
+        self.mean, self.variance = Statistic(jnp.zeros(channels)), Statistic(jnp.ones(channels))
+
+    def __call__(self, x: Float[Array, "*b c"], train: bool) -> Float[Array, "*b c"]:
+        if train:
+            axes = tuple(range(x.ndim - 1))
+            mean = x.mean(axis=axes)
+            variance = jnp.maximum(jnp.mean(x * x, axis=axes) - mean * mean, 0.0)
+            for kept, new in ((self.mean, mean), (self.variance, variance)):
+                kept[...] = jax.lax.stop_gradient(0.9 * kept[...] + 0.1 * new)
+        else:
+            mean, variance = self.mean[...], self.variance[...]
+        gain = self.scale[...] * jax.lax.rsqrt(variance + 1e-5)
+        shape = (1,) * (x.ndim - 1) + (-1,)
+        return x * gain.reshape(shape) + (self.bias[...] - mean * gain).reshape(shape)
+
+
+class Down(nnx.Module):
+    """Conv k4 s2, BatchNorm, LeakyReLU."""
+
+    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
+        self.conv = nnx.Conv(inputs, outputs, (4, 4), 2, padding=1, kernel_init=_START, rngs=rngs)
+        self.norm = BatchNorm(outputs, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b h2 w2 d"]:
+        return nnx.leaky_relu(self.norm(self.conv(x), train), 0.2)
+
+
+class Encoder(nnx.Module):
+    """The photo at every scale: 32x32 to 4x4, and as a vector."""
+
+    def __init__(self, config: ImaginatorConfig, *, rngs: nnx.Rngs):
+        sizes = [3, *(config.width * 2**level for level in range(4))]
+        self.downs = nnx.List([Down(a, b, rngs=rngs) for a, b in zip(sizes, sizes[1:], strict=False)])
+        kind = dict(padding="VALID", kernel_init=_START, rngs=rngs)
+        self.exit = nnx.Conv(sizes[-1], config.appearance, (4, 4), **kind)
+
+    def __call__(self, photo: Float[Array, "b 64 64 3"], train: bool) -> list[Float[Array, "b _ _ _"]]:
+        """The coarsest first."""
+        scales, h = [], photo
+        for down in self.downs:
+            h = down(h, train)
+            scales.insert(0, h)
+        return [self.exit(h), *scales]
+
+
+class TimeUp(nnx.Module):
+    """A transposed convolution in time: k4 s2, which doubles it, or at first k2 s1, which makes one step two."""
+
+    def __init__(self, inputs: int, outputs: int, taps: int, *, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(_START(rngs.params(), (taps, inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+
+    def __call__(self, x: Float[Array, "b t h w c"]) -> Float[Array, "b t2 h w d"]:
+        taps = [x @ tap for tap in self.kernel[...]]
+        if len(taps) == 2:
+            return jnp.concatenate(taps, axis=1) + _shaped(self.bias, x)
+        nothing = jnp.zeros_like(taps[0][:, :1])
+        even = taps[1] + jnp.concatenate([nothing, taps[3][:, :-1]], axis=1)
+        odd = taps[2] + jnp.concatenate([taps[0][:, 1:], nothing], axis=1)
+        both = jnp.stack([even, odd], axis=2)
+        return both.reshape(x.shape[0], 2 * x.shape[1], *x.shape[2:4], -1) + _shaped(self.bias, x)
+
+
+class SpaceUp(nnx.Module):
+    """A transposed convolution in space: k4 s2, which doubles it, or at first k4 s1, which makes one pixel 4x4."""
+
+    def __init__(self, inputs: int, outputs: int, first: bool, *, rngs: nnx.Rngs):
+        self.first = first
+        self.kernel = nnx.Param(_START(rngs.params(), (4, 4, inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+
+    def __call__(self, x: Float[Array, "b t h w c"]) -> Float[Array, "b t h2 w2 d"]:
+        batch, time, height, width, channels = x.shape
+        kernel = self.kernel[...]
+        if self.first:
+            made = x.reshape(batch * time, channels) @ kernel.transpose(2, 0, 1, 3).reshape(channels, -1)
+            return made.reshape(batch, time, 4, 4, -1) + _shaped(self.bias, x)
+        padded = jnp.pad(x.reshape(batch * time, height, width, channels), ((0, 0), (1, 1), (1, 1), (0, 0)))
+
+        def kind(row: int, column: int) -> Float[Array, "bt h w d"]:
+            # An even output pixel 2i gets tap 3 of the pixel before and tap 1 of its own, an odd one taps 2 and 0.
+            taps = kernel[jnp.array([3, 1] if row == 0 else [2, 0])]
+            taps = taps[:, jnp.array([3, 1] if column == 0 else [2, 0])]
+            seen = padded[:, row : row + height + 1, column : column + width + 1]
+            return jax.lax.conv_general_dilated(seen, taps, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+        rows = [jnp.stack([kind(row, 0), kind(row, 1)], axis=3) for row in (0, 1)]
+        made = jnp.stack(rows, axis=2).reshape(batch, time, 2 * height, 2 * width, -1)
+        return made + _shaped(self.bias, x)
+
+
+def _shaped(bias: nnx.Param, x: Float[Array, "b t h w c"]) -> Float[Array, "1 1 1 1 d"]:
+    return bias[...].reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+class Up(nnx.Module):
+    """A block of the decoder: twice the time, BatchNorm, LeakyReLU, twice the space; then the same two, unless last."""
+
+    def __init__(self, inputs: int, middle: int, outputs: int, *, first: bool, last: bool, rngs: nnx.Rngs):
+        self.time = TimeUp(inputs, middle, 2 if first else 4, rngs=rngs)
+        self.norm = BatchNorm(middle, rngs=rngs)
+        self.space = SpaceUp(middle, outputs, first, rngs=rngs)
+        self.norm_out = None if last else BatchNorm(outputs, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b t h w c"], train: bool) -> Float[Array, "b t2 h2 w2 d"]:
+        x = self.space(nnx.leaky_relu(self.norm(self.time(x), train), 0.2))
+        return jnp.tanh(x) if self.norm_out is None else nnx.leaky_relu(self.norm_out(x, train), 0.2)
+
+
+class ImaginatorNetwork(nnx.Module):
+    """The generator."""
+
+    def __init__(self, config: ImaginatorConfig, *, rngs: nnx.Rngs):
+        width, labels = config.width, len(config.labels)
+        self.labels = labels
+        self.encoder = Encoder(config, rngs=rngs)
+        outputs = [8 * width, 4 * width, 2 * width, width, 3]
+        inputs = [config.noise + config.appearance + labels] + [2 * channels + labels for channels in outputs[:-1]]
+        middles = [*(factor * width for factor in _MIDDLE), 36 * width // 64]
+        self.ups = nnx.List(
+            [
+                Up(a, b, c, first=number == 0, last=number == 4, rngs=rngs)
+                for number, (a, b, c) in enumerate(zip(inputs, middles, outputs, strict=True))
+            ]
+        )
+
+    def __call__(
+        self, photo: Float[Array, "b 64 64 3"], noise: Float[Array, "b z"], label: Int[Array, " b"], train: bool = False
+    ) -> Float[Array, "b 32 64 64 3"]:
+        """A neutral low-res face in [-1, 1] becomes 32 frames in [-1, 1]."""
+        labels = one_hot(label, self.labels)[:, None, None, None]
+        vector, *scales = self.encoder(photo, train)
+        h = jnp.concatenate([noise[:, None, None, None], labels, vector[:, None]], axis=-1)
+        for up, scale in zip(self.ups, scales, strict=False):
+            h = up(h, train)
+            skip = jnp.broadcast_to(scale[:, None], (*h.shape[:4], scale.shape[-1]))
+            h = jnp.concatenate([h, skip, jnp.broadcast_to(labels, (*h.shape[:4], self.labels))], axis=-1)
+        return self.ups[-1](h, train)
+
+
+class SpectralConv(nnx.Module):
+    """A convolution whose kernel is divided by its largest singular value (Miyato et al. 2018).
+
+    The value is estimated by one step of the power iteration in each pass of the training; one axis of the kernel is
+    the output's channels, the other all else.
+    """
+
+    def __init__(self, inputs: int, outputs: int, sides: tuple[int, ...], stride: int, pad: int, *, rngs: nnx.Rngs):
+        self.stride, self.pad = stride, pad
+        self.kernel = nnx.Param(_START(rngs.params(), (*sides, inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+        start = jax.random.normal(rngs.params(), (outputs,))
+        self.direction = Statistic(start / jnp.linalg.norm(start))
+
+    def __call__(self, x: Float[Array, "b *s c"], train: bool) -> Float[Array, "b *s2 d"]:
+        kernel = self.kernel[...]
+        matrix = kernel.reshape(-1, kernel.shape[-1])
+        fixed, out = jax.lax.stop_gradient(matrix), self.direction[...]
+        across = _unit(fixed @ out)
+        if train:
+            out = _unit(across @ fixed)
+            self.direction[...] = out
+        kernel = kernel / (across @ matrix @ out)
+        space = "DHW"[-len(kernel.shape[:-2]) :]
+        kinds = (f"N{space}C", f"{space}IO", f"N{space}C")
+        count = len(space)
+        padding = [(self.pad, self.pad)] * count
+        x = jax.lax.conv_general_dilated(x, kernel, (self.stride,) * count, padding, dimension_numbers=kinds)
+        return x + self.bias[...].reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+def _unit(vector: Float[Array, " n"]) -> Float[Array, " n"]:
+    return vector / jnp.maximum(jnp.linalg.norm(vector), 1e-12)
+
+
+class Discriminators(nnx.Module):
+    """Both: one looks at the clip and its label, one at a frame of it. Their outputs are logits of being real."""
+
+    def __init__(self, config: ImaginatorConfig, *, rngs: nnx.Rngs):
+        sizes, self.labels = [3, *(config.width * 2**level for level in range(4))], len(config.labels)
+
+        def stack(dimensions: int, labels: int, last: tuple[int, ...]) -> nnx.List:
+            sides = (4,) * dimensions
+            convs = [
+                SpectralConv(a + labels * (number == 1), b, sides, 2, 1, rngs=rngs)
+                for number, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False))
+            ]
+            return nnx.List([*convs, SpectralConv(sizes[-1], 1, last, 1, 0, rngs=rngs)])
+
+        self.video = stack(3, self.labels, (2, 4, 4))
+        self.image = stack(2, 0, (4, 4))
+
+    def __call__(
+        self,
+        clip: Float[Array, "b 32 64 64 3"],
+        frame: Float[Array, "b 64 64 3"],
+        label: Int[Array, " b"],
+        train: bool = False,
+    ) -> tuple[Float[Array, " b"], Float[Array, " b"]]:
+        """(of the clip, of the frame)."""
+        labels = one_hot(label, self.labels)[:, None, None, None]
+        h = clip
+        for number, conv in enumerate(self.video):
+            h = nnx.leaky_relu(h, 0.2) if number else h
+            if number == 1:
+                h = jnp.concatenate([h, jnp.broadcast_to(labels, (*h.shape[:4], self.labels))], axis=-1)
+            h = conv(h, train)
+        image = frame
+        for number, conv in enumerate(self.image):
+            image = conv(nnx.leaky_relu(image, 0.2) if number else image, train)
+        return h.reshape(len(clip)), image.reshape(len(frame))
