@@ -15,8 +15,8 @@ from facenhance_jax.generators.modules import root
 
 _RIGID = list(alignment.RIGID)
 
-Points = Float[Array, "*b 68 2"]
-Tangent = Float[Array, "*b k 136"]
+Points = Float[Array, "*#b 68 2"]
+Tangent = Float[Array, "*#b k 136"]
 
 
 def normalised(points: Points) -> Points:
@@ -27,10 +27,10 @@ def normalised(points: Points) -> Points:
 
 def aligned(points: Points, size: int = 64) -> Points:
     """The points moved by a similarity into the frame of a low-res face, pixels; see `alignment.crop_matrix`."""
-    target = jnp.asarray(alignment.mean_shape(size)[_RIGID], points.dtype)
-    aim, centre = target.mean(axis=0), points[..., _RIGID, :].mean(axis=-2, keepdims=True)
+    mean = alignment.mean_shape(size)[_RIGID].astype(np.float32).reshape((1,) * (points.ndim - 2) + (-1, 2))
+    aim, centre = mean.mean(axis=-2, keepdims=True), points[..., _RIGID, :].mean(axis=-2, keepdims=True)
     x, y = jnp.moveaxis(points[..., _RIGID, :] - centre, -1, 0)
-    u, v = (target - aim).T
+    u, v = np.moveaxis(mean - aim, -1, 0)
     spread = jnp.sum(x * x + y * y, axis=-1)[..., None]
     cos = (x * u + y * v).sum(axis=-1, keepdims=True) / spread
     sin = (x * v - y * u).sum(axis=-1, keepdims=True) / spread
@@ -38,7 +38,7 @@ def aligned(points: Points, size: int = 64) -> Points:
     return jnp.stack([cos * x - sin * y, sin * x + cos * y], axis=-1) + aim
 
 
-def to_sphere(curve: Float[Array, "*b n 68 2"]) -> tuple[Tangent, Float[Array, "*b"]]:
+def to_sphere(curve: Float[Array, "*#b n 68 2"]) -> tuple[Tangent, Float[Array, "*#b"]]:
     """(q on the unit sphere, the curve's length) of normalised points. A curve that stands still gives (0, 0)."""
     steps = jnp.diff(curve.reshape(*curve.shape[:-2], 136), axis=-2)
     speeds = root(jnp.sum(steps**2, axis=-1, keepdims=True))
@@ -47,7 +47,7 @@ def to_sphere(curve: Float[Array, "*b n 68 2"]) -> tuple[Tangent, Float[Array, "
     return velocity / jnp.where(length > 0, root(length), 1.0)[..., None, None], length
 
 
-def from_sphere(q: Tangent, length: Float[Array, "*b"], first: Points) -> Float[Array, "*b n 68 2"]:
+def from_sphere(q: Tangent, length: Float[Array, "*#b"], first: Points) -> Float[Array, "*#b n 68 2"]:
     """The curve with this q and length that begins at the normalised points `first`."""
     steps = length[..., None, None] * q * root(jnp.sum(q**2, axis=-1, keepdims=True))
     moved = jnp.concatenate([jnp.zeros_like(steps[..., :1, :]), jnp.cumsum(steps, axis=-2)], axis=-2)
@@ -57,7 +57,7 @@ def from_sphere(q: Tangent, length: Float[Array, "*b"], first: Points) -> Float[
 # The sphere
 
 
-def inner(a: Tangent, b: Tangent) -> Float[Array, "*b 1 1"]:
+def inner(a: Tangent, b: Tangent) -> Float[Array, "*#b 1 1"]:
     """The inner product, with the axes kept."""
     return jnp.sum(a * b, axis=(-2, -1), keepdims=True)
 
@@ -85,7 +85,7 @@ def tangential(vector: Tangent, at: Tangent) -> Tangent:
     return vector - inner(vector, at) * at
 
 
-def distance(a: Tangent, b: Tangent) -> Float[Array, "*b"]:
+def distance(a: Tangent, b: Tangent) -> Float[Array, "*#b"]:
     """The angle between two points of the unit sphere, 0 to pi."""
     apart, together = (root(inner(x, x))[..., 0, 0] for x in (a - b, a + b))
     return 2.0 * jnp.arctan2(apart, together)

@@ -140,7 +140,7 @@ def _grid() -> Float[Array, "1 64 64 2"]:
     return jnp.stack(jnp.meshgrid(side, side), axis=-1)[None]
 
 
-def _kernel(a: Float[Array, "*b n 2"], b: Float[Array, "*b m 2"]) -> Float[Array, "*b n m"]:
+def _kernel(a: Float[Array, "_ n 2"], b: Float[Array, "_ m 2"]) -> Float[Array, "_ n m"]:
     """Matern 3/2: how much the motions of points at this distance have in common."""
     apart = a[..., :, None, :] - b[..., None, :, :]
     far = root(jnp.sum(apart**2, axis=-1)) * (3**0.5 / REACH)
@@ -161,15 +161,15 @@ def flow_of(points: Float[Array, "b 2 68 2"]) -> Float[Array, "b 64 64 2"]:
 
 def spots_of(points: Float[Array, "b 68 2"]) -> Float[Array, "b 64 64 6"]:
     """A picture of each part's landmarks (jaw, brows, nose, eyes, outer and inner lips): 1 at each of them."""
-    side = jnp.arange(SIDE, dtype=jnp.float32)
+    side = jnp.arange(SIDE, dtype=jnp.float32)[None, None]
     across, down = (jnp.exp(-0.5 * ((side - points[..., axis, None]) / SPOT) ** 2) for axis in (0, 1))
     parts = [jnp.einsum("bkh,bkw->bhw", down[:, list(part)], across[:, list(part)]) for part in PARTS]
     return jnp.minimum(jnp.stack(parts, axis=-1), 1.0)
 
 
 def phase_of(photo: Float[Array, "*b 68 2"], frame: Float[Array, "*b 68 2"]) -> Float[Array, "*b"]:
-    """How much of an expression a frame shows, about 0 to 1: the landmarks' mean motion, 4 pixels as 1."""
-    return jnp.mean(root(jnp.sum((frame - photo) ** 2, axis=-1)), axis=-1) / 4.0
+    """How much of an expression a frame shows, about 0 to 1: the landmarks' mean motion, pixels."""
+    return jnp.mean(root(jnp.sum((frame - photo) ** 2, axis=-1)), axis=-1)
 
 
 def network(config: RendererConfig) -> Pure:

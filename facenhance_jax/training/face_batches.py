@@ -130,7 +130,7 @@ def frame(record: Row, rng: np.random.Generator, config: RendererConfig) -> Row:
 
 def phase(photo: Float32[np.ndarray, "68 2"], points: Float32[np.ndarray, "68 2"]) -> np.float32:
     """`renderer.phase_of`, on the host."""
-    return np.float32(np.linalg.norm(points - photo, axis=-1).mean() / 4.0)
+    return np.float32(np.linalg.norm(points - photo, axis=-1).mean())
 
 
 def clip(record: Row, rng: np.random.Generator, config: ImaginatorConfig) -> Row:
