@@ -158,17 +158,21 @@ class ModelSettings:
         return Denoiser(self.model, linear_schedule(**dataclasses.asdict(self.schedule)))
 
 
-@dataclass(frozen=True)
-class Settings(ModelSettings):
-    """The config of a training."""
-
-    data: DataSettings
-    train: TrainSettings
-    run: RunSettings
+class Resolved:
+    """The config of any training, the enhancer's or a generator's: a dataclass of sections, one of them `run`."""
 
     def to_dict(self) -> dict[str, Any]:
         """The config as nested dictionaries."""
         return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Settings(ModelSettings, Resolved):
+    """The config of an enhancer's training."""
+
+    data: DataSettings
+    train: TrainSettings
+    run: RunSettings
 
 
 def read(config: ml_collections.ConfigDict | Mapping[str, Any]) -> Settings:

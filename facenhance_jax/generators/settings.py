@@ -16,7 +16,7 @@ from facenhance_jax.generators.modules import Pure
 from facenhance_jax.generators.motiongan import MotionConfig, MotionNetwork
 from facenhance_jax.generators.renderer import RendererConfig, RendererNetwork
 from facenhance_jax.messages import InputError
-from facenhance_jax.settings import SPLITS, RunSettings, check_at_least, made, weighted
+from facenhance_jax.settings import SPLITS, Resolved, RunSettings, check_at_least, made, weighted
 
 
 @dataclass(frozen=True)
@@ -93,16 +93,7 @@ class ImaginatorTraining(Training):
 
 
 @dataclass(frozen=True)
-class GeneratorSettings:
-    """The config of a generator's training; those of each system name their own model and training."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The config as nested dictionaries."""
-        return dataclasses.asdict(self)
-
-
-@dataclass(frozen=True)
-class MotionSettings(GeneratorSettings):
+class MotionSettings(Resolved):
     """MotionGAN's."""
 
     model: MotionConfig
@@ -112,7 +103,7 @@ class MotionSettings(GeneratorSettings):
 
 
 @dataclass(frozen=True)
-class RendererSettings(GeneratorSettings):
+class RendererSettings(Resolved):
     """The renderer's."""
 
     model: RendererConfig
@@ -122,7 +113,7 @@ class RendererSettings(GeneratorSettings):
 
 
 @dataclass(frozen=True)
-class ImaginatorSettings(GeneratorSettings):
+class ImaginatorSettings(Resolved):
     """ImaGINator's."""
 
     model: ImaginatorConfig
@@ -130,6 +121,8 @@ class ImaginatorSettings(GeneratorSettings):
     train: ImaginatorTraining
     run: RunSettings
 
+
+GeneratorSettings = MotionSettings | RendererSettings | ImaginatorSettings
 
 _SYSTEMS = {
     "motiongan": (MotionSettings, MotionConfig, MotionNetwork),

@@ -14,7 +14,7 @@ from facenhance_jax import messages
 from facenhance_jax.media.writing import replacing
 from facenhance_jax.messages import InputError
 from facenhance_jax.runs import checkpoints
-from facenhance_jax.settings import Settings, flat, read_model, upgraded
+from facenhance_jax.settings import Resolved, flat, read_model, upgraded
 
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.json"
@@ -40,7 +40,7 @@ _CHANGEABLE = (
 )
 
 
-def check_config(workdir: Path, settings: Settings, allow_change: bool) -> None:
+def check_config(workdir: Path, settings: Resolved, allow_change: bool) -> None:
     """Raises InputError if the run in `workdir` was begun with other values; the message names the fields.
 
     With `allow_change`, only if one of these fields may not change.
@@ -64,7 +64,7 @@ def check_config(workdir: Path, settings: Settings, allow_change: bool) -> None:
         raise InputError(f"{file}: begun with other values of {', '.join(named)}; {remedy}")
 
 
-def write_config(workdir: Path, settings: Settings) -> None:
+def write_config(workdir: Path, settings: Resolved) -> None:
     """Writes the resolved config, and the `environment` that it is run in."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
