@@ -17,8 +17,12 @@ class InputError(ValueError):
 
 
 def note(text: str) -> None:
-    """Prints a line that the user should know; the work goes on."""
-    print(f"facenhance: note: {text}", file=sys.stderr)
+    """Prints a line that the user should know, above a progress bar if there is one; the work goes on."""
+    line = f"facenhance: note: {text}"
+    if "tqdm" in sys.modules:
+        sys.modules["tqdm"].tqdm.write(line, file=sys.stderr)
+    else:
+        print(line, file=sys.stderr)
 
 
 def progress(what: str, count: int | None, items: Iterable | None = None, unit: str = "frame") -> "tqdm":

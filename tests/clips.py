@@ -1,5 +1,6 @@
-"""Small clips on disk for the tests of `media`, and a check of error messages."""
+"""Small clips on disk for the tests of `media`, and checks of error messages."""
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -52,3 +53,11 @@ def refusal(function, *args) -> str:
     message = str(caught.value)
     assert "\n" not in message and str(args[0]) in message
     return message
+
+
+def one_line(capfd, status: int) -> str:
+    """Asserts exit status 2 and one line on stderr; returns the line without the command's name."""
+    out, err = capfd.readouterr()
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"facenhance: [^\n]+\n", err), err
+    return err.removeprefix("facenhance: ").strip()

@@ -21,6 +21,7 @@ FLOORS = [  # from the ground up
     "evaluation",
     "evaluation.report",
     "training",
+    "commands",
     "cli",
 ]
 
@@ -74,7 +75,7 @@ def test_there_are_no_import_cycles():
 
 def test_the_root_has_few_names():
     names = {path.stem for path in PACKAGE.iterdir() if not path.name.startswith("__")}
-    assert len(names) <= 14, sorted(names)
+    assert len(names) <= 16, sorted(names)
 
 
 def test_an_upward_import_and_a_cycle_would_be_found():

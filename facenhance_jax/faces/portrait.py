@@ -72,22 +72,38 @@ def find(
             f"{name}: face {face} was asked for, but it has {len(faces)}; they count from the left, from 1"
         )
     number = widths.index(max(widths)) if face is None else face - 1
-    points, wide = faces[number], widths[number]
-    _check(points, wide, height, width, name)
-    matrix = framing.inside(framing.portrait(points, size), size, height, width)
-    frame, invented = _cut(photo, matrix, size)
+    framed = around(photo, faces[number], size, name=name)
     listed = ", ".join(f"{place} ({wide} px)" for place, wide in enumerate(widths, 1))
     notes = {
         f"{len(faces)} faces, from the left {listed}; number {number + 1} is used, --face takes another": len(faces)
         > 1,
         f"the face was found after turning the photo by {90 * min(turn, 4 - turn)} degrees": turn > 0,
+        framed.note.removeprefix(f"{name}: "): framed.note,
+    }
+    said = "; ".join(text for text, applies in notes.items() if applies)
+    return framed._replace(faces=len(faces), note=f"{name}: {said}" if said else "")
+
+
+def around(
+    photo: UInt8[np.ndarray, "h w 3"],
+    landmarks: Float64[np.ndarray, "68 2"],
+    size: int,
+    *,
+    name: object = "the photo",
+) -> Portrait:
+    """Frames the face with these landmarks (pixels of the photo), as `find` does. Raises InputError as `find` does."""
+    height, width, _ = photo.shape
+    wide = round(float(np.ptp(landmarks, axis=0).max()))
+    _check(landmarks, wide, height, width, name)
+    matrix = framing.inside(framing.portrait(landmarks, size), size, height, width)
+    frame, invented = _cut(photo, matrix, size)
+    notes = {
         f"the face is only {wide} pixels wide, so the frames will be soft": wide < SOFT * framing.CROP * size,
         f"the photo ends near the face: {invented:.0%} of the frame is made up from its edges": invented > INVENTED,
     }
     said = "; ".join(text for text, applies in notes.items() if applies)
-    return Portrait(
-        frame, matrix, points @ matrix[:, :2].T + matrix[:, 2], len(faces), f"{name}: {said}" if said else ""
-    )
+    points = landmarks @ matrix[:, :2].T + matrix[:, 2]
+    return Portrait(frame, matrix, points, 1, f"{name}: {said}" if said else "")
 
 
 def _searched(photo: UInt8[np.ndarray, "h w 3"]) -> tuple[Float64[np.ndarray, "n 68 2"], int]:

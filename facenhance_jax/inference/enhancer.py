@@ -18,10 +18,10 @@ from facenhance_jax.inference.compile_cache import keep_compiled_programs, remem
 from facenhance_jax.messages import InputError
 from facenhance_jax.network.denoiser import Denoiser
 from facenhance_jax.network.pixels import to_signal
-from facenhance_jax.runs import checkpoints
+from facenhance_jax.runs import cards, checkpoints
+from facenhance_jax.runs.cards import PACKAGED_MODEL
 from facenhance_jax.settings import SamplingSettings, read_model
 
-PACKAGED_MODEL = Path(__file__).parents[1] / "model"
 CHUNK = 8  # frames that one compiled program takes; a clip's last chunk is padded, at no cost
 
 
@@ -45,11 +45,20 @@ class Enhancer:
       sampling: how it is sampled by default.
       size: side of the photo and of the frames that come out, pixels.
       low_size: side of the low-res frames that go in, pixels.
+      name: of the model, one line, for the metadata of what it makes (see `media.label`).
     """
 
-    def __init__(self, denoiser: Denoiser, params: dict, sampling: SamplingSettings, *, keep_programs: bool = False):
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        params: dict,
+        sampling: SamplingSettings,
+        *,
+        name: str = "unnamed",
+        keep_programs: bool = False,
+    ):
         """With `keep_programs`, traced programs are kept on disk (see `compile_cache.traced`)."""
-        self.denoiser, self.sampling = denoiser, sampling
+        self.denoiser, self.sampling, self.name = denoiser, sampling, name
         dtype = denoiser.config.dtype
         self.params = params if dtype == "float32" else jax.jit(as_computed, static_argnames="dtype")(params, dtype)
         self.size, self.low_size = denoiser.config.resolution, denoiser.config.low_size
@@ -70,14 +79,15 @@ class Enhancer:
         if (path / "checkpoints").is_dir():
             from facenhance_jax.runs import run_folder
 
-            config, _, params = run_folder.read_ema(path)
+            config, step, params = run_folder.read_ema(path)
             settings = read_model(config)
-            return cls(settings.denoiser(), params, settings.sampling, keep_programs=True)
+            name = f"the training run {path.resolve().name}, step {step}"
+            return cls(settings.denoiser(), params, settings.sampling, name=name, keep_programs=True)
         settings = read_model(checkpoints.load_config(path))
         denoiser = settings.denoiser()
         abstract = remembered(denoiser.abstract_params, str(denoiser.config))
         params = checkpoints.load_params(path, abstract)
-        return cls(denoiser, params, settings.sampling, keep_programs=True)
+        return cls(denoiser, params, settings.sampling, name=cards.name(path), keep_programs=True)
 
     def enhance(
         self, low: np.ndarray, identity: np.ndarray, *, place: np.ndarray | None = None, seed: int = 0, **sampling: Any

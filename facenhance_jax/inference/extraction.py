@@ -29,7 +29,10 @@ def run(video: Path | str, output: Path | str, preview: Path | str, landmarks: P
     track = follow(clip)
     count, columns = len(track.landmarks), []
     shown = preview_frames(count)
-    with media.open_writer(output, clip.fps) as writer, messages.progress("cutting it out", count) as bar:
+    with (
+        media.open_writer(output, clip.fps, source=clip.video) as writer,
+        messages.progress("cutting it out", count) as bar,
+    ):
         for frame, points in zip(clip, track.landmarks, strict=True):
             low = alignment.low_frame(frame, points)
             if writer.count in shown:
@@ -49,18 +52,20 @@ def run(video: Path | str, output: Path | str, preview: Path | str, landmarks: P
     print(f"wrote {output}: {speed}, {len(track.missing)} interpolated")
 
 
-def follow(clip: media.ClipFile) -> tracking.Track:
-    """`tracking.track` with a progress bar, and a note if there are several faces."""
-    with messages.progress("finding the face", clip.count, clip) as frames:
-        track = tracking.track(iter(frames), clip.path)
+def follow(clip: media.ClipFile, *, bar: bool = True) -> tracking.Track:
+    """`tracking.track`, with a progress bar of its own unless `bar` is false, and a note if there are several faces."""
+    if bar:
+        with messages.progress("finding the face", clip.count, clip) as frames:
+            track = tracking.track(iter(frames), clip.path)
+    else:
+        track = tracking.track(iter(clip), clip.path)
     if track.faces > 1:
         messages.note(f"{clip.path}: {track.faces} faces were seen; one is followed, the largest of the first frame")
     return track
 
 
-def low_frames(clip: media.ClipFile, size: int) -> Iterator[UInt8[np.ndarray, "s s 3"]]:
-    """The aligned face on black of every frame, s = `size` pixels. Follows the face through the whole clip first."""
-    track = follow(clip)
+def low_frames(clip: media.ClipFile, size: int, track: tracking.Track) -> Iterator[UInt8[np.ndarray, "s s 3"]]:
+    """The aligned face on black of every frame, s = `size` pixels, by what `follow` found in the clip."""
     if track.missing:
         messages.note(f"{clip.path}: no face in {len(track.missing)} of the frames; interpolated there")
     return (alignment.low_frame(frame, points, size) for frame, points in zip(clip, track.landmarks, strict=True))

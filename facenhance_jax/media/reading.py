@@ -44,6 +44,7 @@ class ClipFile:
     height: int  # pixels
     width: int  # pixels
     read: Callable[[], Iterator[UInt8[np.ndarray, "h w 3"]]] = field(repr=False)
+    video: Path | None = None  # `path` if it is a video, which may have sound and frames at uneven times
     notes: list[str] = field(default_factory=list)  # messages for the user; complete when an iteration has ended
 
     def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
@@ -77,7 +78,7 @@ def open_clip(path: Path | str) -> ClipFile:
     Raises InputError if it is none of these, is empty, is cut short before its first frame, has no frames, more than
     36 Mpx a frame or more than 100,000 frames, or if it is a video and PyAV is not installed.
     """
-    path = Path(path)
+    path, is_video = Path(path), False
     if path.is_dir():
         read, fps, count = _open_folder(path)
     else:
@@ -88,11 +89,12 @@ def open_clip(path: Path | str) -> ClipFile:
             read, fps, count = _open_picture(path)
         else:
             read, fps, count = _open_video(path)
+            is_video = True
     _check_count(path, count or 0)
     first = next(read(), None)
     if first is None:
         raise InputError(f"{path}: no frame could be read; the file is cut short, damaged or without frames")
-    return ClipFile(path, fps, count, first.shape[0], first.shape[1], read)
+    return ClipFile(path, fps, count, first.shape[0], first.shape[1], read, path if is_video else None)
 
 
 _Opened = tuple[Callable[[], Iterator[UInt8[np.ndarray, "h w 3"]]], Fraction, int | None]  # reader, fps, count
@@ -164,12 +166,18 @@ def _still_frames(paths: list[Path]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
 
 
 def _open_folder(path: Path) -> _Opened:
-    frames = [
-        file for file in path.iterdir() if file.suffix.lower() in FRAME_SUFFIXES and not file.name.startswith(".")
-    ]
+    frames = [file for file in listed(path) if file.suffix.lower() in FRAME_SUFFIXES]
     if not frames:
         raise InputError(f"{path}: the folder holds no jpg, png or bmp frames; put them directly in it")
-    return partial(_still_frames, sorted(frames, key=natural_order)), USUAL_FPS, len(frames)
+    return partial(_still_frames, frames), USUAL_FPS, len(frames)
+
+
+def listed(folder: Path) -> list[Path]:
+    """What a folder holds, in natural order, without hidden files. Raises InputError if it cannot be read."""
+    try:
+        return sorted((file for file in folder.iterdir() if not file.name.startswith(".")), key=natural_order)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror}); give a folder that can") from None
 
 
 def natural_order(path: Path) -> list[str | int]:

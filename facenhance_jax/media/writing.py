@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import GifImagePlugin, Image
+from PIL import GifImagePlugin, Image, PngImagePlugin
 
 from facenhance_jax.media import video
 from facenhance_jax.messages import InputError
@@ -78,39 +78,59 @@ def replacing(path: Path | str) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def write_png(path: Path | str, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Writes a picture, whole or not at all. Raises InputError if `path` is not a .png or cannot be written."""
+@contextmanager
+def _refusing(path: Path | str) -> Iterator[None]:
+    """What the system refuses, such as space on a full disk, becomes an InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: could not be written ({error.strerror or error})") from error
+
+
+def write_png(path: Path | str, pixels: UInt8[np.ndarray, "h w 3"], *, label: str = "") -> None:
+    """Writes a picture, whole or not at all, with `label` as its comment.
+
+    Raises InputError if `path` is not a .png or cannot be written.
+    """
     check_output(path, (".png",))
-    with replacing(path) as part:
-        try:
-            Image.fromarray(pixels).save(part, format="png")
-        except OSError as error:
-            raise InputError(f"{path}: could not be written ({error.strerror})") from error
+    with _refusing(path), replacing(path) as part:
+        Image.fromarray(pixels).save(part, format="png", pnginfo=_comment(label))
+
+
+def _comment(label: str) -> PngImagePlugin.PngInfo:
+    chunks = PngImagePlugin.PngInfo()
+    if label:
+        chunks.add_itxt("Comment", label)  # UTF-8; tEXt would be Latin-1
+    return chunks
 
 
 def write_array(path: Path | str, array: np.ndarray) -> None:
     """Writes an .npy, whole or not at all. Raises InputError if `path` is not an .npy or cannot be written."""
     check_output(path, (".npy",))
-    with replacing(path) as part:
-        try:
-            with part.open("wb") as file:  # np.save would add a suffix to a name
-                np.save(file, array, allow_pickle=False)
-        except OSError as error:
-            raise InputError(f"{path}: could not be written ({error.strerror})") from error
+    with _refusing(path), replacing(path) as part, part.open("wb") as file:  # np.save would add a suffix to a name
+        np.save(file, array, allow_pickle=False)
 
 
 @contextmanager
-def open_writer(path: Path | str, fps: Fraction | float | int) -> Iterator["ClipWriter"]:
+def open_writer(
+    path: Path | str, fps: Fraction | float | int, *, label: str = "", source: Path | None = None
+) -> Iterator["ClipWriter"]:
     """Opens a clip for writing: .mp4 (H.264, yuv420p), .gif (one palette) or, without a suffix, a folder of PNG frames.
 
     When the block ends, the clip replaces what was at `path`; after an exception `path` is unchanged. `fps` is in
-    frames/s; a gif cannot be faster than 50, and a folder does not store it. Raises InputError as `check_output` does,
-    and if no frame was written or the disk is full.
+    frames/s; a gif cannot be faster than 50, and a folder does not store it.
+
+    `label` becomes the comment of the file, or of each PNG (see `labels.label`). An .mp4 gets the sound of the video
+    `source`, copied and not coded anew, and the times of its frames if they are not even; a note says if it has sound
+    that mp4 cannot hold. The others can hold neither.
+
+    Raises InputError as `check_output` does, and if no frame was written or the disk is full.
     """
     suffix = check_output(path)
     with replacing(path) as part:
         kind = {".mp4": video.Mp4, ".gif": _Gif, FOLDER: _Folder}[suffix]
-        encoder = kind(part, Fraction(fps).limit_denominator(1001))
+        with _refusing(path):
+            encoder = kind(part, Fraction(fps).limit_denominator(1001), label, source)
         writer = ClipWriter(path, encoder)
         try:
             yield writer
@@ -129,14 +149,14 @@ class ClipWriter:
         self._shape = None
 
     def write(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Adds an RGB frame. All frames must have the same size, with even sides for .mp4."""
+        """Adds an RGB frame. All must have the same size. An .mp4 has even sides: an odd one loses its last pixels."""
         height, width, _ = frame.shape
         if self._shape not in (None, frame.shape):
             raise InputError(f"{self.path}: frame {self.count + 1} is {width}x{height}; give all frames one size")
-        if self._encoder.even and (height % 2 or width % 2):
-            raise InputError(f"{self.path}: {width}x{height} has an odd side; mp4 needs even ones, gif does not")
         self._shape = frame.shape
-        with self._refusing():
+        if self._encoder.even:
+            frame = frame[: height // 2 * 2, : width // 2 * 2]
+        with _refusing(self.path):
             self._encoder.add(np.ascontiguousarray(frame))
         self.count += 1
 
@@ -144,16 +164,8 @@ class ClipWriter:
         """Completes the file; `open_writer` calls it."""
         if not self.count:
             raise InputError(f"{self.path}: there are no frames to write; give a clip with at least one")
-        with self._refusing():
+        with _refusing(self.path):
             self._encoder.finish()
-
-    @contextmanager
-    def _refusing(self) -> Iterator[None]:
-        """What the system refuses, such as space on a full disk, becomes an InputError."""
-        try:
-            yield
-        except OSError as error:
-            raise InputError(f"{self.path}: could not be written ({error.strerror})") from error
 
 
 class _Gif:
@@ -165,8 +177,9 @@ class _Gif:
 
     even = False
 
-    def __init__(self, part: Path, fps: Fraction):
-        self._part = part
+    def __init__(self, part: Path, fps: Fraction, label: str, source: Path | None):
+        del source  # a gif has no sound
+        self._part, self._label = part, label
         self._interval = max(100 / fps, Fraction(2))  # 1/100 s; viewers show anything shorter for a tenth of a second
         self._waiting = tempfile.TemporaryFile(dir=part.parent)
         self._shape = None
@@ -189,7 +202,9 @@ class _Gif:
         screen.putpalette((palette.getpalette() + [0] * 768)[:768])
         previous = UNCHANGED  # no pixel of the first frame has this index
         with self._part.open("wb") as file:
-            file.writelines(GifImagePlugin.getheader(screen, info={"loop": 0})[0])  # 0: for ever
+            file.writelines(
+                GifImagePlugin.getheader(screen, info={"loop": 0, "comment": self._label})[0]
+            )  # 0: for ever
             for index in range(self._count):
                 picture = Image.fromarray(self._frame(index)).quantize(palette=palette, dither=Image.Dither.NONE)
                 indices = np.asarray(picture)
@@ -222,14 +237,14 @@ def _palette(pixels: UInt8[np.ndarray, "h w 3"]) -> Image.Image:
 class _Folder:
     even = False
 
-    def __init__(self, part: Path, fps: Fraction):
-        del fps  # a folder of pictures does not store it
-        self._part = part
+    def __init__(self, part: Path, fps: Fraction, label: str, source: Path | None):
+        del fps, source  # a folder of pictures does not store them
+        self._part, self._label = part, label
         self._count = 0
         part.mkdir()
 
     def add(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
-        Image.fromarray(frame).save(self._part / FRAME_NAME.format(self._count))
+        Image.fromarray(frame).save(self._part / FRAME_NAME.format(self._count), pnginfo=_comment(self._label))
         self._count += 1
 
     def finish(self) -> None:

@@ -24,6 +24,7 @@ from jax.experimental import multihost_utils
 
 from facenhance_jax import messages
 from facenhance_jax.messages import InputError
+from facenhance_jax.runs import cards
 
 KEPT = 2  # checkpoints of a run: the newest and the one before
 READ_AHEAD = 8  # arrays that are read and unpacked at once
@@ -207,7 +208,7 @@ def save_model(folder: Path | str, params: Any, config: dict[str, Any], card: st
         model = Path(scratch) / "model"
         model.mkdir()
         (model / "config.json").write_text(json.dumps(config, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        (model / "card.md").write_text(card, encoding="utf-8")
+        (model / cards.FILE).write_text(card, encoding="utf-8")
         with StandardCheckpointer() as checkpointer:
             checkpointer.save(model / "params", stored)
         (model / "params" / "commit_success.txt").unlink()  # holds the scratch folder's path; never read on local disks

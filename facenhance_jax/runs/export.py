@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from facenhance_jax.runs import checkpoints, run_folder
+from facenhance_jax.runs import cards, checkpoints, run_folder
 
 
 def export_model(
@@ -49,7 +49,7 @@ def model_card(workdir: Path, config: dict[str, Any], step: int, params: Any) ->
     return (
         f"# A model of facenhance_jax, step {step:,}\n\n| | |\n|---|---|\n{table}\n\n"
         "It knows what was in its data and nothing else: faces, light, cameras and expressions unlike those come out "
-        "worse, in ways that were not measured. Make videos only of people who agree to it.\n"
+        f"worse, in ways that were not measured.\n\n{cards.HEADING}\n\n{cards.MUST_NOT}\n"
     )
 
 

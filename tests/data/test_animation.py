@@ -215,3 +215,18 @@ def test_bad_input_is_one_line(portrait):
         animate(photo, landmarks + 90, "fear", 3, seed=0)
     with pytest.raises(InputError, match="no two points apart"):
         animate(photo, landmarks * 0, "fear", 3, seed=0)
+
+
+def test_the_line_between_lips_that_were_apart_is_drawn_at_the_lips_only(portrait):
+    """Also if the mouth's window reaches up to the eyes, below which the two layers are as even as at the lips."""
+    animator = Animator(*portrait)
+    animator.lips_open = True
+    rows, columns = animator.inside.box
+    eyes = int(portrait[1][36:48, 1].max())
+    animator.inside.box = slice(eyes, rows.stop), columns
+    layers = animator._layers(np.zeros_like(animator.anatomy.controls))
+    muscles = np.zeros((2, len(MUSCLES)))
+    line = animator._skin(layers, muscles, 0.0) - animator._skin(layers, muscles, 1.0)
+    changed = np.flatnonzero(np.abs(line).max(axis=(1, 2)) > 1)
+    lips = portrait[1][48:68, 1]
+    assert len(changed) and changed.min() > lips.min() - 6 and changed.max() < lips.max() + 6

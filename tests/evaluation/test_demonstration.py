@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facenhance_jax import media
 from facenhance_jax.evaluation import clip_sets, demonstration
 from facenhance_jax.evaluation.metrics.frames import psnr
 from facenhance_jax.inference.enhancer import Enhancer
@@ -15,7 +16,8 @@ from facenhance_jax.settings import SamplingSettings
 class Marking(Enhancer):
     """A fake of the released model: returns the real frames, each marked with its index, and keeps its inputs."""
 
-    size, low_size, sampling = 64, 32, SamplingSettings(steps=8, solver="ddim", temperature=1.0, shared_noise=True)
+    size, low_size, name = 64, 32, "a fake"
+    sampling = SamplingSettings(steps=8, solver="ddim", temperature=1.0, shared_noise=True)
 
     def __init__(self):
         self.given = []
@@ -25,6 +27,9 @@ class Marking(Enhancer):
 
     def compile(self, clips=1, **sampling):
         pass
+
+    def stream(self, frames, identity, *, place, seed, **sampling):
+        return (np.clip(identity.astype(int) + 4 * n, 0, 255).astype(np.uint8) for n, _ in enumerate(frames))
 
     def enhance_batch(self, lows, photos, *, places=None, seed=0, steps=None, **sampling):
         self.given.append((lows, photos, steps))
@@ -44,13 +49,22 @@ def test_a_held_out_person_is_enhanced_shown_and_scored(monkeypatch, tmp_path, c
     assert steps == 8
 
     folder = tmp_path / "new" / "demo"
-    assert sorted(path.name for path in folder.iterdir()) == ["out.mp4", "strip.png"]
+    files = ["expressions.mp4", "expressions.png", "out.mp4", "strip.png"]
+    assert sorted(path.name for path in folder.iterdir()) == files
+    shown = media.open_clip(folder / "expressions.mp4")
+    assert shown.count == 24 and shown.width > 3 * 384
+    frames = np.stack(list(shown)).astype(int)
+    noses = frames[:, 4 + 200, [4 + 192, 4 + 384 + 4 + 192]].mean(-1)  # of anger and disgust
+    np.testing.assert_allclose(noses[12] - noses[0], 44, atol=6)  # the fake's brightening, up to the apex and back
+    np.testing.assert_allclose(noses[23], noses[0], atol=3)
     with av.open(str(folder / "out.mp4")) as video:
         frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+        assert video.metadata["comment"] == media.label("a fake", 0)
     marks = np.array(frames)[:, 4:12, 4:12].mean(axis=(1, 2, 3))
     np.testing.assert_allclose(marks, 10 * np.arange(24), atol=4)  # all frames, in order; yuv420p is not exact
     with Image.open(folder / "strip.png") as strip:
         width, height = strip.size
+        assert strip.text == {"Comment": media.label("a fake", 0)}
     assert height > 4 * 64
     assert width > 8 * 64
 

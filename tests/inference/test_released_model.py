@@ -11,6 +11,7 @@ from facenhance_jax.evaluation import clip_sets
 from facenhance_jax.evaluation.metrics.frames import psnr
 from facenhance_jax.inference.enhancer import PACKAGED_MODEL, Enhancer
 from facenhance_jax.messages import InputError
+from facenhance_jax.runs import cards
 
 
 def files(folder):
@@ -23,6 +24,7 @@ def test_it_is_small_and_says_what_it_is():
     assert (config["model"]["prediction"], config["model"]["target"]) == ("velocity", "residual")
     card = (PACKAGED_MODEL / "card.md").read_text()
     assert "held-out people" in card and "must not be used" in card and "CC BY 4.0" in card
+    assert cards.HEADING in card and "synthetic" in cards.read(PACKAGED_MODEL).must_not
 
 
 @pytest.fixture(scope="module")

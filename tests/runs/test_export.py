@@ -14,7 +14,7 @@ from facenhance_jax.evaluation import methods
 from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.media.pictures import resize
 from facenhance_jax.messages import InputError
-from facenhance_jax.runs import checkpoints, export, run_folder
+from facenhance_jax.runs import cards, checkpoints, export, run_folder
 from facenhance_jax.training import experiment
 
 
@@ -70,6 +70,7 @@ def test_the_card_is_made_from_the_runs_records(tmp_path):
         "| data | the set `faces`, split `train` |",
         "| steps | 700 of 8 samples |",
         "| time | 13 minutes of training |",
+        f"## What it must not be used for\n\n{cards.MUST_NOT}\n",
         "step 700 | sampled 31.23 dB PSNR, 0.9100 SSIM; photo copied 30.00 dB PSNR, 0.9000 SSIM |",
     ):
         assert text in found, found
@@ -83,6 +84,7 @@ def test_an_enhancer_loads_a_runs_folder_like_a_released_model(run):
     enhancer = Enhancer.load(workdir)
     assert_same(enhancer.params, ema)
     assert (enhancer.size, enhancer.low_size, enhancer.sampling) == (32, 64, chosen.sampling)
+    assert enhancer.name == f"the training run {workdir.name}, step 3"
 
 
 def test_a_run_in_the_papers_form_needs_no_flag(tmp_path, capfd):

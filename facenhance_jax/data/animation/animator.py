@@ -141,6 +141,9 @@ class Animator:
         if relax and self.lips_open:  # the dark line between lips that were apart
             box = self.inside.box
             line = 4.0 * layers.part[box] * (1.0 - layers.part[box]) * _seen(self.lips.within, layers.above[box])
+            # The two layers are as even below the eyes, which the window may reach.
+            far = _seen(np.abs(self.lips.across - self.lips.upper), layers.above[box]) / self.anatomy.unit
+            line *= smoothstep(0.2, 0.1, far).astype(np.float32)
             frame[box] *= 1.0 - 0.5 * relax * line[..., None]
         return frame
 

@@ -1,0 +1,1 @@
+"""The commands of `facenhance`: each file adds its arguments with `add`, and its `run` does the work."""
