@@ -1,4 +1,4 @@
-"""launch/prepare.py --faces and launch/generate.py: from a tree of clips to a generator's clips, which evaluate reads."""
+"""launch/prepare.py --faces and launch/generate.py: from a tree of clips to clips that evaluate reads."""
 
 import dataclasses
 import subprocess
