@@ -83,7 +83,7 @@ class MotionNetwork(nnx.Module):
         length = self.length(h)[:, 0]
         h = h.reshape(len(h), -1, self.convs[0].in_features - labels.shape[1])  # [b, time, width]
         for conv in self.convs:
-            h = nnx.relu(conv(_labelled(jnp.repeat(h, 2, axis=1), labels)))
+            h = nnx.relu(_along_time(conv, _labelled(jnp.repeat(h, 2, axis=1), labels)))
         vector = jnp.tanh(self.exit(_labelled(h, labels)))[:, :-1]  # n frames have n - 1 steps
         return Motion(curves.tangential(vector, jax.lax.stop_gradient(self.reference[...])[None]), length)
 
@@ -103,9 +103,19 @@ class Critic(nnx.Module):
         labels = one_hot(label, self.convs[0].in_features - 136)
         h = _labelled(motion.tangent, labels)
         for conv in self.convs:
-            h = nnx.leaky_relu(conv(h), 0.2)
+            h = nnx.leaky_relu(_along_time(conv, h, stride=2), 0.2)
         h = jnp.concatenate([h.reshape(len(h), -1), labels, motion.length[:, None]], axis=-1)
         return self.exit(nnx.leaky_relu(self.hidden(h), 0.2))[:, 0]
+
+
+def _along_time(conv: nnx.Conv, x: Float[Array, "b t c"], stride: int = 1) -> Float[Array, "b t2 d"]:
+    """The convolution as one product, because XLA for CPUs computes the gradients of one along a line slowly."""
+    kernel, time = conv.kernel[...], x.shape[1]
+    last = (time - 1) // stride * stride  # the step in the middle of the last output, if the first's is 0
+    around = last + kernel.shape[0] - time
+    padded = jnp.pad(x, ((0, 0), (around // 2, around - around // 2), (0, 0)))
+    taps = jnp.concatenate([padded[:, tap : tap + last + 1 : stride] for tap in range(kernel.shape[0])], axis=-1)
+    return taps @ kernel.reshape(-1, kernel.shape[-1]) + conv.bias[...].reshape(1, 1, -1)
 
 
 def _labelled(h: Float[Array, "b t c"], labels: Float[Array, "b l"]) -> Float[Array, "b t d"]:

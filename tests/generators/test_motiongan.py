@@ -2,6 +2,8 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from flax import nnx
 from test_curves import clip
 
 from facenhance_jax.generators import curves, motiongan
@@ -72,3 +74,10 @@ def test_another_label_is_another_motion():
     made, noise = arrays(), jnp.ones((1, 4))
     first, second = (generator(made, noise, jnp.array([label]))[0].tangent for label in (0, 1))
     assert float(jnp.abs(first - second).max()) > 1e-5
+
+
+@pytest.mark.parametrize(("taps", "stride", "time"), [(3, 1, 8), (5, 2, 8), (5, 2, 31)])
+def test_a_convolution_along_time_is_flaxs(taps, stride, time):
+    conv = nnx.Conv(3, 5, (taps,), stride, rngs=nnx.Rngs(0))
+    x = jnp.asarray(RNG.standard_normal((2, time, 3)), jnp.float32)
+    np.testing.assert_allclose(motiongan._along_time(conv, x, stride), conv(x), atol=1e-5)
