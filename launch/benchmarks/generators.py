@@ -112,10 +112,8 @@ def clip_and_motion() -> tuple[float, float]:
     """Seconds of a clip of 32 frames, and of its motion."""
     parts = [config_of(name, 1).to_dict() for name in ("motiongan", "renderer")]
     networks = [generator_settings.read_model(part) for part in parts]
-    arrays = [
-        jax.tree.map(lambda leaf: 0.02 * np.ones(leaf.shape, leaf.dtype), released.params_of(part)) for part in parts
-    ]
-    model = learned.Learned(*zip(networks, arrays, strict=True))
+    models = [(network, parameters(network.abstract())) for network in networks]
+    model = learned.Learned(*models)
     face, points = random_batch("renderer", 1)["photo"][0], np.float32(alignment.mean_shape())
     key = jax.random.key(0)
     clip = seconds(lambda: model.of_face(face, points, "fear", 1.0, 32, 0))
