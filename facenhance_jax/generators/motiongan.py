@@ -21,6 +21,7 @@ from facenhance_jax.generators import curves
 from facenhance_jax.generators.modules import Pure, Statistic, one_hot
 
 TANGENT_UNIT = 32.0  # tangents have a norm of about 1, so their values are about 1 / sqrt of their number
+LENGTH_UNIT = 8.0  # the critic sees lengths times this: a standard deviation counts as much as a quarter of a radian
 LENGTHS = (-2.5, 2.5)  # standard deviations: a generator's curves are no shorter and no longer
 
 
@@ -123,8 +124,8 @@ def _labelled(h: Float[Array, "b t c"], labels: Float[Array, "b l"]) -> Float[Ar
 
 
 def seen(motion: Motion) -> Motion:
-    """The motion with numbers of about 1, as the critic takes it, and the penalty of its gradient."""
-    return Motion(TANGENT_UNIT * motion.tangent, motion.length)
+    """The motion as the critic takes it, and the penalty of its gradient: with numbers of about 1 and more."""
+    return Motion(TANGENT_UNIT * motion.tangent, LENGTH_UNIT * motion.length)
 
 
 def networks(config: MotionConfig) -> tuple[Pure, Pure]:

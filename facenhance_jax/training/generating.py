@@ -109,7 +109,9 @@ def _motion(settings: MotionSettings) -> Experiment:
     def generator_loss(own: dict, other: dict, batch: dict, key: PRNGKeyArray) -> tuple[Float[Array, ""], dict]:
         fake = made(own, batch, key)
         fixed = jax.lax.stop_gradient(own)
-        return apart(fixed, fake, batch) - jnp.mean(critic(other, motiongan.seen(fake), batch["label"])[0]), own
+        # In radians again, as the paper's critic judges: else it outweighs the angle, and motions leave the sphere's half.
+        judged = jnp.mean(critic(other, motiongan.seen(fake), batch["label"])[0]) / motiongan.TANGENT_UNIT
+        return apart(fixed, fake, batch) - judged, own
 
     def sample(arrays: dict, batch: dict) -> UInt8[Array, "b 64 64 3"]:
         motion = made(arrays, batch, jax.random.key(0))

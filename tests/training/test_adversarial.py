@@ -5,11 +5,13 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from facenhance_jax.training import adversarial, packing
 from facenhance_jax.training.optimizer import make_optimizer
 
 KEY = jax.random.key(0)
+BATCH = {"generator": jnp.array(1.0), "critic": jnp.array(1.0)}  # factors of the losses
 OPTIMIZER = make_optimizer(lambda step: 0.1, 0.0, 0.5, 0.9)
 
 
@@ -35,11 +37,11 @@ def test_the_penalty_looks_between_real_and_fake_examples():
 
 
 def generator_loss(own, other, batch, key):
-    return (own["w"] * other["w"]).sum() * batch["scale"], own | {"count": own["count"] + 1.0}
+    return (own["w"] * other["w"]).sum() * batch["generator"], own | {"count": own["count"] + 1.0}
 
 
 def critic_loss(own, other, batch, key):
-    return -(own["w"] * jax.lax.stop_gradient(other["w"])).sum() * batch["scale"], own
+    return -(own["w"] * jax.lax.stop_gradient(other["w"])).sum() * batch["critic"], own
 
 
 PLAYERS = adversarial.Players(generator_loss, critic_loss, OPTIMIZER, critic_updates=3)
@@ -52,7 +54,7 @@ def start():
 
 
 def test_a_step_updates_the_critic_several_times_and_then_the_generator():
-    state, metrics = STEP(start(), {"scale": jnp.array(1.0)})
+    state, metrics = STEP(start(), BATCH)
     # Adam's steps have the size of the rate while the gradient keeps its sign and size.
     np.testing.assert_allclose(state.params["critic"]["w"], 2.3, atol=1e-5)
     np.testing.assert_allclose(state.params["generator"]["w"], 0.9, atol=1e-5)
@@ -63,17 +65,17 @@ def test_a_step_updates_the_critic_several_times_and_then_the_generator():
     assert int(state.step) == 1 and int(state.skipped) == 0
 
 
-def test_what_is_not_finite_changes_nothing_but_the_counters():
+@pytest.mark.parametrize("player", BATCH)
+def test_what_is_not_finite_changes_nothing_but_the_counters(player):
     before = start()
-    after, metrics = STEP(before, {"scale": jnp.array(jnp.nan)})
+    after, metrics = STEP(before, BATCH | {player: jnp.array(jnp.nan)})
     assert int(after.step) == 1 and int(after.skipped) == int(metrics["skipped"]) == 1
     for name in ("params", "ema", "opt_state"):
         jax.tree.map(np.testing.assert_array_equal, getattr(after, name), getattr(before, name))
 
 
 def test_a_packed_state_gives_the_same_and_stays_packed():
-    batch = {"scale": jnp.array(1.0)}
-    plain, packed = STEP(start(), batch)[0], STEP(packing.packed_state(start()), batch)[0]
+    plain, packed = STEP(start(), BATCH)[0], STEP(packing.packed_state(start()), BATCH)[0]
     assert isinstance(packed.params, packing.Packed) and isinstance(packed.ema, packing.Packed)
     jax.tree.map(np.testing.assert_array_equal, packing.unpacked_state(packed), plain)
 
