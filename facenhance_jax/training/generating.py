@@ -109,7 +109,7 @@ def _motion(settings: MotionSettings) -> Experiment:
     def generator_loss(own: dict, other: dict, batch: dict, key: PRNGKeyArray) -> tuple[Float[Array, ""], dict]:
         fake = made(own, batch, key)
         fixed = jax.lax.stop_gradient(own)
-        # In radians again, as the paper's critic judges: else it outweighs the angle, and motions leave the sphere's half.
+        # In radians again, as the paper's critic judges; else it outweighs the angle, and motions become too long.
         judged = jnp.mean(critic(other, motiongan.seen(fake), batch["label"])[0]) / motiongan.TANGENT_UNIT
         return apart(fixed, fake, batch) - judged, own
 
