@@ -1,10 +1,10 @@
 """ImaGINator (Wang et al. 2020; its public code, wyhsirius/ImaGINator): a photo, noise and a label become a clip.
 
-The layers are those of the public code, 75.4 M parameters at width 64. The generator's transposed convolutions are
-written as what they are: each of the 2 or 4 kinds of output pixel is a small convolution of the input, and none
-multiplies with the zeros between its pixels. Strided ones are convolutions without a stride of the input with its 2x2
-pixels (and 2 frames) folded into channels. So everything is products and two-dimensional convolutions without a stride,
-whose gradients XLA computes fast on CPUs too: those of a three-dimensional one with a stride took 43 times as long.
+The layers are those of the public code, 75.4 M parameters at width 64. A transposed convolution is one product of each
+pixel with all taps, whose results are added where they belong: none multiplies with the zeros between the pixels. Strided
+ones are convolutions without a stride of the input with its 2x2 pixels (and 2 frames) folded into channels. So everything
+is products and two-dimensional convolutions without a stride, whose gradients XLA computes fast on CPUs too: those of a
+three-dimensional one with a stride took 43 times as long.
 
 Ours, and not the authors': clips begin at neutral, and the photo is the person's neutral one, not the clip's own first
 frame; the inner channels shrink along with the width; all kernels start from the normal distribution with a standard
@@ -126,6 +126,23 @@ class Encoder(nnx.Module):
         return [self.exit(h.reshape(len(h), -1)), *scales]
 
 
+def _doubled(taps: list[Float[Array, "..."]], axis: int) -> Float[Array, "..."]:
+    """Four products of an input with the taps of a transposed convolution k4 s2, put where they belong along an axis.
+
+    An even output 2i gets tap 1 of its own input and tap 3 of the one before, an odd one taps 2 and 0 of the next.
+    """
+    length = taps[0].shape[axis]
+
+    def moved(tap: Float[Array, "..."], by: int) -> Float[Array, "..."]:
+        kept = jax.lax.slice_in_dim(tap, max(-by, 0), length - max(by, 0), axis=axis)
+        border = [(0, 0)] * tap.ndim
+        border[axis] = (max(by, 0), max(-by, 0))
+        return jnp.pad(kept, border)
+
+    both = jnp.stack([taps[1] + moved(taps[3], 1), taps[2] + moved(taps[0], -1)], axis=axis + 1)
+    return both.reshape(*both.shape[:axis], 2 * length, *both.shape[axis + 2 :])
+
+
 class TimeUp(nnx.Module):
     """A transposed convolution in time: k4 s2, which doubles it, or at first k2 s1, which makes one step two."""
 
@@ -133,15 +150,14 @@ class TimeUp(nnx.Module):
         self.kernel = nnx.Param(_START(rngs.params(), (taps, inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs))
 
-    def __call__(self, x: Float[Array, "b t h w c"]) -> Float[Array, "b t2 h w d"]:
-        taps = [x @ tap for tap in self.kernel[...]]
-        if len(taps) == 2:
-            return jnp.concatenate(taps, axis=1) + _shaped(self.bias, x)
-        nothing = jnp.zeros_like(taps[0][:, :1])
-        even = taps[1] + jnp.concatenate([nothing, taps[3][:, :-1]], axis=1)
-        odd = taps[2] + jnp.concatenate([taps[0][:, 1:], nothing], axis=1)
-        both = jnp.stack([even, odd], axis=2)
-        return both.reshape(x.shape[0], 2 * x.shape[1], *x.shape[2:4], -1) + _shaped(self.bias, x)
+    def __call__(
+        self, x: Float[Array, "b t h w c"], still: Float[Array, "b 1 h w e"] | None = None
+    ) -> Float[Array, "b t2 h w d"]:
+        """`still` holds further channels, which are the same at all times: they are multiplied once for all of them."""
+        moving = x.shape[-1]
+        taps = [x @ tap[:moving] + (0.0 if still is None else still @ tap[moving:]) for tap in self.kernel[...]]
+        made = jnp.concatenate(taps, axis=1) if len(taps) == 2 else _doubled(taps, axis=1)
+        return made + _shaped(self.bias, made)
 
 
 class SpaceUp(nnx.Module):
@@ -153,23 +169,15 @@ class SpaceUp(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(outputs))
 
     def __call__(self, x: Float[Array, "b t h w c"]) -> Float[Array, "b t h2 w2 d"]:
-        batch, time, height, width, channels = x.shape
-        kernel = self.kernel[...]
+        outputs = self.kernel.shape[-1]
+        made = x @ self.kernel[...].transpose(2, 0, 1, 3).reshape(x.shape[-1], -1)
+        made = made.reshape(*x.shape[:-1], 4, 4, outputs)
         if self.first:
-            made = x.reshape(batch * time, channels) @ kernel.transpose(2, 0, 1, 3).reshape(channels, -1)
-            return made.reshape(batch, time, 4, 4, -1) + _shaped(self.bias, x)
-        padded = jnp.pad(x.reshape(batch * time, height, width, channels), ((0, 0), (1, 1), (1, 1), (0, 0)))
-
-        def kind(row: int, column: int) -> Float[Array, "bt h w d"]:
-            # An even output pixel 2i gets tap 3 of the pixel before and tap 1 of its own, an odd one taps 2 and 0.
-            taps = kernel[jnp.array([3, 1] if row == 0 else [2, 0])]
-            taps = taps[:, jnp.array([3, 1] if column == 0 else [2, 0])]
-            seen = padded[:, row : row + height + 1, column : column + width + 1]
-            return _convolved(seen, taps)
-
-        rows = [jnp.stack([kind(row, 0), kind(row, 1)], axis=3) for row in (0, 1)]
-        made = jnp.stack(rows, axis=2).reshape(batch, time, 2 * height, 2 * width, -1)
-        return made + _shaped(self.bias, x)
+            made = made.reshape(*x.shape[:2], 4, 4, outputs)
+        else:
+            rows = _doubled([made[..., tap, :, :] for tap in range(4)], axis=2)
+            made = _doubled([rows[..., tap, :] for tap in range(4)], axis=3)
+        return made + _shaped(self.bias, made)
 
 
 def _shaped(bias: nnx.Param, x: Float[Array, "b *s c"]) -> Float[Array, "*one d"]:
@@ -185,8 +193,10 @@ class Up(nnx.Module):
         self.space = SpaceUp(middle, outputs, first, rngs=rngs)
         self.norm_out = None if last else BatchNorm(outputs, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "b t h w c"], train: bool) -> Float[Array, "b t2 h2 w2 d"]:
-        x = self.space(nnx.leaky_relu(self.norm(self.time(x), train), 0.2))
+    def __call__(
+        self, x: Float[Array, "b t h w c"], still: Float[Array, "b 1 h w e"], train: bool
+    ) -> Float[Array, "b t2 h2 w2 d"]:
+        x = self.space(nnx.leaky_relu(self.norm(self.time(x, still), train), 0.2))
         return jnp.tanh(x) if self.norm_out is None else nnx.leaky_relu(self.norm_out(x, train), 0.2)
 
 
@@ -213,12 +223,13 @@ class ImaginatorNetwork(nnx.Module):
         """A neutral low-res face in [-1, 1] becomes 32 frames in [-1, 1]."""
         labels = one_hot(label, self.labels)[:, None, None, None]
         vector, *scales = self.encoder(photo, train)
-        h = jnp.concatenate([noise[:, None, None, None], labels, vector[:, None, None, None]], axis=-1)
-        for up, scale in zip(self.ups, scales, strict=False):
-            h = up(h, train)
-            skip = jnp.broadcast_to(scale[:, None], (*h.shape[:4], scale.shape[-1]))
-            h = jnp.concatenate([h, skip, jnp.broadcast_to(labels, (*h.shape[:4], self.labels))], axis=-1)
-        return self.ups[-1](h, train)
+        h = noise[:, None, None, None]
+        for up, scale in zip(self.ups, [vector[:, None, None], *scales], strict=True):
+            first = up is self.ups[0]
+            spread = jnp.broadcast_to(labels[:, 0], (*scale.shape[:3], self.labels))
+            still = jnp.concatenate([spread, scale] if first else [scale, spread], axis=-1)
+            h = up(h, still[:, None], train)
+        return h
 
 
 class SpectralConv(nnx.Module):

@@ -72,10 +72,11 @@ def spectral(p: dict, x: Tensor, train: bool) -> Tensor:
     kernel = p["kernel"]
     matrix = kernel.flatten(1)  # [outputs, the rest]
     with torch.no_grad():
-        across = F.normalize(matrix.T @ p["direction"], dim=0, eps=1e-12)
+        out = p["direction"]
+        across = F.normalize(matrix.T @ out, dim=0, eps=1e-12)
         if train:
-            p["direction"].copy_(F.normalize(matrix @ across, dim=0, eps=1e-12))
-    kernel = kernel / (p["direction"].clone() @ (matrix @ across))
+            out = p["direction"] = F.normalize(matrix @ across, dim=0, eps=1e-12)
+    kernel = kernel / (out @ (matrix @ across))
     whole = x.shape[2:] == kernel.shape[2:]
     conv = F.conv3d if x.ndim == 5 else F.conv2d
     return conv(x, kernel, p["bias"], 1 if whole else 2, 0 if whole else 1)
