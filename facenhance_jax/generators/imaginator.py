@@ -1,10 +1,10 @@
 """ImaGINator (Wang et al. 2020; its public code, wyhsirius/ImaGINator): a photo, noise and a label become a clip.
 
-The layers are those of the public code, 75.4 M parameters at width 64. A transposed convolution is one product of each
-pixel with all taps, whose results are added where they belong: none multiplies with the zeros between the pixels. Strided
-ones are convolutions without a stride of the input with its 2x2 pixels (and 2 frames) folded into channels. So everything
-is products and two-dimensional convolutions without a stride, whose gradients XLA computes fast on CPUs too: those of a
-three-dimensional one with a stride took 43 times as long.
+The layers are those of the public code, 75.4 M parameters at width 64. A transposed convolution is one product of
+each pixel with all taps, whose results are added where they belong: none multiplies with the zeros between the pixels.
+Strided ones are convolutions without a stride of the input with its 2x2 pixels (and 2 frames) folded into channels. So
+everything is products and two-dimensional convolutions without a stride, whose gradients XLA computes fast on CPUs too:
+those of a three-dimensional one with a stride took 43 times as long.
 
 Ours, and not the authors': clips begin at neutral, and the photo is the person's neutral one, not the clip's own first
 frame; the inner channels shrink along with the width; all kernels start from the normal distribution with a standard
