@@ -87,6 +87,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.model.gate_std = 0.0  # std of the pixels that the gate is for, in units of the target; 0 for no gate
     config.model.warp_low = False  # whether the network also warps the low-res frame into the output
     config.model.warp_photo = False  # whether it also warps the photo into the output; needs warp_low and place_low
+    config.model.restore_low = False  # whether a small network first restores the low-res frame; needs place_low
     config.model.dtype = "bfloat16"  # of the computation; parameters are always float32
 
     config.schedule = ml_collections.ConfigDict()
@@ -125,6 +126,8 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.train.ema_every = 1  # steps from one update of the EMA to the next, for all of them at once
     config.train.noise_levels = 0  # train at the timesteps of a sampler with so many steps alone; 0 for all timesteps
     config.train.detail_weight = 0.0  # of the error in the amount of fine detail, which keeps frames of few steps sharp
+    config.train.restored_weight = 0.0  # of the restored low-res frame's error (model.restore_low)
+    config.train.only_restorer = False  # train that small network alone, which is many times as fast
     config.train.loss_weighting = "velocity"  # velocity, or x_prev (the paper's MSE)
 
     config.run = ml_collections.ConfigDict()

@@ -16,6 +16,7 @@ def get_config() -> ml_collections.ConfigDict:
     """`configs/demo.py`, whose network also moves the photo."""
     config = demo.get_config()
     config.model.warp_photo = True
+    config.model.restore_low = True
 
     config.sampling.steps = 2
     config.sampling.corrections = 6
@@ -23,11 +24,12 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.directories = (("data/pairs", 0.5), ("data/drawn", 0.25), ("data/single", 0.25))
     config.data.split = "train"
     config.data.jitter = 0.5
-    config.data.degrade = 0.5
+    config.data.degrade = 1.0
 
     config.train.start_from = "model/drawn"
     config.train.noise_levels = 2  # 1 and 2 steps use no others
     config.train.detail_weight = 0.3  # the squared error alone leaves frames soft
+    config.train.restored_weight = 0.1
     config.train.learning_rate = 3e-4
     config.train.warmup_steps = 50
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facenhance_jax import __version__
-from facenhance_jax.commands import enhance, express, extract
+from facenhance_jax.commands import enhance, express, extract, serve
 from facenhance_jax.messages import InputError
 
 
@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     express.add(commands)
     enhance.add(commands)
     extract.add(commands)
+    serve.add(commands)
 
     demo = commands.add_parser("demo", help="enhance the clip of a drawn person, with figures")
     demo.add_argument("--output", required=True, help="the folder to write to")

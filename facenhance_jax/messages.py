@@ -3,10 +3,14 @@
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+
+_gathered: ContextVar[list[str] | None] = ContextVar("gathered", default=None)
 
 
 class InputError(ValueError):
@@ -18,11 +22,24 @@ class InputError(ValueError):
 
 def note(text: str) -> None:
     """Prints a line that the user should know, above a progress bar if there is one; the work goes on."""
-    line = f"facenhance: note: {text}"
-    if "tqdm" in sys.modules:
+    notes, line = _gathered.get(), f"facenhance: note: {text}"
+    if notes is not None:
+        notes.append(text)
+    elif "tqdm" in sys.modules:
         sys.modules["tqdm"].tqdm.write(line, file=sys.stderr)
     else:
         print(line, file=sys.stderr)
+
+
+@contextmanager
+def gathered() -> Iterator[list[str]]:
+    """In the block and its thread, notes go into the list that it gives, and no bar is drawn; for the page."""
+    notes: list[str] = []
+    token = _gathered.set(notes)
+    try:
+        yield notes
+    finally:
+        _gathered.reset(token)
 
 
 def progress(what: str, count: int | None, items: Iterable | None = None, unit: str = "frame") -> "tqdm":
@@ -30,8 +47,9 @@ def progress(what: str, count: int | None, items: Iterable | None = None, unit: 
     from tqdm import tqdm  # not at the top: `facenhance --help` need not load it
 
     # In a log file every refresh is a new line, so there are few.
+    hidden = _gathered.get() is not None
     interval = 0.2 if sys.stderr.isatty() else 10.0  # seconds
-    return tqdm(items, desc=what, total=count, unit=unit, mininterval=interval, maxinterval=interval)
+    return tqdm(items, desc=what, total=count, unit=unit, mininterval=interval, maxinterval=interval, disable=hidden)
 
 
 @contextmanager

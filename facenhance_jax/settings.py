@@ -98,8 +98,10 @@ class TrainSettings:
     ema_warmup: bool
     ema_every: int
     loss_weighting: str
-    noise_levels: int = 0  # runs of earlier versions have neither
+    noise_levels: int = 0  # runs of earlier versions have none of these
     detail_weight: float = 0.0
+    restored_weight: float = 0.0
+    only_restorer: bool = False
 
     def __post_init__(self):
         check_at_least(
@@ -109,6 +111,7 @@ class TrainSettings:
             ema_every=1,
             noise_levels=0,
             detail_weight=0,
+            restored_weight=0,
             warmup_steps=0,
             gradient_clip=0,
             learning_rate=0,

@@ -21,6 +21,7 @@ FLOORS = [  # from the ground up
     "evaluation",
     "evaluation.report",
     "training",
+    "web",
     "commands",
     "cli",
 ]

@@ -21,12 +21,12 @@ ROTATION = 8.0  # degrees, about the image's centre
 SCALE = 0.08  # sizes are multiplied by 1 + s
 SHIFT = 0.04  # share of the side, in x and in y: 8 px of 192
 
-# Ranges of `degrade` at strength 1, for a frame of 64 px; each value is drawn uniformly from 0 to this.
+# Ranges of `degrade` at strength 1, for a frame of 64 px: each value is this times the root of a uniform number.
 WARP = 1.5  # px that a point may move in x, and in y
 BLUR = 1.5  # px, sigma of the Gaussian
 NOISE = 8.0  # grey levels, standard deviation of the noise
 MISPLACED = 0.02, 0.02, 0.03, 2.0  # of the face's place: share of its side in x, in y and in size, and degrees
-LOWEST_QUALITY = 30  # of JPEG, drawn between 100 and this; chroma 4:2:0
+LOWEST_QUALITY = 30  # of JPEG, between 100 and this; chroma 4:2:0
 
 _CONTROLS = 5  # control points of a warp along each side
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -57,15 +57,16 @@ def jitter(
 
 
 def degrade(low: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, strength: float) -> UInt8[np.ndarray, "h w 3"]:
-    """Makes a quarter of v_low's frames worse, as a light generator could: warp, blur, noise, JPEG, in this order.
+    """Makes half of v_low's frames worse, as a light generator could: warp, blur, noise, JPEG, in this order.
 
     The others stay as they are: faults cost so much that a network which sees them in every frame trusts no frame. Of
-    the faults, each is applied in half of the cases. Warp and blur move the face's edge by as many pixels as they are
-    strong; JPEG spreads up to 15 px into the black around the face; noise does not change black pixels.
+    the faults, each is applied in a third of the cases, more often strong than weak. Warp and blur move the face's edge
+    by as many pixels as they are strong; JPEG spreads up to 15 px into the black around the face; noise does not change
+    black pixels.
     """
-    if not strength or rng.random() < 0.75:
+    if not strength or rng.random() < 0.5:
         return low
-    happens, sizes = rng.random(4) < 0.5, strength * rng.random(4)
+    happens, sizes = rng.random(4) < 1 / 3, strength * np.sqrt(rng.random(4))
     if happens[0]:
         low = warp(low, rng, sizes[0] * WARP)
     if happens[1]:

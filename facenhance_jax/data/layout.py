@@ -173,6 +173,11 @@ def read_photos(root: Path | str) -> Tree:
     return tree
 
 
+def images(folder: Path) -> tuple[Path, ...]:
+    """The images in a folder, in name order, as `Recording.frames` has them."""
+    return _files(folder, _IMAGES, Tree())
+
+
 def identity_frame(recording: Recording, others: Iterable[Recording]) -> Path:
     """The photo of a clip's person in MUG: the first frame of the first neutral clip of the same session.
 

@@ -46,7 +46,7 @@ def batches(
     """Endless batches: `high`, `previous`, `identity` and `low`, uint8 images [batch_size, h, w, 3], and `place`.
 
     `place`, float32 [batch_size, 4], is where the low-res face belongs in the photo (see `placement`); a batch has it
-    if the records have it.
+    if the records have it. With `degrade` it also has `clean_low`, the low-res frames before their faults.
 
     `source` gives records by index: a prepared data set, arrays, or a list; or it is a mix of such. Arrays and mixes
     are shuffled by `shuffling`, all else by grain, so the same clips come in another order. Each record comes once an
@@ -146,6 +146,8 @@ def render(draws: Sequence[Draw], *, jitter: float = 0.0, degrade: float = 0.0) 
             images["place"] = drawn.place
         if drawn.rng is not None:
             images = augmentation.jitter(images, drawn.rng, jitter)
+            if degrade:
+                images["clean_low"] = images["low"]
             images["low"] = augmentation.degrade(images["low"], drawn.rng, degrade)
             if "place" in images:
                 images["place"] = augmentation.misplace(images["place"], drawn.rng, degrade)

@@ -122,7 +122,8 @@ def clip_records(recording: layout.Recording, identity: Path, recipe: Recipe) ->
     square = _clip_square(recording, known, recipe)
     frames = _encoded_frames(recording, wanted, known, square, recipe)
     photo, unframed = _encoded_photo(recording, identity, square, recipe)
-    records = [record_of(recording, [frames[at] for at in record], photo) for record in positions]
+    place = _known_place(recording, identity, known, square, recipe)
+    records = [record_of(recording, [frames[at] for at in record], photo, place) for record in positions]
     if len(records) > 1:
         for number, record in enumerate(records):
             record["take"] += f"-{number:03d}"
@@ -304,6 +305,30 @@ def _photo_square(photo: UInt8[np.ndarray, "h w 3"], name: Path) -> framing.Squa
     except InputError:
         return None
     return framing.around(found.landmarks, *photo.shape[:2])
+
+
+def _known_place(
+    recording: layout.Recording, identity: Path, known: Faces, clip_square: framing.Square | None, recipe: Recipe
+) -> str:
+    """The place by the photo's landmarks, if they are written next to it or are those of the clip's first frame.
+
+    It is exact, and a place that is found by comparing pictures is not. "" if there are no such landmarks.
+    """
+    beside = identity.parent / "landmarks.npy"
+    if identity == recording.frames[0]:
+        points = None if known.landmarks is None else known.landmarks[0]
+    elif beside.is_file():
+        files = layout.images(identity.parent)
+        points = read_landmarks(beside, len(files))[files.index(identity)]
+    else:
+        points = None
+    if points is None or not np.isfinite(points).all() or recording.is_video:
+        return ""
+    with Image.open(identity) as header:
+        width, height = header.size
+    square = framing.middle(height, width) if identity != recording.frames[0] or not clip_square else clip_square
+    scaled = (points + 0.5 - [square.left, square.top]) * (recipe.resolution / square.side) - 0.5
+    return placement.to_text(placement.of_landmarks(scaled))
 
 
 def _place(lows: Sequence[bytes], photo: bytes) -> str:

@@ -70,13 +70,14 @@ def draw(subject: int, expression: str, *, frames: int, size: int = 192, low_siz
     """
     person, drawn_at = population.draw_subject(0, subject), max(size, DRAWN_AT)
     real, landmarks = (part[:frames] for part in population.draw_clip(person, expression, 0, 2 * frames, drawn_at))
-    neutral, _ = population.draw_clip(person, "neutral", 0, 1, drawn_at)
+    neutral, points = population.draw_clip(person, "neutral", 0, 1, drawn_at)
     low = np.stack(
         [alignment.low_frame(frame, points, low_size) for frame, points in zip(real, landmarks, strict=True)]
     )
     face = _resized(np.stack([alignment.hull_mask(points, drawn_at) for points in landmarks]) > 0, size)
     real, identity = np.stack([resize(frame, size) for frame in real]), resize(neutral[0], size)
-    return EvaluationClip(str(subject), expression, "", real, identity, low, face)
+    place = placement.of_landmarks((points[0] + 0.5) * (size / drawn_at) - 0.5)
+    return EvaluationClip(str(subject), expression, "", real, identity, low, face, place=place)
 
 
 class Drawn:

@@ -57,7 +57,7 @@ def find(
     if (height, width) == (size, size) and face is None:
         return _middle(photo, size, "")
     try:
-        faces, turn = _searched(photo)
+        faces, turn = search(photo)
     except InputError as absent:  # no dlib
         if face is not None:
             raise
@@ -106,8 +106,11 @@ def around(
     return Portrait(frame, matrix, points, 1, f"{name}: {said}" if said else "")
 
 
-def _searched(photo: UInt8[np.ndarray, "h w 3"]) -> tuple[Float64[np.ndarray, "n 68 2"], int]:
-    """The faces of the photo, from left to right, and the quarter turns after which they were found."""
+def search(photo: UInt8[np.ndarray, "h w 3"]) -> tuple[Float64[np.ndarray, "n 68 2"], int]:
+    """The landmarks of all faces, in pixels of the photo, from left to right, and the quarter turns that it took.
+
+    Raises InputError if dlib is not installed.
+    """
     best, found, turned = -np.inf, np.zeros((0, 68, 2)), 0
     for turn in TURNS:
         faces, score = tracking.faces(np.ascontiguousarray(np.rot90(photo, turn)))

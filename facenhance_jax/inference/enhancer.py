@@ -44,6 +44,8 @@ class Enhancer:
       denoiser, params: the network; of a bfloat16 network, the kernels are bfloat16 too.
       sampling: how it is sampled by default.
       size: side of the photo and of the frames that come out, pixels.
+      at_once: how many frames are made before they are handed out, at most CHUNK. With 1 they come as they are made,
+        and who stops asking stops the work; the pixels are the same.
       low_size: side of the low-res frames that go in, pixels.
       name: of the model, one line, for the metadata of what it makes (see `media.label`).
     """
@@ -62,6 +64,7 @@ class Enhancer:
         dtype = denoiser.config.dtype
         self.params = params if dtype == "float32" else jax.jit(as_computed, static_argnames="dtype")(params, dtype)
         self.size, self.low_size = denoiser.config.resolution, denoiser.config.low_size
+        self.at_once = CHUNK
         self._keeps = keep_programs
         self._programs: dict[Any, Callable] = {}
 
@@ -178,12 +181,13 @@ class Enhancer:
                 for frame in row:
                     self._check(f"frame {first + index} of the clip", frame, self.low_size)
             chunk = chunk or self._first_chunk(np.stack(rows), identities, places, seed)
-            low = np.zeros((CHUNK, *rows[0].shape), np.uint8)
-            low[: len(rows)] = rows
-            chunk = chunk._replace(low=low, first=np.int32(first), count=np.int32(len(rows)))
-            previous, enhanced = self._program(sampling, chunk)(self.params, chunk)
-            yield from np.asarray(enhanced)[: len(rows)]
-            first, chunk = first + len(rows), chunk._replace(previous=previous)
+            for part in (rows[start : start + self.at_once] for start in range(0, len(rows), self.at_once)):
+                low = np.zeros((CHUNK, *rows[0].shape), np.uint8)
+                low[: len(part)] = part
+                chunk = chunk._replace(low=low, first=np.int32(first), count=np.int32(len(part)))
+                previous, enhanced = self._program(sampling, chunk)(self.params, chunk)
+                yield from np.asarray(enhanced)[: len(part)]
+                first, chunk = first + len(part), chunk._replace(previous=previous)
 
     def _first_chunk(
         self, low: np.ndarray, identities: np.ndarray, places: Sequence[np.ndarray | None], seed: int

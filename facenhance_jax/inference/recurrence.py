@@ -64,7 +64,7 @@ def enhance_frame(
       corrections: how often each guess of the frame is corrected (see `Denoiser.agreeing`).
     """
     noise_key, z_key = jax.random.split(key)
-    conditions = denoiser.conditions(params, photo, previous, denoiser.encode(params, low, place))
+    conditions = denoiser.conditions(params, photo, previous, denoiser.encode(params, low, photo, place))
 
     def normal(key):
         return jax.random.normal(key, photo.shape[1:])

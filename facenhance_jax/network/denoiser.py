@@ -12,12 +12,12 @@ from jaxtyping import Array, Float, Int
 from facenhance_jax.diffusion.formulas import Schedule, clean_of, gaussian_gain, velocity_of_step
 from facenhance_jax.diffusion.sampler import SOLVERS, Plan, make_plan, spaced_timesteps
 from facenhance_jax.messages import InputError
-from facenhance_jax.network import pixels
+from facenhance_jax.network import pixels, warping
 from facenhance_jax.network.expression import ExpressionEncoder
+from facenhance_jax.network.restorer import Restored, Restorer
 from facenhance_jax.network.unet import UNet, UNetConfig
 
 SHARE_UNIT = 0.1  # scale of the share that the network outputs: at 1, the first training steps would change it too much
-ENLARGED = 3  # times that a low-res frame is enlarged, bicubic, before it is sampled between its pixels
 
 CHOICES = {
     "expression": ("encoder", "concat", "both"),
@@ -51,6 +51,8 @@ class DenoiserConfig:
         from there (see `Denoiser.velocity`). So the low-res frame need not pass through the UNet either.
       warp_photo: whether the network also outputs, for each pixel, a shift into the photo (see `Denoiser.velocity`; it
         needs warp_low and place_low). So the photo's details move with the face and stay sharp.
+      restore_low: whether a small network first restores the low-res frame, whose faults would else be taken along; it
+        compares it with the photo's own low-res face (needs place_low; see `network.restorer`).
       dtype: of the computation, "float32" or "bfloat16". Parameters, norms' statistics, softmax and loss stay float32.
     """
 
@@ -67,6 +69,7 @@ class DenoiserConfig:
     gate_std: float = 0.0
     warp_low: bool = False
     warp_photo: bool = False
+    restore_low: bool = False
     dtype: str = "float32"
 
     def __post_init__(self):
@@ -93,6 +96,8 @@ class DenoiserConfig:
             raise ValueError("warp_low needs prediction=velocity and target=residual")
         if self.warp_photo and not (self.warp_low and self.place_low):
             raise ValueError("warp_photo needs warp_low and place_low")
+        if self.restore_low and not (self.place_low and self.low_size % 4 == 0):
+            raise ValueError("restore_low needs place_low, and a low_size that is a multiple of 4")
 
     @property
     def in_channels(self) -> int:
@@ -108,14 +113,18 @@ class DenoiserConfig:
 class Expression(NamedTuple):
     """A low-res frame as the UNet takes it (E_exp's tokens, an enlarged image, or both), and its pixels.
 
-    `positions` says where each pixel of the frame lies in the low-res frame: (x, y) in its pixels.
+    `low` is restored as far as it seems faulty, if the network does that. `within` is 1 where its face is (see
+    `warping.within`), and `positions` says where each pixel of the frame lies in the low-res frame: (x, y) in its
+    pixels.
     """
 
     tokens: Float[Array, "b n t"] | None
     image: Float[Array, "b h w 3"] | None
     low: Float[Array, "b l l 3"]
+    within: Float[Array, "b l l 1"]
     place: Float[Array, "b 4"]
     positions: Float[Array, "b h w 2"]
+    restored: Restored | None
 
 
 class Conditions(NamedTuple):
@@ -132,7 +141,7 @@ class Conditions(NamedTuple):
 
 
 class Network(nnx.Module):
-    """The parameters: the UNet and, if the expression is encoded, E_exp."""
+    """The parameters: the UNet and, if the config asks, E_exp and the restorer of low-res frames."""
 
     def __init__(self, config: DenoiserConfig, *, rngs: nnx.Rngs):
         dtype = jnp.dtype(config.dtype)
@@ -150,6 +159,7 @@ class Network(nnx.Module):
             if config.token_width
             else None
         )
+        self.restorer = Restorer(dtype=dtype, rngs=rngs) if config.restore_low else None
 
 
 @dataclass(frozen=True)
@@ -168,23 +178,34 @@ class Denoiser:
         return _blueprint(self.config)[1]
 
     def encode(
-        self, params: dict, low: Float[Array, "b l l 3"], place: Float[Array, "b 4"] | None = None
+        self,
+        params: dict,
+        low: Float[Array, "b l l 3"],
+        photo: Float[Array, "b h w 3"],
+        place: Float[Array, "b 4"] | None = None,
     ) -> Expression:
         """Encodes low-res frames in [-1, 1]: once a frame, for all of its denoising steps.
 
         `place` is the turned square (left, top, side, angle) of the frame on which each low-res frame belongs, as
-        `faces.placement` defines it; without it, or without `place_low`, that is the whole frame.
+        `faces.placement` defines it; without it, or without `place_low`, that is the whole frame. The photo serves to
+        restore the low-res frame, if the network does that.
         """
         config = self.config
         whole = jnp.broadcast_to(jnp.array([0.0, 0.0, config.resolution, 0.0]), (low.shape[0], 4))
         place = whole if place is None or not config.place_low else place
-        tokens, image, positions = None, None, self._positions(place)
+        restored = None
+        if config.restore_low:
+            own = warping.low_of(photo, place, config.low_size)
+            restored = self._network(params).restorer(low.astype(config.dtype), own.astype(config.dtype))
+            low += nnx.sigmoid(restored.faulty)[:, None, None, None] * (restored.frame - low)
+        tokens, image = None, None
+        positions, within = warping.positions_in_low(place, config.resolution, config.low_size), warping.within(low)
         if config.expression != "concat":
             tokens = self._network(params).expression(low.astype(config.dtype))
         if config.expression != "encoder":
             inside = jnp.all((positions > -0.5) & (positions < config.low_size - 0.5), axis=-1, keepdims=True)
             image = jnp.where(inside, pixels.sample_bilinear(low, positions), -1.0)
-        return Expression(tokens, image, low, place, positions)
+        return Expression(tokens, image, low, within, place, positions, restored)
 
     def conditions(
         self,
@@ -202,7 +223,10 @@ class Denoiser:
             images.append(expression.image)
         channels = range(3, self.config.in_channels)
         entered = self._network(params).unet.enter(jnp.concatenate(images, axis=-1), channels)
-        coarse = self._coarse(identity, expression) if self.config.warp_photo else None
+        coarse = None
+        if self.config.warp_photo:
+            own = warping.low_of(identity, expression.place, self.config.low_size)
+            coarse = pixels.sample_bilinear(own, expression.positions)  # around it its edge is repeated
         return Conditions(identity, entered, expression, coarse)
 
     def velocity(
@@ -213,7 +237,7 @@ class Denoiser:
         conditions: Conditions,
         z: Float[Array, "b h w 3"] | None = None,
     ) -> Float[Array, "b h w 3"]:
-        """v_t of `noisy` = x_t at `timestep` in 1..T; z is noise for the previous frame, if it has none yet.
+        """The velocity v_t of `noisy` = x_t at `timestep` in 1..T; z is noise for a previous frame that has none yet.
 
         With prediction="x_prev" it is the velocity whose step gives the network's output.
 
@@ -235,31 +259,21 @@ class Denoiser:
         phi, velocity = self.phi(timestep)[:, None, None, None], output[..., :3]
         if self.config.gate_std:
             velocity += output[..., 3:4] * gaussian_gain(phi, self.config.gate_std) * noisy
-        if self.config.warp_low:
-            at = 4 if self.config.gate_std else 3
-            share, shift = SHARE_UNIT * output[..., at : at + 1], output[..., at + 1 : at + 3]
-            if self.config.warp_photo:
-                moved = self._moved(conditions, 1.0 + share, shift, flow=output[..., -2:])
-                guess = self.to_target(moved, conditions.identity)
-            else:
-                guess = share * self.to_target(self._warped(conditions.expression, shift), conditions.identity)
-            velocity -= jnp.sin(phi) * guess
-        return velocity
+        if not self.config.warp_low:
+            return velocity
+        at, identity = 4 if self.config.gate_std else 3, conditions.identity
+        share, shift = SHARE_UNIT * output[..., at : at + 1], self._smooth(output[..., at + 1 : at + 3])
+        if self.config.warp_photo:
+            moved = self._moved(conditions, 1.0 + share, shift, self._smooth(output[..., -2:]))
+            guess = self.to_target(moved, identity)
+        else:
+            expression = conditions.expression
+            warped = pixels.sample_bilinear(expression.low, expression.positions + shift)
+            guess = share * self.to_target(warped, identity)
+        return velocity - jnp.sin(phi) * guess
 
-    def _positions(self, place: Float[Array, "b 4"]) -> Float[Array, "b h w 2"]:
-        """The position (x, y) of each pixel of the frame in the low-res frame, in low-res pixels."""
-        config = self.config
-        centres = jnp.arange(config.resolution)[None] + 0.5
-        scale, middle = config.low_size / place[:, 2:3], (config.low_size - 1) / 2
-        columns, rows = ((centres - place[:, axis, None]) * scale - 0.5 for axis in (0, 1))
-        columns, rows, turn = columns[:, None], rows[..., None], jnp.deg2rad(place[:, 3])[:, None, None]
-        # Written as a change, so that without a turn not a bit changes.
-        x, y, less, sin = columns - middle, rows - middle, jnp.cos(turn) - 1.0, jnp.sin(turn)
-        return jnp.stack([columns + (less * x + sin * y), rows + (less * y - sin * x)], axis=-1)
-
-    def _warped(self, expression: Expression, shift: Float[Array, "b h w 2"]) -> Float[Array, "b h w 3"]:
-        """For each pixel of the frame, the low-res frame at the pixel's position plus `shift`, in low-res pixels."""
-        return pixels.sample_bilinear(expression.low, expression.positions + self._smooth(shift))
+    def _smooth(self, shift: Float[Array, "b h w 2"]) -> Float[Array, "b h w 2"]:
+        return warping.smooth(shift, self.config.unet.patch)
 
     def _moved(
         self,
@@ -271,40 +285,14 @@ class Denoiser:
         """The photo moved by `flow`, in its pixels; where `share` is 1, its coarse part is the low-res frame's."""
         expression, photo = conditions.expression, conditions.identity
         both = jnp.concatenate([photo, conditions.coarse], axis=-1)
-        rows = jnp.arange(self.config.resolution, dtype=jnp.float32)
-        grid = jnp.stack(jnp.meshgrid(rows, rows), axis=-1)
-        moved, coarse = jnp.split(pixels.sample_bilinear(both, grid[None] + self._smooth(flow)), 2, axis=-1)
-        seen = jnp.concatenate([expression.low, _within(expression.low)], axis=-1)
-        seen = pixels.sample_bilinear(seen, expression.positions + self._smooth(shift))
+        moved, coarse = jnp.split(warping.moved(both, flow), 2, axis=-1)
+        seen = jnp.concatenate([expression.low, expression.within], axis=-1)
+        seen = pixels.sample_bilinear(seen, expression.positions + shift)
         return moved + seen[..., 3:] * share * (seen[..., :3] - coarse)
 
-    def _coarse(self, photo: Float[Array, "b h w 3"], expression: Expression) -> Float[Array, "b h w 3"]:
-        """The photo's own low-res face on its place, enlarged; its edge is repeated around it."""
-        return pixels.sample_bilinear(self._low_of(photo, expression.place), expression.positions)
-
-    def _low_of(self, frame: Float[Array, "b h w 3"], place: Float[Array, "b 4"]) -> Float[Array, "b l l 3"]:
-        """The low-res frame that lies on this place of a frame, without black."""
-        left, top, side, angle = jnp.split(place, 4, axis=-1)
-        size, turn = self.config.low_size, jnp.deg2rad(angle)[..., None]
-        offset = ((jnp.arange(size)[None] - (size - 1) / 2) / size * side)[:, None]  # from the centre, photo's pixels
-        x, y, cos, sin = offset, jnp.swapaxes(offset, 1, 2), jnp.cos(turn), jnp.sin(turn)
-        columns = (left + side / 2 - 0.5)[..., None] + cos * x - sin * y
-        rows = (top + side / 2 - 0.5)[..., None] + sin * x + cos * y
-        return pixels.sample_bilinear(frame, jnp.stack([columns, rows], axis=-1))
-
     def agreeing(self, frame: Float[Array, "b h w 3"], expression: Expression, times: int) -> Float[Array, "b h w 3"]:
-        """The frame, corrected `times` times so that its own low-res face comes to agree with the low-res frame.
-
-        Iterative back-projection (Irani & Peleg 1991): what the low-res frame differs, enlarged (bicubic), is added. A
-        network's frame acts too little; its fine detail is not in the low-res frame and stays.
-        """
-        within, size = _within(expression.low), ENLARGED * self.config.low_size
-        positions = (expression.positions + 0.5) * ENLARGED - 0.5
-        for _ in range(times):
-            change = within * (expression.low - self._low_of(frame, expression.place))
-            large = jax.image.resize(change, (change.shape[0], size, size, 3), "cubic")
-            frame += pixels.sample_bilinear(_ending(large), positions)
-        return frame
+        """The frame, corrected `times` times (see `warping.agreeing`)."""
+        return warping.agreeing(frame, expression.low, expression.within, expression.place, times)
 
     def corrected(
         self,
@@ -321,12 +309,6 @@ class Denoiser:
         frame = self.to_frame(clean_of(noisy, velocity, self.phi(timestep)), identity)
         clean = self.to_target(self.agreeing(frame, conditions.expression, times), identity)
         return (jnp.cos(phi) * noisy - clean) / jnp.sin(phi)
-
-    def _smooth(self, shift: Float[Array, "b h w 2"]) -> Float[Array, "b h w 2"]:
-        """Averaged over each patch and interpolated between the patches."""
-        batch, size, patch = shift.shape[0], self.config.resolution, self.config.unet.patch
-        coarse = shift.reshape(batch, size // patch, patch, size // patch, patch, 2).mean(axis=(2, 4))
-        return jax.image.resize(coarse, shift.shape, "linear")
 
     def plan(self, steps: int, solver: str = "ddim") -> Plan:
         """The plan of a sampler with that many steps.
@@ -365,22 +347,6 @@ class Denoiser:
 
     def _network(self, params: dict) -> Network:
         return nnx.merge(_blueprint(self.config)[0], params)
-
-
-def _within(low: Float[Array, "b l l 3"]) -> Float[Array, "b l l 1"]:
-    """1 where the low-res face is, 0 in the black around it, soft at its edge; dark spots within the face count as it.
-
-    Of pixels as dark as 12 of 255, those that are farther than 2 pixels from the others are the black around the face.
-    """
-    face = (jnp.max(low, axis=-1, keepdims=True) > -0.9).astype(low.dtype)
-    face = jnp.pad(face, ((0, 0), (4, 4), (4, 4), (0, 0)))  # around the frame it is black too
-    filled = -nnx.max_pool(-nnx.max_pool(face, (5, 5), padding="SAME"), (7, 7), padding="SAME")
-    return _ending(nnx.avg_pool(filled, (3, 3), padding="SAME")[:, 4:-4, 4:-4])
-
-
-def _ending(image: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    """The image with zeros at its edge, which sampling repeats all around."""
-    return jnp.pad(image[:, 1:-1, 1:-1], ((0, 0), (1, 1), (1, 1), (0, 0)))
 
 
 class _NoRngs(nnx.Rngs):

@@ -63,6 +63,9 @@ def make(settings: Settings) -> Experiment:
         weighting=train.loss_weighting,
         noise_levels=train.noise_levels,
         detail_weight=train.detail_weight,
+        corrections=settings.sampling.corrections,
+        restored_weight=train.restored_weight,
+        only_restorer=train.only_restorer,
     )
     return Experiment(
         settings=settings,

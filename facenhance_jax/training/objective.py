@@ -2,13 +2,16 @@
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from facenhance_jax.diffusion import formulas
 from facenhance_jax.diffusion.sampler import spaced_timesteps
 from facenhance_jax.network.denoiser import Denoiser
 from facenhance_jax.network.pixels import to_signal
+from facenhance_jax.network.restorer import Restored
 
+SMALLEST_ERROR = 1e-5  # of a restored low-res frame that counts: 56 dB
 LEVELS = 4  # of noise, for the log: the quarters of 1..T
 
 
@@ -21,13 +24,17 @@ def loss(
     weighting: str,
     noise_levels: int = 0,
     detail_weight: float = 0.0,
+    corrections: int = 0,
+    restored_weight: float = 0.0,
+    only_restorer: bool = False,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, " levels"]]]:
     """The mean squared error of the batch, in float32; and its sum and count over the examples of each noise level.
 
     Args:
       params: the denoiser's.
       batch: high, previous, identity [b, 192, 192, 3] and low [b, 64, 64, 3] frames, uint8; index [b], each example's
-        number in the global batch; and place [b, 4], if `place_low` needs it. An example's eps, z and t are functions
+        number in the global batch; place [b, 4], if `place_low` needs it; and clean_low, the low-res frames before
+        `augmentation.degrade`, if it was applied. An example's eps, z and t are functions
         of (key, index), so the loss does not depend on how many devices share the batch.
       key: of this training step.
       denoiser: gives the velocity.
@@ -35,24 +42,41 @@ def loss(
         sin(phi_t - phi_{t-1})^2, which is ||v - vhat||^2 exactly.
       noise_levels: how many timesteps there are to draw from, those of a sampler with as many steps; 0 for all.
       detail_weight: of `detail_error`, which is added to the squared error.
+      corrections: how often sampling corrects a guess of the frame (see `Denoiser.agreeing`). If it does, half of the
+        squared error is that of the corrected guess, and `detail_error` is.
+      restored_weight: of `restored_error`, which is added too, if the network restores low-res frames.
+      only_restorer: whether the loss is `restored_error` alone; all else then stays as it is, and costs nothing.
     """
     high, previous, identity, low = (to_signal(batch[name]) for name in ("high", "previous", "identity", "low"))
+    clean_low = to_signal(batch.get("clean_low", batch["low"]))
     total = denoiser.schedule.timesteps
     timesteps = jnp.asarray(spaced_timesteps(total, noise_levels or total))
     noise, z, timestep = jax.vmap(lambda index: _draw(key, index, high.shape[1:], timesteps))(batch["index"])
     clean = denoiser.to_target(high, identity)
-    expression = denoiser.encode(params, low, batch.get("place"))
+    expression = denoiser.encode(params, low, identity, batch.get("place"))
+    level = jax.nn.one_hot((timestep - 1) * LEVELS // total, LEVELS)
+
+    def summed(error):
+        return jnp.mean(error), {"level_loss": (error[:, None] * level).sum(axis=0), "level_count": level.sum(axis=0)}
+
+    if only_restorer:
+        return summed(restored_error(expression.restored, low, clean_low))
     phi = denoiser.phi(timestep)
     conditions = denoiser.conditions(params, identity, denoiser.noised_previous(previous, z), expression)
     noisy = formulas.diffuse(clean, noise, phi)
     predicted = denoiser.velocity(params, noisy, timestep, conditions)
     error = jnp.mean((formulas.velocity(clean, noise, phi) - predicted) ** 2, axis=(1, 2, 3))
     error *= jnp.sin(denoiser.delta(timestep)) ** 2 if weighting == "x_prev" else 1.0
-    if detail_weight:
+    scale = denoiser.config.residual_scale
+    if corrections or detail_weight:
         guess = denoiser.to_frame(formulas.clean_of(noisy, predicted, phi), identity)
-        error += detail_weight * denoiser.config.residual_scale * detail_error(guess, high)
-    level = jax.nn.one_hot((timestep - 1) * LEVELS // total, LEVELS)
-    return jnp.mean(error), {"level_loss": (error[:, None] * level).sum(axis=0), "level_count": level.sum(axis=0)}
+        if corrections:
+            guess = denoiser.agreeing(guess, jax.lax.stop_gradient(expression), corrections)
+            error = (error + jnp.mean((scale * (guess - high)) ** 2, axis=(1, 2, 3))) / 2
+        error += detail_weight * scale * detail_error(guess, high) if detail_weight else 0.0
+    if restored_weight:
+        error += restored_weight * restored_error(expression.restored, low, clean_low)
+    return summed(error)
 
 
 def detail_error(frame: Float[Array, "b h w 3"], real: Float[Array, "b h w 3"]) -> Float[Array, " b"]:
@@ -62,6 +86,19 @@ def detail_error(frame: Float[Array, "b h w 3"], real: Float[Array, "b h w 3"]) 
     frame, wherever detail cannot be told exactly. This error does not ask where in the square the detail is.
     """
     return jnp.mean(jnp.abs(_detail(frame) - _detail(real)), axis=(1, 2))
+
+
+def restored_error(
+    restored: Restored, low: Float[Array, "b l l 3"], clean: Float[Array, "b l l 3"]
+) -> Float[Array, " b"]:
+    """How badly low-res frames are restored, and how badly it is told which of them have faults.
+
+    Of those that have faults: the logarithm of the restored frame's mean squared error, as in a PSNR. Of all: the cross
+    entropy of `restored.faulty`.
+    """
+    faulty = jnp.any(low != clean, axis=(1, 2, 3)).astype(low.dtype)
+    error = jnp.log(jnp.mean((restored.frame - clean) ** 2, axis=(1, 2, 3)) + SMALLEST_ERROR)
+    return faulty * error + optax.sigmoid_binary_cross_entropy(restored.faulty, faulty)
 
 
 def _detail(frame: Float[Array, "b h w 3"]) -> Float[Array, "b h8 w8"]:

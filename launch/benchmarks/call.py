@@ -66,7 +66,7 @@ def our_call(config: ml_collections.ConfigDict):
 
     @jax.jit
     def velocity(params, x, given):
-        expression = denoiser.encode(params, given["low"], given["place"])
+        expression = denoiser.encode(params, given["low"], given["identity"], given["place"])
         conditions = denoiser.conditions(params, given["identity"], given["previous"], expression)
         return denoiser.velocity(params, x, jnp.full(len(x), TIMESTEP), conditions)
 

@@ -80,10 +80,13 @@ def test_a_failure_is_listed_at_the_end_and_the_rest_goes_on(clips, capfd):
     Path("clips/b.mp4").write_text("no video")
     os.rename("clips/b", "clips/d")
     np.save("clips/nan.npy", np.full((4, 8, 8), np.nan))
+    write_clip(Path("clips/e"), flat(1, 3))
+    Image.new("RGB", (9, 9)).save("clips/e/frame_000001.png")
     assert enhance(low="clips") == 3
     out, err = capfd.readouterr()
-    assert out.startswith("wrote 3 of 5 clips into out: 6 frames") and "6/6" in err
-    first, second = err.splitlines()[-2:]
+    assert out.startswith("wrote 3 of 6 clips into out: 6 frames") and "6/6" in err
+    first, other, second = err.splitlines()[-3:]
+    assert other.startswith("facenhance: e.mp4 was not made: clips/e: frame 2 has 9x9 pixels")
     assert first.startswith("facenhance: b.mp4 was not made: clips/b.mp4: not a clip")
     assert second.startswith("facenhance: nan.mp4 was not made: clips/nan.npy: frame 1 holds NaN")
     assert sorted(os.listdir("out")) == ["a.mp4", "c.mp4", "d.mp4"]

@@ -196,18 +196,18 @@ def test_jpeg_changes_more_at_lower_quality_and_bleeds_at_most_15_pixels():
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])
-def test_each_fault_comes_in_an_eighth_of_the_frames_and_up_to_the_constants(monkeypatch, strength):
+def test_each_fault_comes_in_a_sixth_of_the_frames_and_up_to_the_constants(monkeypatch, strength):
     asked = {"warp": [], "blur": [], "noise": [], "compress": []}
     for name, sizes in asked.items():
         monkeypatch.setattr(augmentation, name, lambda image, *rest, sizes=sizes: sizes.append(rest[-1]) or image)
     for seed in range(1600):
         degrade(face(), rng(seed), strength)
-    assert all(160 < len(sizes) < 240 for sizes in asked.values())
+    assert all(210 < len(sizes) < 330 for sizes in asked.values())
     for name, most in (("warp", 1.5), ("blur", 1.5), ("noise", 8.0)):
         assert 0.95 * strength * most < max(asked[name]) <= strength * most
-        assert 0 <= min(asked[name]) < 0.05 * most
+        assert 0 <= min(asked[name]) < 0.2 * most and 0.6 < np.mean(asked[name]) / (strength * most) < 0.73
     assert 100 - 70 * strength <= min(asked["compress"]) <= 104 - 70 * strength
-    assert 96 <= max(asked["compress"]) <= 100
+    assert 86 <= max(asked["compress"]) <= 100
 
 
 def test_a_frame_without_jpeg_stays_black_outside_the_face(monkeypatch):
@@ -238,9 +238,9 @@ def test_the_place_moves_with_the_image():
     assert max(turned) > 4 and min(turned) < -4
 
 
-def test_three_quarters_of_the_low_res_frames_stay_as_they_are():
+def test_half_of_the_low_res_frames_stay_as_they_are():
     same = sum((degrade(face(), rng(seed), 1.0) == face()).all() for seed in range(400))
-    assert 0.72 < same / 400 < 0.82  # and of the others, 1 in 16 has no fault
+    assert 0.53 < same / 400 < 0.67  # and of the others, 16 in 81 have no fault
 
 
 def test_a_tenth_of_the_places_is_moved_within_bounds():

@@ -66,6 +66,17 @@ def test_one_scan_equals_chunks_equals_stream(enhancer, enhanced):
     np.testing.assert_array_equal(np.stack(streamed), enhanced)
 
 
+def test_frames_handed_out_as_they_are_made_are_the_same_and_no_more_is_done_than_is_asked_for(enhancer, enhanced):
+    single = Enhancer(enhancer.denoiser, enhancer.params, enhancer.sampling)
+    single.at_once, ran = 1, []
+    program = single._program
+    single._program = lambda *given: ran.append(None) or program(*given)
+    made = single.stream(iter(LOW), PHOTO, steps=2)
+    frames = [next(made) for _ in range(CHUNK + 2)]  # over the end of a chunk
+    np.testing.assert_array_equal(np.stack(frames), enhanced[: CHUNK + 2])
+    assert len(ran) == CHUNK + 2
+
+
 def test_z_drawn_ahead_gives_the_same_pixels(enhancer, enhanced, monkeypatch):
     monkeypatch.setattr(recurrence, "DRAWN_AHEAD", 1)
     within = Enhancer(enhancer.denoiser, enhancer.params, enhancer.sampling)

@@ -202,7 +202,7 @@ def test_no_frames_leave_nothing(tmp_path, name):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["out.mp4", "out.gif", "out", "out.png"])
+@pytest.mark.parametrize("name", ["out.mp4", "out.gif", "out", "out.png", "out.npy"])
 def test_a_full_disk_leaves_nothing(tmp_path, name):
     noise = np.random.default_rng(0).integers(0, 256, (40, 96, 96, 3), np.uint8)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -210,11 +210,14 @@ def test_a_full_disk_leaves_nothing(tmp_path, name):
     try:
         if name == "out.png":
             message = refusal(media.write_png, tmp_path / name, noise[0])
+        elif name == "out.npy":
+            message = refusal(media.write_array, tmp_path / name, noise)
         else:
             message = refusal(write_clip, tmp_path / name, noise)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert "could not be written (File too large)" in message
+    reason = "1105920 requested and 3968 written" if name == "out.npy" else "File too large"
+    assert f"could not be written ({reason})" in message
     assert os.listdir(tmp_path) == []
 
 

@@ -42,7 +42,7 @@ def random_batch(size=2, seed=0):
 
 def velocity_of(denoiser, params, batch, timestep):
     images = {name: to_signal(pixels) for name, pixels in batch.items() if pixels.dtype == np.uint8}
-    expression = denoiser.encode(params, images["low"], jnp.asarray(batch["place"]))
+    expression = denoiser.encode(params, images["low"], images["identity"], jnp.asarray(batch["place"]))
     conditions = denoiser.conditions(params, images["identity"], images["previous"], expression)
     return denoiser.velocity(params, images["high"], jnp.full(len(batch["high"]), timestep), conditions)
 
@@ -134,10 +134,13 @@ def test_the_frame_target_is_the_frame():
     assert denoiser.to_target(frame, photo) is frame and denoiser.to_frame(frame, photo) is frame
 
 
+PHOTO = jnp.zeros((1, 32, 32, 3))
+
+
 def test_the_expression_of_concat_is_the_frame_enlarged():
     denoiser = denoiser_of(expression="concat", place_low=False)
     low = jnp.broadcast_to(jnp.linspace(-1, 1, 16)[None, None, :, None], (1, 16, 16, 3))
-    expression = denoiser.encode({}, low)
+    expression = denoiser.encode({}, low, PHOTO)
     assert expression.tokens is None
     assert expression.image.shape == (1, 32, 32, 3)
     # Bilinear with half-pixel centres reproduces a ramp exactly, away from the edges.
@@ -147,7 +150,7 @@ def test_the_expression_of_concat_is_the_frame_enlarged():
 def test_the_low_res_frame_is_laid_on_its_square():
     denoiser = denoiser_of(expression="concat", place_low=True)
     places = jnp.array([[4.0, 10.0, 20.0, 0.0], [0.0, 0.0, 32.0, 0.0]])
-    image = denoiser.encode({}, jnp.ones((2, 16, 16, 3)), places).image
+    image = denoiser.encode({}, jnp.ones((2, 16, 16, 3)), jnp.zeros((2, 32, 32, 3)), places).image
     expected = np.full((2, 32, 32, 3), -1.0)
     expected[0, 10:30, 4:24] = expected[1] = 1.0
     np.testing.assert_array_equal(image, expected)
@@ -156,9 +159,10 @@ def test_the_low_res_frame_is_laid_on_its_square():
 def test_both_gives_the_encoders_tokens_and_the_concats_image():
     both, encoder, concat = (denoiser_of(expression=how) for how in ("both", "encoder", "concat"))
     params, low, place = both.init(0), to_signal(random_batch()["low"]), jnp.asarray(PLACES)
-    expression = both.encode(params, low, place)
-    np.testing.assert_array_equal(expression.tokens, encoder.encode(params, low, place).tokens)
-    np.testing.assert_array_equal(expression.image, concat.encode(params, low, place).image)
+    photo = to_signal(random_batch()["identity"])
+    expression = both.encode(params, low, photo, place)
+    np.testing.assert_array_equal(expression.tokens, encoder.encode(params, low, photo, place).tokens)
+    np.testing.assert_array_equal(expression.image, concat.encode(params, low, photo, place).image)
 
 
 def test_the_warped_low_res_frame_is_a_guess_of_the_frame():
@@ -175,7 +179,7 @@ def test_the_warped_low_res_frame_is_a_guess_of_the_frame():
     rng = np.random.default_rng(0)
     low = jnp.asarray(rng.uniform(-1, 1, (1, 16, 16, 3)), jnp.float32)
     photo = jnp.asarray(rng.uniform(-1, 1, (1, 32, 32, 3)), jnp.float32)
-    expression = denoiser.encode(params, low, jnp.array([[8.0, 8.0, 16.0, 0.0]]))  # pixel for pixel
+    expression = denoiser.encode(params, low, photo, jnp.array([[8.0, 8.0, 16.0, 0.0]]))  # pixel for pixel
     conditions = denoiser.conditions(params, photo, photo, expression)
     velocity = denoiser.velocity(params, jnp.zeros_like(photo), jnp.array([1000]), conditions)
     frame = denoiser.to_frame(-velocity / float(np.sin(denoiser.schedule.phi[1000])), photo)
@@ -191,7 +195,7 @@ def test_z_given_apart_is_the_noise_in_the_previous_frame():
 
     @functools.partial(jax.jit, static_argnames="apart")
     def velocity(z, apart):
-        expression = denoiser.encode(params, images["low"], jnp.asarray(batch["place"]))
+        expression = denoiser.encode(params, images["low"], images["identity"], jnp.asarray(batch["place"]))
         previous = images["previous"] if apart else denoiser.noised_previous(images["previous"], z)
         conditions = denoiser.conditions(params, images["identity"], previous, expression)
         return denoiser.velocity(params, images["high"], jnp.array([3, 900]), conditions, z if apart else None)

@@ -10,8 +10,9 @@ from facenhance_jax import settings
 from facenhance_jax.diffusion.formulas import clean_of
 from facenhance_jax.faces import placement
 from facenhance_jax.network import pixels
-from facenhance_jax.network.denoiser import DenoiserConfig, _within
+from facenhance_jax.network.denoiser import DenoiserConfig
 from facenhance_jax.network.pixels import depth_to_space
+from facenhance_jax.network.warping import within
 from tests.network.test_denoiser import config_of
 
 PLACE = np.float32([6.0, 7.0, 20.0, 12.0])
@@ -25,7 +26,7 @@ def moving_denoiser(**model):
 
 def frame_of(denoiser, params, photo, low, place):
     """The frame at one step from no noise, where the velocity is -sin(phi) x_0."""
-    expression = denoiser.encode(params, low, jnp.asarray(place)[None])
+    expression = denoiser.encode(params, low, photo, jnp.asarray(place)[None])
     conditions = denoiser.conditions(params, photo, photo, expression)
     velocity = denoiser.velocity(params, jnp.zeros_like(photo), jnp.array([1000]), conditions)
     return denoiser.to_frame(-velocity / float(np.sin(denoiser.schedule.phi[1000])), photo)
@@ -83,7 +84,7 @@ def test_within_is_the_face_without_dark_spots_and_ends_at_the_frame():
     low = np.full((1, 16, 16, 3), -1.0, np.float32)
     low[:, :, 4:12] = 0.3
     low[:, 8, 8] = -1.0  # a nostril
-    found = np.asarray(_within(jnp.asarray(low)))[0, :, :, 0]
+    found = np.asarray(within(jnp.asarray(low)))[0, :, :, 0]
     assert (found[2:14, 6:10] == 1).all()
     assert (found[:, :3] == 0).all() and (found[[0, 15]] == 0).all()
 
@@ -92,7 +93,7 @@ def test_within_leaves_out_the_black_between_the_face_and_the_frames_edge():
     """A chin near the lower edge: the corners beside it are black, although only a few pixels wide."""
     low = np.full((1, 32, 32, 3), -1.0, np.float32)
     low[:, 4:30, 8:24] = 0.3
-    found = np.asarray(_within(jnp.asarray(low)))[0, :, :, 0]
+    found = np.asarray(within(jnp.asarray(low)))[0, :, :, 0]
     assert (found[low[0, :, :, 0] < 0] == 0).all() and (found[6:28, 10:22] == 1).all()
 
 
@@ -103,14 +104,14 @@ def test_warp_photo_needs_the_low_res_frame_on_its_place():
 
 def test_a_frame_that_agrees_with_the_low_res_frame_is_not_corrected(photo):
     denoiser = moving_denoiser()
-    expression = denoiser.encode(denoiser.init(0), low_of(photo, PLACE), jnp.asarray(PLACE)[None])
+    expression = denoiser.encode(denoiser.init(0), low_of(photo, PLACE), photo, jnp.asarray(PLACE)[None])
     np.testing.assert_allclose(denoiser.agreeing(photo, expression, 4), photo, atol=1e-5)
 
 
 def test_corrections_bring_the_frames_own_low_res_face_to_the_low_res_frame(photo):
     denoiser = moving_denoiser()
     low = low_of(photo, PLACE) + 0.2 * jnp.sin(jnp.arange(16))[None, :, None, None]
-    expression = denoiser.encode(denoiser.init(0), low, jnp.asarray(PLACE)[None])
+    expression = denoiser.encode(denoiser.init(0), low, photo, jnp.asarray(PLACE)[None])
     errors = [
         float(jnp.abs(low_of(denoiser.agreeing(photo, expression, times), PLACE) - low)[:, 4:12, 4:12].mean())
         for times in (0, 1, 4)
@@ -123,7 +124,7 @@ def test_corrections_bring_the_frames_own_low_res_face_to_the_low_res_frame(phot
 def test_the_corrected_velocity_is_that_of_the_corrected_frame(photo):
     denoiser = moving_denoiser()
     params, noisy = denoiser.init(0), jnp.asarray(np.random.default_rng(0).normal(size=photo.shape), jnp.float32)
-    expression = denoiser.encode(params, low_of(photo, PLACE) + 0.1, jnp.asarray(PLACE)[None])
+    expression = denoiser.encode(params, low_of(photo, PLACE) + 0.1, photo, jnp.asarray(PLACE)[None])
     conditions = denoiser.conditions(params, photo, photo, expression)
     timestep, velocity = jnp.array([500]), 0.3 * noisy[:, ::-1]
     assert denoiser.corrected(noisy, timestep, velocity, conditions, 0) is velocity

@@ -10,9 +10,11 @@ import pytest
 
 from configs import smoke
 from facenhance_jax import settings
+from facenhance_jax.diffusion import formulas
 from facenhance_jax.diffusion.formulas import Schedule, linear_schedule
 from facenhance_jax.network.denoiser import Denoiser, DenoiserConfig
 from facenhance_jax.network.pixels import to_signal
+from facenhance_jax.network.restorer import Restored
 from facenhance_jax.training import experiment, objective, train_step
 
 SCHEDULE = linear_schedule(timesteps=50)
@@ -21,7 +23,7 @@ SCHEDULE = linear_schedule(timesteps=50)
 class Oracle(Denoiser):
     """A denoiser without parameters that outputs `factor` x_t as its velocity."""
 
-    def encode(self, params, low, place=None):
+    def encode(self, params, low, photo, place=None):
         return low
 
     def conditions(self, params, identity, previous, expression):
@@ -91,6 +93,64 @@ def test_the_sums_by_noise_level_are_the_loss():
     alone = {name: value[timesteps > 38] for name, value in batch.items()}
     last, _ = objective.loss({"factor": 0.5}, alone, KEY, denoiser=oracle(), weighting="velocity")
     np.testing.assert_allclose(sums["level_loss"][3] / sums["level_count"][3], last, rtol=1e-6)
+
+
+def photo_moving(**model):
+    config = smoke.get_config()
+    config.model.update(
+        resolution=32, low_size=16, warp_photo=True, warp_low=True, place_low=True, gate_std=0.2, expression="both"
+    )
+    config.model.update(model)
+    return settings.read_model(config).denoiser()
+
+
+def test_corrected_guesses_count_half():
+    """The loss with corrections is the mean of the velocity's error and of the corrected guess's, from its parts."""
+    denoiser, batch = photo_moving(), random_batch() | {"place": np.float32([[8, 8, 16, 0], [6, 9, 20, 7]] * 2)}
+    options = dict(denoiser=denoiser, weighting="velocity", noise_levels=1)  # from pure noise: t = T
+    last = jnp.array([denoiser.schedule.timesteps])
+
+    @jax.jit
+    def parts(params, batch):
+        plain, corrected = (objective.loss(params, batch, KEY, corrections=n, **options)[0] for n in (0, 2))
+        high, previous, photo, low = (to_signal(batch[name]) for name in ("high", "previous", "identity", "low"))
+        noise, z, t = jax.vmap(lambda index: objective._draw(KEY, index, (32, 32, 3), last))(batch["index"])
+        expression = denoiser.encode(params, low, photo, batch["place"])
+        conditions = denoiser.conditions(params, photo, previous + z, expression)
+        noisy = formulas.diffuse(denoiser.to_target(high, photo), noise, denoiser.phi(t))
+        clean = formulas.clean_of(noisy, denoiser.velocity(params, noisy, t, conditions), denoiser.phi(t))
+        frame = denoiser.agreeing(denoiser.to_frame(clean, photo), expression, 2)
+        return plain, corrected, ((denoiser.config.residual_scale * (frame - high)) ** 2).mean()
+
+    plain, corrected, error = parts(denoiser.init(0), batch)
+    np.testing.assert_allclose(corrected, (plain + error) / 2, rtol=1e-4)
+    assert abs(float(error / plain) - 1) > 0.01
+
+
+def test_the_restored_error_in_closed_form():
+    """The first frame has no fault, so what is made of it does not count; of both, whether it is told."""
+    clean, faulty = jnp.zeros((2, 8, 8, 3)), jnp.zeros((2, 8, 8, 3)).at[1, 0, 0, 0].set(0.1)
+    restored = Restored(jnp.full((2, 8, 8, 3), 0.5), jnp.array([1.0, 2.0]))
+    expected = [np.log1p(np.exp(1.0)), np.log(0.25) + np.log1p(np.exp(-2.0))]
+    np.testing.assert_allclose(objective.restored_error(restored, faulty, clean), expected, rtol=1e-3)
+
+
+def test_only_the_restorer_is_trained_if_asked_and_towards_the_frame_without_faults():
+    denoiser, place = photo_moving(restore_low=True), np.float32([[8, 8, 16, 0]] * 4)
+    batch = random_batch() | {"place": place, "clean_low": random_batch(seed=5)["low"]}
+
+    @jax.jit
+    def gradient(params, batch):
+        options = dict(denoiser=denoiser, weighting="velocity", only_restorer=True)
+        return jax.value_and_grad(lambda params: objective.loss(params, batch, KEY, **options)[0])(params)
+
+    value, found = gradient(denoiser.init(0), batch)
+    low, clean = (
+        to_signal(batch[name]) for name in ("low", "clean_low")
+    )  # it starts as the identity, not sure of faults
+    np.testing.assert_allclose(value, np.log(((low - clean) ** 2).mean((1, 2, 3)) + 1e-5).mean() + np.log(2), rtol=1e-5)
+    size = {name: sum(float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(part)) for name, part in found.items()}
+    assert size.pop("restorer") > 0 and not any(size.values())
 
 
 def test_timesteps_are_uniform_from_1_to_T():

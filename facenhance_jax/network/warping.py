@@ -1,0 +1,90 @@
+"""The guess of a frame out of the photo and the low-res frame: where pixels lie, what moves, and corrections.
+
+A place is (left, top, side, angle), as `faces.placement` defines it. Positions are (x, y) in pixels; whole numbers are
+pixel centres. Images are in [-1, 1].
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from facenhance_jax.network.pixels import sample_bilinear
+
+ENLARGED = 3  # times that a low-res frame is enlarged, bicubic, before it is sampled between its pixels
+
+
+def positions_in_low(place: Float[Array, "b 4"], size: int, low_size: int) -> Float[Array, "b {size} {size} 2"]:
+    """The position of each pixel of a frame of size x size pixels in the low-res frame that lies on this place."""
+    centres = jnp.arange(size)[None] + 0.5
+    scale, middle = low_size / place[:, 2:3], (low_size - 1) / 2
+    columns, rows = ((centres - place[:, axis, None]) * scale - 0.5 for axis in (0, 1))
+    columns, rows, turn = columns[:, None], rows[..., None], jnp.deg2rad(place[:, 3])[:, None, None]
+    # Written as a change, so that without a turn not a bit changes.
+    x, y, less, sin = columns - middle, rows - middle, jnp.cos(turn) - 1.0, jnp.sin(turn)
+    return jnp.stack([columns + (less * x + sin * y), rows + (less * y - sin * x)], axis=-1)
+
+
+def low_of(
+    frame: Float[Array, "b h w 3"], place: Float[Array, "b 4"], low_size: int
+) -> Float[Array, "b {low_size} {low_size} 3"]:
+    """The low-res frame that lies on this place of a frame, without black."""
+    left, top, side, angle = jnp.split(place, 4, axis=-1)
+    turn = jnp.deg2rad(angle)[..., None]
+    offset = ((jnp.arange(low_size)[None] - (low_size - 1) / 2) / low_size * side)[:, None]  # from the centre
+    x, y, cos, sin = offset, jnp.swapaxes(offset, 1, 2), jnp.cos(turn), jnp.sin(turn)
+    columns = (left + side / 2 - 0.5)[..., None] + cos * x - sin * y
+    rows = (top + side / 2 - 0.5)[..., None] + sin * x + cos * y
+    return sample_bilinear(frame, jnp.stack([columns, rows], axis=-1))
+
+
+def within(low: Float[Array, "b l l 3"]) -> Float[Array, "b l l 1"]:
+    """1 where the low-res face is, 0 in the black around it, soft at its edge; dark spots within the face count as it.
+
+    Of pixels as dark as 12 of 255, those that are farther than 2 pixels from the others are the black around the face.
+    """
+    face = (jnp.max(low, axis=-1, keepdims=True) > -0.9).astype(low.dtype)
+    face = jnp.pad(face, ((0, 0), (4, 4), (4, 4), (0, 0)))  # around the frame it is black too
+    filled = -nnx.max_pool(-nnx.max_pool(face, (5, 5), padding="SAME"), (7, 7), padding="SAME")
+    return _ending(nnx.avg_pool(filled, (3, 3), padding="SAME")[:, 4:-4, 4:-4])
+
+
+def smooth(shift: Float[Array, "b h w 2"], patch: int) -> Float[Array, "b h w 2"]:
+    """Averaged over each patch x patch square and interpolated between the squares."""
+    batch, height, width, _ = shift.shape
+    coarse = shift.reshape(batch, height // patch, patch, width // patch, patch, 2).mean(axis=(2, 4))
+    return jax.image.resize(coarse, shift.shape, "linear")
+
+
+def moved(images: Float[Array, "b h w c"], flow: Float[Array, "b h w 2"]) -> Float[Array, "b h w c"]:
+    """Each pixel is taken from where `flow`, in pixels, points to."""
+    rows, columns = (jnp.arange(side, dtype=jnp.float32) for side in images.shape[1:3])
+    grid = jnp.stack(jnp.meshgrid(columns, rows), axis=-1)
+    return sample_bilinear(images, grid[None] + flow)
+
+
+def agreeing(
+    frame: Float[Array, "b h w 3"],
+    low: Float[Array, "b l l 3"],
+    share: Float[Array, "b l l 1"],
+    place: Float[Array, "b 4"],
+    times: int,
+) -> Float[Array, "b h w 3"]:
+    """The frame, corrected `times` times so that its own low-res face comes to agree with the low-res frame.
+
+    Iterative back-projection (Irani & Peleg 1991): the share of what the low-res frame differs, enlarged (bicubic), is
+    added. A network's frame acts too little; its fine detail is not in the low-res frame and stays.
+    """
+    low_size = low.shape[1]
+    large = ENLARGED * low_size
+    positions = (positions_in_low(place, frame.shape[1], low_size) + 0.5) * ENLARGED - 0.5
+    for _ in range(times):
+        change = share * (low - low_of(frame, place, low_size))
+        change = jax.image.resize(change, (change.shape[0], large, large, 3), "cubic")
+        frame += sample_bilinear(_ending(change), positions)
+    return frame
+
+
+def _ending(image: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+    """The image with zeros at its edge, which sampling repeats all around."""
+    return jnp.pad(image[:, 1:-1, 1:-1], ((0, 0), (1, 1), (1, 1), (0, 0)))
