@@ -24,6 +24,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.train.learning_rate = 4e-4
     config.train.gradient_clip = 1.0
     config.train.detail_weight = 0.3  # of the error in the amount of fine detail, which keeps frames sharp
+    config.train.mouth_weight = 8.0  # more for the error between the lips, which the photo does not show
 
     config.run.steps = 20_000
     config.run.sample_every = 1_000

@@ -83,6 +83,7 @@ class RendererTraining(Training):
     """Of the renderer."""
 
     detail_weight: float
+    mouth_weight: float
 
 
 @dataclass(frozen=True)

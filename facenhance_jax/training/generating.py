@@ -181,8 +181,9 @@ def _renderer(settings: RendererSettings) -> Experiment:
 
     def loss(params: dict, batch: dict, key: PRNGKeyArray) -> tuple[Float[Array, ""], dict]:
         frame, real = made(params, batch), to_signal(batch["high"])
-        error = jnp.mean(jnp.abs(frame - real)) + train.detail_weight * jnp.mean(detail_error(frame, real))
-        return error, {}
+        weight = 1.0 + train.mouth_weight * batch["mouth"].astype(jnp.float32)[..., None]
+        error = jnp.mean(weight * jnp.abs(frame - real))
+        return error + train.detail_weight * jnp.mean(detail_error(frame, real)), {}
 
     return _experiment(
         settings,

@@ -150,12 +150,15 @@ def test_the_statistics_are_those_of_the_training_clips(data):
 def test_the_renderers_loss_is_that_of_a_known_frame(data):
     """A fresh renderer shows the moved photo through its gate; where nothing moves the error is known."""
     config = small(renderer, data, model__base=8, model__multipliers=(1,), train__detail_weight=0.0)
+    config.train.mouth_weight = 2.5
     made = experiment(config)
     batch = next(made.batches(0))
     still = np.stack([batch["points"][:, 0]] * 2, axis=1)
     batch |= {"points": still, "high": batch["photo"], "mask": np.ones_like(batch["mask"])}
     batch = {name: jnp.asarray(value) for name, value in batch.items()}
     gate = 1 / (1 + np.exp(-3.0))
-    expected = (1 - gate) * np.abs(np.asarray(batch["photo"], np.float64) / 127.5 - 1).mean()
+    assert 4 < batch["mouth"].sum() / len(batch["mouth"]) < 200
+    weight = 1 + 2.5 * np.asarray(batch["mouth"])[..., None]
+    expected = (1 - gate) * (weight * np.abs(np.asarray(batch["photo"], np.float64) / 127.5 - 1)).mean()
     loss = made.loss(made.initial_state().params, batch, jax.random.key(0))[0]
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
