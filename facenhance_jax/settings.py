@@ -1,4 +1,5 @@
-"""The values of a config, checked once. Only this file reads a ConfigDict; all other code takes these dataclasses.
+"""The values of a config, checked once. Only this file and `generators.settings` read a ConfigDict; all
+other code takes these dataclasses.
 
 A new field is written in two places: in configs/mug.py, with its unit, and in the dataclass that holds it (here, or
 `DenoiserConfig` or `UNetConfig` for the network's own).
@@ -53,7 +54,7 @@ class SamplingSettings:
     corrections: int = 0  # models of earlier versions have none
 
     def __post_init__(self):
-        _check_at_least(self, corrections=0)
+        check_at_least(self, corrections=0)
         if not 0 <= self.temperature <= 1:
             raise ValueError(f"temperature must be from 0 to 1, not {self.temperature}")
 
@@ -72,13 +73,7 @@ class DataSettings:
     degrade: float
 
     def __post_init__(self):
-        try:
-            pairs = tuple((str(directory), float(weight)) for directory, weight in self.directories)
-        except (TypeError, ValueError):
-            raise ValueError(f'directories must be pairs like ("data/mug", 0.5), not {self.directories}') from None
-        if not all(0 < weight < float("inf") for _, weight in pairs):
-            raise ValueError(f"directories must have weights above 0, not {self.directories}")
-        object.__setattr__(self, "directories", pairs)
+        object.__setattr__(self, "directories", weighted(self.directories))
         for field in ("split", "validation_split"):
             if getattr(self, field) not in SPLITS:
                 raise ValueError(f"{field} must be one of {', '.join(SPLITS)}, not {getattr(self, field)!r}")
@@ -109,7 +104,7 @@ class TrainSettings:
     only_restorer: bool = False
 
     def __post_init__(self):
-        _check_at_least(
+        check_at_least(
             self,
             batch_size=1,
             accumulate=1,
@@ -145,8 +140,8 @@ class RunSettings:
     parallel: str
 
     def __post_init__(self):
-        _check_at_least(self, steps=1, log_every=1, sample_every=1, save_every=1, validate_batches=1)
-        _check_at_least(self, save_minutes=0, validate_every=0)
+        check_at_least(self, steps=1, log_every=1, sample_every=1, save_every=1, validate_batches=1)
+        check_at_least(self, save_minutes=0, validate_every=0)
         if len(self.profile_steps) != 2 or not 0 <= self.profile_steps[0] <= self.profile_steps[1]:
             raise ValueError(f"profile_steps must be (first, last), or (0, 0) for none, not {self.profile_steps}")
         if self.parallel not in STRATEGIES:
@@ -166,17 +161,21 @@ class ModelSettings:
         return Denoiser(self.model, linear_schedule(**dataclasses.asdict(self.schedule)))
 
 
-@dataclass(frozen=True)
-class Settings(ModelSettings):
-    """The config of a training."""
-
-    data: DataSettings
-    train: TrainSettings
-    run: RunSettings
+class Resolved:
+    """The config of any training, the enhancer's or a generator's: a dataclass of sections, one of them `run`."""
 
     def to_dict(self) -> dict[str, Any]:
         """The config as nested dictionaries."""
         return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Settings(ModelSettings, Resolved):
+    """The config of an enhancer's training."""
+
+    data: DataSettings
+    train: TrainSettings
+    run: RunSettings
 
 
 def read(config: ml_collections.ConfigDict | Mapping[str, Any]) -> Settings:
@@ -192,7 +191,7 @@ def read_model(config: ml_collections.ConfigDict | Mapping[str, Any]) -> ModelSe
 def _checked(kind: type, config: ml_collections.ConfigDict | Mapping[str, Any]) -> Any:
     values = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config
     values = upgraded(values)
-    settings = _make(
+    settings = made(
         kind, {field.name: values[field.name] for field in dataclasses.fields(kind) if field.name in values}, "config"
     )
     try:
@@ -202,25 +201,37 @@ def _checked(kind: type, config: ml_collections.ConfigDict | Mapping[str, Any]) 
     return settings
 
 
-def _make(kind: type, values: Mapping[str, Any], where: str) -> Any:
+def weighted(directories: tuple) -> tuple[tuple[str, float], ...]:
+    """The pairs (directory, weight) of a mix. Raises ValueError if they are none, or a weight is not above 0."""
+    try:
+        pairs = tuple((str(directory), float(weight)) for directory, weight in directories)
+    except (TypeError, ValueError):
+        raise ValueError(f'directories must be pairs like ("data/mug", 0.5), not {directories}') from None
+    if not all(0 < weight < float("inf") for _, weight in pairs):
+        raise ValueError(f"directories must have weights above 0, not {directories}")
+    return pairs
+
+
+def made(kind: type, values: Mapping[str, Any], where: str) -> Any:
     """The dataclass `kind` of these values, and the dataclasses inside it; errors name the section of the config."""
     fields = {field.name: field for field in dataclasses.fields(kind)}
     if unknown := sorted(values.keys() - fields.keys()):
         raise InputError(f"{where}: has no field {unknown[0]!r}; its fields are {', '.join(fields)}")
-    made = {}
+    found = {}
     for name, field in fields.items():
         if name in values:
             nested = dataclasses.is_dataclass(field.type)
-            made[name] = _make(field.type, values[name], f"{where}.{name}") if nested else values[name]
+            found[name] = made(field.type, values[name], f"{where}.{name}") if nested else values[name]
         elif field.default is dataclasses.MISSING:
             raise InputError(f"{where}: the field {name!r} is missing; write it as configs/mug.py has it")
     try:
-        return kind(**made)
+        return kind(**found)
     except (TypeError, ValueError) as error:
         raise InputError(f"{where}: {str(error).splitlines()[0]}") from error
 
 
-def _check_at_least(settings: Any, **least: float) -> None:
+def check_at_least(settings: Any, **least: float) -> None:
+    """Raises ValueError, which names the field, if one of these is below its bound."""
     for field, bound in least.items():
         if not getattr(settings, field) >= bound:
             raise ValueError(f"{field} must be at least {bound}, not {getattr(settings, field)}")
@@ -229,6 +240,8 @@ def _check_at_least(settings: Any, **least: float) -> None:
 def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
     """Brings a config.json of an earlier version to the fields of this version; one of this version stays as it is."""
     values = {name: dict(section) for name, section in values.items()}
+    if "kind" in values.get("model", {}):  # of a generator
+        return values
     if data := values.get("data"):  # of a training
         data.pop("workers", None)
         data.setdefault("directories", ())

@@ -11,6 +11,7 @@ data      training samples/s, and as a share of a loop that only decodes the sam
 ceilings  what the device could do at best: GB/s copied, TFLOP/s of a product and of a convolution
 profile   the largest items of a training step, its number of kernels, and the time in which the device works
 counts    the kernels, bytes and FLOPs of a training step and of a network call, counted without running them
+generators  the light generators: a clip, and training steps beside PyTorch's
 prepare   frames/s of preparing photographs of MUG's size, and as a share of only decoding them; the peak memory
 """
 
@@ -22,12 +23,13 @@ import checkout  # noqa: F401  (puts the checkout on sys.path)
 
 def main() -> None:
     # Not at the top: each process that `measuring.apart` starts imports this file, and loads only what it needs.
-    from benchmarks import call, counts, data, inference, limits, train
+    from benchmarks import call, counts, data, generators, inference, limits, train
     from benchmarks.networks import NETWORKS
 
     # The first five leave the device to other processes, so they come before the others.
     tables = [train.train, call.call, limits.profile, counts.counts, inference.sample, inference.enhance]
     tables += [inference.start, inference.memory, limits.ceilings, data.draw, data.data, data.prepare]
+    tables += [generators.generators]
     tables = {table.__name__: table for table in tables}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--what", choices=tables, help="one table; without it, all")

@@ -28,7 +28,8 @@ def export() -> str:
             card = Path(_CARD.value).read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             raise InputError(f"{_CARD.value}: not readable ({error}); give a Markdown file as --card") from error
-    step = export_model(Path(_WORKDIR.value).absolute(), output, card, _DTYPE.value, _CHECKPOINT.value)
+    workdir = Path(_WORKDIR.value).absolute()
+    step = export_model(workdir, output, card, _DTYPE.value, _CHECKPOINT.value, params_of)
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     return f"{output}: step {step}, {size / 1e6:.1f} MB"
 

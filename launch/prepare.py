@@ -3,6 +3,9 @@
 With --arrays OUT.npz (or OUT, a folder of files of 256 MB) also writes the data set as plain arrays, which a training
 reads as config.data.directory without TFDS and grain; without --root, of the data set that is in DIR already.
 
+With --faces=DIR it writes, instead of that, what launch/train.py needs for configs/motiongan.py, renderer.py and
+imaginator.py: low-res clips with their landmarks (facenhance_jax/data/face_clips.py), of 32 frames.
+
 `mug` is the MUG database or a tree with its layout, `folder` holds a folder of your own videos for each person,
 `photos` photos: <person>/neutral.jpg with <person>/<expression>.jpg, which become morphs, and any others, one for each
 person, which are animated. Clips that cannot be used are skipped and listed at the end; if more than
@@ -11,6 +14,7 @@ person, which are animated. Clips that cannot be used are skipped and listed at 
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import checkout  # noqa: F401  (puts the checkout on sys.path)
@@ -20,6 +24,8 @@ from facenhance_jax import messages
 from facenhance_jax.data import (
     arrays,
     clip_dataset,
+    face_clips,
+    face_making,
     folder_dataset_builder,
     layout,
     mug_dataset_builder,
@@ -34,10 +40,13 @@ BUILDERS = {
     "photos": photos_dataset_builder.Photos,
 }
 
+FACE_FRAMES = 32  # of a clip for the generators
+
 _ROOT = flags.DEFINE_string("root", None, "folder of the clips")
-_OUTPUT = flags.DEFINE_string("output", None, "folder to write the data set in", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "folder to write the data set in")
+_FACES = flags.DEFINE_string("faces", None, "write a data set for the generators in this folder instead of --output")
 _KIND = flags.DEFINE_enum("kind", "mug", list(BUILDERS), "how the clips are laid out")
-_FRAMES = flags.DEFINE_integer("frames", None, "frames of each clip: 32, of photos 8", lower_bound=1)
+_FRAMES = flags.DEFINE_integer("frames", None, "frames of each clip: 32, of photos 8 (with --faces 32)", lower_bound=1)
 _RESOLUTION = flags.DEFINE_integer("resolution", 192, "side of the kept frames, pixels", lower_bound=32)
 _PART = flags.DEFINE_enum(
     "part", None, layout.PARTS, "which frames: the first half (mug's default), all, or frame after frame (folder's)"
@@ -56,10 +65,10 @@ _ARRAYS = flags.DEFINE_string("arrays", None, "also write the data set as this .
 _SEED = flags.DEFINE_integer("seed", 0, "seed of the people drawn, or of the photos' animation", lower_bound=0)
 
 
-def prepare() -> clip_dataset.Report:
-    """Does what the flags say."""
+def builder(output: str) -> clip_dataset.ClipDataset:
+    """The data set that the flags ask for, with its tree drawn first."""
     root, usual = Path(_ROOT.value), BUILDERS[_KIND.value].BUILDER_CONFIGS[0]
-    frames = _FRAMES.value or usual.frames
+    frames = _FRAMES.value or (FACE_FRAMES if _FACES.value else usual.frames)
     if _KIND.value == "photos" and (unused := [flag.name for flag in (_PART, _OPENFACE, _DRAW) if flag.value]):
         raise messages.InputError(f"--{unused[0]}: is of no use for photos; leave it out")
     if _DRAW.value:
@@ -78,8 +87,26 @@ def prepare() -> clip_dataset.Report:
         part=_PART.value or usual.part,
         **own,
     )
-    builder = BUILDERS[_KIND.value](data_dir=_OUTPUT.value, config=config)
-    return clip_dataset.prepare(builder, root)
+    return BUILDERS[_KIND.value](data_dir=output, config=config)
+
+
+def write_faces() -> None:
+    """Writes the clips for the generators; those of no use are listed."""
+    output, root, skipped = Path(_FACES.value).absolute(), Path(_ROOT.value), {}
+    made = builder(str(output.with_name(f"{output.name}_work")))  # only the landmarks that our tracker finds go there
+    jobs, recipe = made.jobs(root), made.recipe(root)
+
+    def clips(name: str, jobs: list) -> Iterator[face_clips.FaceClip]:
+        for job in messages.progress(name, len(jobs), jobs, unit="clip"):
+            try:
+                yield from face_making.of_job(job, recipe, _SEED.value)
+            except messages.InputError as error:
+                skipped[job.recording.name] = str(error)
+
+    count = face_clips.write(output, {name: clips(name, jobs) for name, jobs in jobs.items()})
+    for name, why in skipped.items():
+        print(f"skipped   {name}: {why}")
+    print(f"written   {output}, {count} clips of {recipe.frames} frames; {len(skipped)} skipped")
 
 
 def write_arrays(folder: Path) -> None:
@@ -92,6 +119,13 @@ def write_arrays(folder: Path) -> None:
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # TFDS warns of every size that is not the default
     with messages.refusing():
+        if (_FACES.value is None) == (_OUTPUT.value is None):
+            raise messages.InputError("--output: missing; name the folder to write, or give --faces alone")
+        if _FACES.value:
+            if not _ROOT.value:
+                raise messages.InputError("--root: missing; name the folder of the clips")
+            write_faces()
+            return
         if _ARRAYS.value:
             arrays.check_output(Path(_ARRAYS.value))
         if not _ROOT.value:
@@ -99,7 +133,7 @@ def main(_: list[str]) -> None:
                 raise messages.InputError("--root: missing; name the folder of the clips, or give --arrays as well")
             write_arrays(Path(_OUTPUT.value))
             return
-        report = prepare()
+        report = clip_dataset.prepare(builder(_OUTPUT.value), Path(_ROOT.value))
         print(report.text())
         if _ARRAYS.value:
             write_arrays(report.folder)

@@ -1,5 +1,6 @@
 """Trains: `python launch/train.py --config=configs/demo.py --workdir=DIR [--config.train.batch_size=4 ...]`.
 
+The configs motiongan, renderer and imaginator train light generators, the others the enhancer.
 Run it again to go on from the newest checkpoint in DIR. Several processes train together on Slurm, on a Cloud TPU
 slice, or with --coordinator=HOST:PORT --num_processes=N --process_id=I in each; see launch/README.md.
 """
@@ -46,13 +47,19 @@ def last_line(message: str) -> str:
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.FATAL)  # Orbax reports every file it touches, and every error that it also raises
     from facenhance_jax import settings  # not before: a bad flag should not wait for JAX
+    from facenhance_jax.generators import settings as generators
     from facenhance_jax.inference.compile_cache import keep_compiled_programs
-    from facenhance_jax.training import distributed, experiment, loop
+    from facenhance_jax.training import distributed, experiment, generating, loop
 
     keep_compiled_programs()
     with messages.refusing():
         distributed.join(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _TIMEOUT.value)
-        loop.train(experiment.make(settings.read(_CONFIG.value)), Path(_WORKDIR.value).absolute(), _ALLOW.value)
+        config = _CONFIG.value
+        if generators.is_generator(config):
+            made = generating.make(generators.read(config))
+        else:
+            made = experiment.make(settings.read(config))
+        loop.train(made, Path(_WORKDIR.value).absolute(), _ALLOW.value)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import pytest
 
 from configs import mug
 from facenhance_jax import settings
+from facenhance_jax.generators import released
+from facenhance_jax.generators import settings as generators
 from facenhance_jax.training import experiment
 
 # Parameters of the paper's UNet, as in tests/network/test_unet.py, and of what is added to it.
@@ -19,9 +21,7 @@ INPUT = 3 * 3 * 3 * 128  # one more or less image at the entrance
 
 
 def parameters(config) -> int:
-    return sum(
-        math.prod(leaf.shape) for leaf in jax.tree.leaves(settings.read_model(config).denoiser().abstract_params())
-    )
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(released.params_of(config.to_dict())))
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,7 @@ def test_an_unknown_variant_is_refused_in_one_line(variant):
 def test_every_config_builds_and_says_what_it_needs(file):
     module = importlib.import_module(f"configs.{file.stem}")
     config = module.get_config()
-    assert parameters(config) > 0 and settings.read(config).run.steps > 0
+    read = generators.read if generators.is_generator(config) else settings.read
+    assert parameters(config) > 0 and read(config).to_dict() == config.to_dict()
     for word in (f"python launch/train.py --config=configs/{file.name}", "memory", "steps"):
         assert word in module.__doc__, word

@@ -4,11 +4,16 @@ import argparse
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from facenhance_jax.commands import starting
 
+if TYPE_CHECKING:
+    from facenhance_jax.inference import expressing
+
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")  # as in data.layout, which loads slowly
 ALL = "all"
+ANIMATED, LEARNED = "animated", "learned"  # generators
 SIZES = ("photo", "model")
 WIDELY_PLAYED = 4096 * 2304  # pixels a frame: H.264 of more is beyond level 5.2, which few players know
 
@@ -44,7 +49,11 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--size", choices=SIZES, default="photo", help="of the frames: the photo's own, or 192x192 around the face"
     )
     express.add_argument("--mark", action="store_true", help='write "synthetic" into a corner of every frame')
-    express.add_argument("--generator", choices=("animated",), default="animated", help="what makes the low-res clip")
+    express.add_argument(
+        "--generator",
+        default=ANIMATED,
+        help="what makes the low-res clip: animated (the default), learned, or the folder of a trained generator",
+    )
     express.add_argument("--model", help="a released model's folder (default: the one that is installed)")
     express.add_argument(
         "--steps",
@@ -75,6 +84,7 @@ def run(args: argparse.Namespace) -> None:
         from facenhance_jax.inference.compositing import Compositor
         from facenhance_jax.inference.enhancer import Enhancer
 
+        generator = _generator(args.generator)
         enhancer = Enhancer.load(args.model)
     framed = expressing.frame_face(photo, enhancer.size, face=args.face, name=args.photo)
     if framed.note:
@@ -82,7 +92,8 @@ def run(args: argparse.Namespace) -> None:
     _note_size(args, photo.shape)
     started, label = time.perf_counter(), media.label(enhancer.name, args.seed)
     options = dict(strength=args.strength, frames=args.frames, hold=args.hold, loop=args.loop, steps=args.steps)
-    options |= dict(seed=args.seed, framed=framed, enhancer=enhancer, size="model")  # one compositor serves all clips
+    options |= dict(seed=args.seed, framed=framed, enhancer=enhancer, generator=generator)
+    options |= dict(size="model")  # one compositor serves all clips
     clips = [expressing.express(photo, name, **options) for name in asked]
     paste = Compositor(photo, framed).paste if args.size == "photo" else lambda frame: frame
     with ExitStack() as stack:
@@ -103,6 +114,15 @@ def run(args: argparse.Namespace) -> None:
     if len(asked) > 1:
         print(f"wrote {', '.join(outputs.values())}")
     print(f"wrote {args.output}: {speed}")
+
+
+def _generator(name: str) -> "expressing.Generator | None":
+    """None for the animator. Raises InputError for a folder that holds no generator."""
+    if name == ANIMATED:
+        return None
+    from facenhance_jax.generators import learned
+
+    return learned.load(None if name == LEARNED else name)
 
 
 def named(output: str, expression: str) -> str:

@@ -19,7 +19,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,24 +97,31 @@ def source(path: Path | str, split: str) -> Arrays:
 
 
 def _read(file: Path) -> dict[str, Member]:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            found = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            known = (*IMAGES, *TEXTS, "place", "drawn")
-            members = {name: _member(file, archive, found[name], name) for name in known if name in found}
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}); check config.data.directory") from error
-    except (zipfile.BadZipFile, zlib.error, struct.error, ValueError, EOFError, KeyError, NotImplementedError) as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{file}: not a whole .npz file ({why}); write it again with launch/prepare.py") from error
+    members = read_members(file, (*IMAGES, *TEXTS, "place", "drawn"), IMAGES)
     if wrong := _fault(members):
         raise InputError(f"{file}: {wrong}; write it as facenhance_jax/data/arrays.py says")
     return members
 
 
-def _member(file: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Member:
+def read_members(file: Path, known: Collection[str], images: Collection[str]) -> dict[str, Member]:
+    """Those members of an .npz file that are `known`, by name; `images` are mapped into memory if not compressed.
+
+    Raises InputError for a file that is missing or damaged.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            found = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            return {name: _member(file, archive, found[name], name in images) for name in known if name in found}
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}); check config.data.directory") from error
+    except (zipfile.BadZipFile, zlib.error, struct.error, ValueError, EOFError, KeyError, NotImplementedError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{file}: not a whole .npz file ({why}); write it again with launch/prepare.py") from error
+
+
+def _member(file: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, image: bool) -> Member:
     """Maps images that are stored as they are, and loads everything else. Raises ValueError for Python objects."""
-    if name in IMAGES and info.compress_type == zipfile.ZIP_STORED:
+    if image and info.compress_type == zipfile.ZIP_STORED:
         return _mapped(file, archive, info)
     with archive.open(info) as stream:
         return np.lib.format.read_array(stream, allow_pickle=False)

@@ -98,7 +98,7 @@ class Photos(ClipDataset):
         The first photo, framed, is the identity photo. A pair's first frame is the same.
         """
         recording = job.recording
-        photos = [_photo(file, recording.subject, recipe) for file in recording.frames]
+        photos = [framed_photo(file, recording.subject, recipe) for file in recording.frames]
         if len(photos) == 2:
             if not self.builder_config.force:
                 _check_same(recording, *photos)
@@ -137,7 +137,7 @@ class Photos(ClipDataset):
         return photo_pairs.shrunk(still), clip
 
 
-def _photo(file: Path, subject: str, recipe: Recipe) -> Photo:
+def framed_photo(file: Path, subject: str, recipe: Recipe) -> Photo:
     """A photo with its largest face. Raises InputError for a photo that cannot be used."""
     photo = read_photo(file)
     track = tracked(layout.Recording(subject, "", "", file.stem, (file,)), [photo], recipe.tracks)

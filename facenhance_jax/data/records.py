@@ -116,7 +116,7 @@ def clip_records(recording: layout.Recording, identity: Path, recipe: Recipe) ->
     needed are not read, so damage in them goes unnoticed. Raises InputError, which names the file, if the clip or the
     photo cannot be used.
     """
-    known = _faces_of(recording, recipe)
+    known = faces_of(recording, recipe)
     positions = layout.positions(known.length, recipe.frames, recipe.part)
     wanted = {at for record in positions for at in record}
     square = _clip_square(recording, known, recipe)
@@ -146,7 +146,7 @@ def record_of(
     return {"high": high, "low": low, "identity": photo, **words, "place": place or _place(low, photo)}
 
 
-def _faces_of(recording: layout.Recording, recipe: Recipe) -> Faces:
+def faces_of(recording: layout.Recording, recipe: Recipe) -> Faces:
     """From the landmarks next to the clip, or else OpenFace's output, or else our tracker."""
     if recording.landmarks is not None:
         landmarks = read_landmarks(recording.landmarks, _length(recording))
@@ -237,7 +237,7 @@ def _encoded_frames(
     landmarks = None if known.landmarks is None else known.landmarks[sorted(kept)]
     reduction = 1 if square else _reduction(recording, landmarks, recipe.resolution)
     encoded = {}
-    for at, data, frame in _read(recording, kept, reduction):
+    for at, data, frame in read_frames(recording, kept, reduction):
         try:
             low = known.low_frame(at, frame, reduction)
         except InputError as error:
@@ -246,7 +246,7 @@ def _encoded_frames(
     return {at: encoded[instead[at]] for at in wanted}
 
 
-def _read(
+def read_frames(
     recording: layout.Recording, kept: set[int], reduction: int
 ) -> Iterator[tuple[int, bytes, UInt8[np.ndarray, "h w 3"]]]:
     """(index, bytes of its file, decoded image) of each frame of `kept`; a video's frames have no bytes.

@@ -5,4 +5,6 @@ A generator is an object with `generate(photo, expression, strength, frames, see
 `faces.alignment.low_frame` does. Staying at the apex and going back are not its business (`inference.expressing`).
 
 animated.Animated       the photo performs the expression itself
+learned.Learned         networks that were trained: MotionGAN moves landmarks, the renderer draws the face with them
+learned.Imagined        ImaGINator
 """

@@ -1,5 +1,6 @@
 """A run's EMA as a released model, with a card made from the run's records."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,24 @@ from facenhance_jax.runs import cards, checkpoints, run_folder
 
 
 def export_model(
-    workdir: Path, output: Path, card: str | None = None, dtype: str = "float32", which: str = "newest"
+    workdir: Path,
+    output: Path,
+    card: str | None = None,
+    dtype: str = "float32",
+    which: str = "newest",
+    params_of: Callable[[dict[str, Any]], dict] = run_folder.enhancer_params,
 ) -> int:
     """Writes the EMA of a checkpoint in `workdir`, the "newest" or the "best", as a released model; returns its step.
 
-    Without a `card` (Markdown) the model gets one made from the run's records.
+    `params_of` is as for `run_folder.read_ema`. Without a `card` (Markdown) the model gets one made from the records.
 
     Raises:
       InputError: `workdir` holds no run or no such checkpoint, the checkpoint is damaged, or `output` is not empty.
     """
-    config, step, ema = run_folder.read_ema(workdir, which)
+    config, step, ema = run_folder.read_ema(workdir, which, params_of)
     card = card or model_card(workdir, config, step, ema)
-    del config["data"], config["train"]["start_from"]  # paths on the machine that trained are private
+    del config["data"]  # paths on the machine that trained are private
+    config["train"].pop("start_from", None)
     checkpoints.save_model(output, ema, config, card, dtype)
     return step
 
@@ -31,10 +38,8 @@ def model_card(workdir: Path, config: dict[str, Any], step: int, params: Any) ->
     lines = [line for line in run_folder.read_lines(workdir) if line["step"] <= step]
     data, train, model = config["data"], config["train"], config["model"]
     rows = {
-        "network": f"{sum(leaf.size for leaf in jax.tree.leaves(params)) / 1e6:.1f} M parameters, "
-        f"{model['resolution']}x{model['resolution']} frames, patch {model['unet']['patch']}, "
-        f"outputs {model['prediction']}, diffuses the {model['target']}, computes in {model['dtype']}",
-        "data": f"the set `{Path(data['directory']).name}`, split `{data['split']}`",
+        "network": f"{sum(leaf.size for leaf in jax.tree.leaves(params)) / 1e6:.1f} M parameters, {_network(model)}",
+        "data": f"{_sets(data)}, split `{data['split']}`",
         "steps": f"{step:,} of {train['batch_size']} samples",
         "time": _time(lines),
         **_environment(workdir),
@@ -46,6 +51,21 @@ def model_card(workdir: Path, config: dict[str, Any], step: int, params: Any) ->
         "It knows what was in its data and nothing else: faces, light, cameras and expressions unlike those come out "
         f"worse, in ways that were not measured.\n\n{cards.HEADING}\n\n{cards.MUST_NOT}\n"
     )
+
+
+def _network(model: dict[str, Any]) -> str:
+    if "kind" in model:
+        return f"{model['kind']}, {', '.join(model['labels'])}"
+    return (
+        f"{model['resolution']}x{model['resolution']} frames, patch {model['unet']['patch']}, "
+        f"outputs {model['prediction']}, diffuses the {model['target']}, computes in {model['dtype']}"
+    )
+
+
+def _sets(data: dict[str, Any]) -> str:
+    if not data["directories"]:
+        return f"the set `{Path(data['directory']).name}`"
+    return "the sets " + ", ".join(f"`{Path(name).name}` ({weight:g})" for name, weight in data["directories"])
 
 
 def _time(lines: list[dict]) -> str | None:

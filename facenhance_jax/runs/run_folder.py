@@ -4,7 +4,7 @@ import importlib.metadata
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from facenhance_jax import messages
 from facenhance_jax.media.writing import replacing
 from facenhance_jax.messages import InputError
 from facenhance_jax.runs import checkpoints
-from facenhance_jax.settings import Settings, flat, read_model, upgraded
+from facenhance_jax.settings import Resolved, flat, read_model, upgraded
 
 CHECKPOINTS = "checkpoints"
 CONFIG = "config.json"
@@ -44,7 +44,7 @@ _CHANGEABLE = (
 )
 
 
-def check_config(workdir: Path, settings: Settings, allow_change: bool) -> None:
+def check_config(workdir: Path, settings: Resolved, allow_change: bool) -> None:
     """Raises InputError if the run in `workdir` was begun with other values; the message names the fields.
 
     With `allow_change`, only if one of these fields may not change.
@@ -68,7 +68,7 @@ def check_config(workdir: Path, settings: Settings, allow_change: bool) -> None:
         raise InputError(f"{file}: begun with other values of {', '.join(named)}; {remedy}")
 
 
-def write_config(workdir: Path, settings: Settings) -> None:
+def write_config(workdir: Path, settings: Resolved) -> None:
     """Writes the resolved config, and the `environment` that it is run in."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -102,8 +102,17 @@ def _version(package: str) -> str | None:
         return None
 
 
-def read_ema(workdir: Path, which: str = "newest") -> tuple[dict[str, Any], int, Any]:
+def enhancer_params(config: dict[str, Any]) -> dict:
+    """The shapes of the parameters of the enhancer with this config."""
+    return read_model(config).denoiser().abstract_params()
+
+
+def read_ema(
+    workdir: Path, which: str = "newest", params_of: Callable[[dict[str, Any]], dict] = enhancer_params
+) -> tuple[dict[str, Any], int, Any]:
     """The config of a run, and the step and the EMA of its newest checkpoint, or of the best by validation loss.
+
+    `params_of` gives the shapes of the parameters that a config has; see `generators.learned` for those of generators.
 
     Raises:
       InputError: `workdir` holds no run or no such checkpoint, or the checkpoint is damaged.
@@ -112,8 +121,7 @@ def read_ema(workdir: Path, which: str = "newest") -> tuple[dict[str, Any], int,
         raise InputError(f"{workdir}: not a training run (it has no {CONFIG}); give the --workdir of launch/train.py")
     config = upgraded(checkpoints.read_config(workdir / CONFIG, "write it again from the run's config"))
     step = chosen_step(workdir, which)
-    params = read_model(config).denoiser().abstract_params()
-    return config, step, checkpoints.restore_ema(workdir / CHECKPOINTS, step, params)
+    return config, step, checkpoints.restore_ema(workdir / CHECKPOINTS, step, params_of(config))
 
 
 def chosen_step(workdir: Path, which: str) -> int:

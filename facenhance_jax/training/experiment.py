@@ -12,12 +12,13 @@ import numpy as np
 import optax
 from jaxtyping import UInt8
 
+from facenhance_jax.generators.settings import Training
 from facenhance_jax.inference.recurrence import enhance_frame
 from facenhance_jax.messages import InputError
 from facenhance_jax.network.denoiser import Denoiser, DenoiserConfig
 from facenhance_jax.network.pixels import to_pixels, to_signal
 from facenhance_jax.runs import checkpoints
-from facenhance_jax.settings import Settings, TrainSettings, read_model
+from facenhance_jax.settings import Resolved, Settings, TrainSettings, read_model
 from facenhance_jax.training import objective, train_step
 from facenhance_jax.training.optimizer import make_optimizer
 from facenhance_jax.training.train_step import LossFn, TrainState
@@ -29,7 +30,7 @@ class Experiment(NamedTuple):
     """The parts that the training loop works with. The loop itself knows nothing of networks and data sets.
 
     Attributes:
-      settings: what it was made from.
+      settings: what it was made from, those of the enhancer or of a generator.
       initial_state: () -> the state before the first step, with fresh parameters; can be traced.
       warm_start: that state -> the same with the parameters to start from.
       step: (state, batch, axis=None, accumulate=...) -> (state, metrics), pure; see `train_step.train_step`.
@@ -40,7 +41,7 @@ class Experiment(NamedTuple):
       learning_rate: step -> rate.
     """
 
-    settings: Settings
+    settings: Resolved
     initial_state: Callable[[], TrainState]
     warm_start: Callable[[TrainState], TrainState]
     step: Callable[..., tuple[TrainState, dict]]
@@ -90,7 +91,7 @@ def make(settings: Settings) -> Experiment:
 # The learning rate
 
 
-def learning_rate(train: TrainSettings, steps: int) -> optax.Schedule:
+def learning_rate(train: TrainSettings | Training, steps: int) -> optax.Schedule:
     """The rate of each step: a linear warm-up, then constant or, with decay="cosine", a cosine to 0 at `steps`."""
     peak, warmup, cosine = train.learning_rate, max(train.warmup_steps, 1), train.decay == "cosine"
 

@@ -95,7 +95,7 @@ class _Loop:
             step += 1
             if self.log.is_due(step):
                 metrics |= {"param_norm": _norm(state.params)}
-            self.log.add(step, metrics, examples=math.prod(batch["high"].shape[:-3]))
+            self.log.add(step, metrics, examples=math.prod(batch["index"].shape))
             if step == settings.profile_steps[1]:
                 self._end_trace()
             if step % settings.sample_every == 0:

@@ -82,8 +82,12 @@ class Pictures:
 
 
 def grid(batch: dict[str, np.ndarray], sampled: UInt8[np.ndarray, "b h w 3"]) -> UInt8[np.ndarray, "rows columns 3"]:
-    """Up to 8 examples side by side, each a column of photo, low-res, previous, sampled and real frame."""
-    shown = min(PICTURED, len(batch["low"]))
-    low = np.stack([resize(frame, sampled.shape[1]) for frame in batch["low"][:shown]])
-    rows = [batch["identity"], low, batch["previous"], sampled, batch["high"]]
+    """Up to 8 examples side by side, each a column of photo, low-res, previous, sampled and real frame.
+
+    A generator's batches have neither low-res nor previous frames.
+    """
+    shown, rows = min(PICTURED, len(sampled)), [batch["identity"]]
+    if "low" in batch:
+        rows += [np.stack([resize(frame, sampled.shape[1]) for frame in batch["low"][:shown]]), batch["previous"]]
+    rows += [sampled, batch["high"]]
     return np.concatenate([np.concatenate(list(row[:shown]), axis=1) for row in rows], axis=0)

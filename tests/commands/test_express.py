@@ -12,6 +12,7 @@ from facenhance_jax import cli, media
 from facenhance_jax.commands import express as command
 from facenhance_jax.data.layout import EXPRESSIONS
 from facenhance_jax.data.synthetic import population
+from facenhance_jax.generators import learned
 from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.inference.expressing import SIZES
 
@@ -74,6 +75,21 @@ def test_the_models_size_and_a_mark(folder):
     assert plain.shape == (192, 192, 3) and (plain != marked).any()
 
 
+def test_a_trained_generators_folder_makes_the_low_res_clip(folder, monkeypatch, capfd):
+    asked = []
+
+    class Noted:
+        def generate(self, photo, expression, strength, frames, seed):
+            asked.append((photo.landmarks.shape, expression, strength, frames, seed))
+            return np.zeros((frames, 64, 64, 3), np.uint8)
+
+    monkeypatch.setattr(learned, "load", lambda path: asked.append(path) or Noted())
+    assert express("--frames", "2", "--generator", "mine", "--strength", "0.5", "--seed", "3") == 0
+    assert asked == ["mine", ((68, 2), "happiness", 0.5, 2, 3)]
+    assert express("--frames", "2", "--generator", "learned", output="out2") == 0
+    assert asked[2] is None  # the packaged one
+
+
 def test_its_choices_are_the_packages(folder):
     assert command.EXPRESSIONS == EXPRESSIONS and command.SIZES == SIZES
 
@@ -108,7 +124,7 @@ def test_several_faces_are_said(folder, capfd):
         (dict(output="out.avi"), "out.avi: cannot write .avi here"),
         (dict(output="nowhere/out.mp4"), "does not exist; make it first"),
         (dict(face="2"), "face 2 was asked for, but it has 1"),
-        (dict(generator="magic"), "invalid choice: 'magic'"),
+        (dict(generator="magic"), "magic: no such folder; give that of a trained generator"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(folder, capfd, arguments, message):
