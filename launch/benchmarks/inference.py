@@ -73,7 +73,7 @@ def flops_of_call(config: ml_collections.ConfigDict) -> float:
     frame = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     low = jax.ShapeDtypeStruct((1, low_side, low_side, 3), jnp.float32)
     timestep = jax.ShapeDtypeStruct((1,), jnp.int32)
-    expression = jax.eval_shape(denoiser.encode, params, low)
+    expression = jax.eval_shape(denoiser.encode, params, low, frame)
     conditions = jax.eval_shape(denoiser.conditions, params, frame, frame, expression)
     return jax.jit(denoiser.velocity).lower(params, frame, timestep, conditions, frame).cost_analysis()["flops"]
 
@@ -90,7 +90,7 @@ def seconds_per_call(enhancer) -> float:
     """The time of one call of the network alone, from `CALLS` in a row, each fed the output of the one before."""
     denoiser, (frames, photo) = enhancer.denoiser, clip(enhancer, 1)
     low, identity = next(frames)[None], to_signal(photo[None])
-    expression = jax.jit(denoiser.encode)(enhancer.params, to_signal(low), find_face(low[0], photo)[None])
+    expression = jax.jit(denoiser.encode)(enhancer.params, to_signal(low), identity, find_face(low[0], photo)[None])
     conditions = jax.jit(denoiser.conditions)(enhancer.params, identity, identity, expression)
 
     # Everything is an argument: of constants, the compiler would compute what it can once for all calls.

@@ -1,4 +1,4 @@
-"""A place against alignment's matrix, the denoiser's positions, and motions of the photo: all closed forms."""
+"""A place against alignment's matrix, the positions in the low-res frame, and motions of the photo, in closed forms."""
 
 import cv2
 import jax
@@ -6,18 +6,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import demo
-from facenhance_jax import settings
 from facenhance_jax.faces import alignment, placement
 from facenhance_jax.messages import InputError
 from facenhance_jax.network.pixels import sample_bilinear, to_signal
+from facenhance_jax.network.warping import positions_in_low
 
 SIZE = 192
 
 
-@pytest.fixture(scope="module")
-def denoiser():
-    return settings.read_model(demo.get_config()).denoiser()
+def positions_of(places):
+    return positions_in_low(places, SIZE, 64)
 
 
 def similarity(scale: float, degrees: float, x: float, y: float) -> np.ndarray:
@@ -51,15 +49,15 @@ def test_the_place_of_a_face_turned_clockwise_has_a_positive_angle():
 
 
 @pytest.mark.parametrize("degrees", [0, 25, -17, 90, 179])
-def test_the_positions_are_alignments_matrix(denoiser, degrees):
+def test_the_positions_are_alignments_matrix(degrees):
     place = placement.of_landmarks(turned_face(degrees))
     to_crop = alignment.crop_matrix(turned_face(degrees))
     np.testing.assert_allclose(move(move(pixels(), to_crop), placement.matrix(place)), pixels(), atol=1e-4)
-    positions = denoiser._positions(jnp.asarray(place)[None])[0]
+    positions = positions_of(jnp.asarray(place)[None])[0]
     np.testing.assert_allclose(positions, move(pixels(), to_crop), atol=1e-4)
 
 
-def test_without_a_turn_the_positions_are_as_before_it_was_known(denoiser):
+def test_without_a_turn_the_positions_are_as_before_it_was_known():
     """The formula of the released model's training, bit for bit, and in a compiled program to the rounding."""
 
     def unturned(place):
@@ -69,17 +67,17 @@ def test_without_a_turn_the_positions_are_as_before_it_was_known(denoiser):
         return jnp.stack([jnp.broadcast_to(columns[:, None], shape), jnp.broadcast_to(rows[..., None], shape)], axis=-1)
 
     places = np.array([[0, 0, 192, 0], [41.237, 30.911, 93.518, 0], [-7.3, 80.1, 130.77, 0]], np.float32)
-    np.testing.assert_array_equal(denoiser._positions(jnp.asarray(places)), unturned(places))
-    np.testing.assert_allclose(jax.jit(denoiser._positions)(places), jax.jit(unturned)(places), rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(positions_of(jnp.asarray(places)), unturned(places))
+    np.testing.assert_allclose(jax.jit(positions_of)(places), jax.jit(unturned)(places), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("degrees", [0, 20, -20])
-def test_a_low_res_face_laid_back_on_its_place_coincides_with_the_photo(denoiser, degrees):
+def test_a_low_res_face_laid_back_on_its_place_coincides_with_the_photo(degrees):
     x, y = pixels()[..., 0], pixels()[..., 1]
     waves = [np.sin(x / 11) * np.cos(y / 13), np.cos(x / 15 + y / 10), np.sin(y / 9 - x / 17)]
     photo = np.rint(128 + 100 * np.stack(waves, -1)).astype(np.uint8)
     low = alignment.low_frame(photo, turned_face(degrees))
-    positions = denoiser._positions(jnp.asarray(placement.of_landmarks(turned_face(degrees)))[None])
+    positions = positions_of(jnp.asarray(placement.of_landmarks(turned_face(degrees)))[None])
     laid = np.asarray(sample_bilinear(to_signal(low[None]), positions)[0] + 1) * 127.5
     mask = np.pad((low.max(-1) > 0).astype(np.float32)[1:-1, 1:-1], 1)
     mask = cv2.erode(mask, np.ones((3, 3)))

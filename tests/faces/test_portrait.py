@@ -82,7 +82,7 @@ def test_an_unsure_face_gives_way_to_a_surer_one_after_a_turn(person, monkeypatc
     photo, points = pasted(person, 500, 600, 150, 80)
     seen = [(np.zeros((1, 68, 2)), 0.3), (np.zeros((0, 68, 2)), -np.inf), (points[None], 0.9), (points[None], 2.0)]
     monkeypatch.setattr(portrait.tracking, "faces", lambda photo: seen.pop(0))
-    found, turn = portrait._searched(photo)
+    found, turn = portrait.search(photo)
     assert turn == 3 and len(seen) == 1  # the third search was sure enough
     np.testing.assert_allclose(found[0], np.stack([points[:, 1], 499 - points[:, 0]], -1))
 
