@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")  # as in data.layout, which loads slowly
 ALL = "all"
-ANIMATED, LEARNED = "animated", "learned"  # generators
+ANIMATED = "animated"  # the generator that needs no training
 SIZES = ("photo", "model")
 WIDELY_PLAYED = 4096 * 2304  # pixels a frame: H.264 of more is beyond level 5.2, which few players know
 
@@ -52,7 +52,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     express.add_argument(
         "--generator",
         default=ANIMATED,
-        help="what makes the low-res clip: animated (the default), learned, or the folder of a trained generator",
+        help="what makes the low-res clip: animated (the default), or the folder of a trained generator",
     )
     express.add_argument("--model", help="a released model's folder (default: the one that is installed)")
     express.add_argument(
@@ -122,7 +122,7 @@ def _generator(name: str) -> "expressing.Generator | None":
         return None
     from facenhance_jax.generators import learned
 
-    return learned.load(None if name == LEARNED else name)
+    return learned.load(name)
 
 
 def named(output: str, expression: str) -> str:

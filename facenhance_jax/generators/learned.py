@@ -19,7 +19,6 @@ from facenhance_jax.network.pixels import to_pixels, to_signal
 STRONGEST = 1.5  # of `strength`; the networks were trained around 1
 CHUNK = 8  # frames that are rendered at once; the last chunk is padded
 PARTS = ("motion", "renderer")  # the folders of a `Learned`
-PACKAGED = Path(__file__).parents[1] / "model" / "learned"
 
 Face = UInt8[np.ndarray, "64 64 3"]
 Points = Float[np.ndarray, "68 2"]
@@ -96,14 +95,12 @@ class Imagined:
         return made[np.linspace(0, len(made) - 1, frames).round().astype(int)]
 
 
-def load(folder: Path | str | None = None) -> Learned | Imagined:
-    """The generator in a folder, an ImaGINator or motion/ and renderer/; None for the packaged one.
+def load(folder: Path | str) -> Learned | Imagined:
+    """The generator in a folder, an ImaGINator or motion/ and renderer/.
 
     Each of them is a released model or a training run. Raises InputError if they are not there, or damaged.
     """
-    if folder is None and not PACKAGED.is_dir():
-        raise InputError("no learned generator is installed; train one (launch/README.md), and give its folder instead")
-    folder = PACKAGED if folder is None else Path(folder)
+    folder = Path(folder)
     if all((folder / part).is_dir() for part in PARTS):
         models = [released.load(folder / part) for part in PARTS]
         for part, (network, _), kind in zip(PARTS, models, ("motiongan", "renderer"), strict=True):
