@@ -128,11 +128,21 @@ def test_corrected_guesses_count_half():
 
 
 def test_the_restored_error_in_closed_form():
-    """The first frame has no fault, so what is made of it does not count; of both, whether it is told."""
-    clean, faulty = jnp.zeros((2, 8, 8, 3)), jnp.zeros((2, 8, 8, 3)).at[1, 0, 0, 0].set(0.1)
-    restored = Restored(jnp.full((2, 8, 8, 3), 0.5), jnp.array([1.0, 2.0]))
+    """The first frame has no fault, so what is made of it does not count; of both, whether it is told.
+
+    The second is half face, to be as in the clean frame, 0, and half black, to be as in the photo, 1.
+    """
+    denoiser = photo_moving(restore_low=True)
+    clean = np.zeros((2, 16, 16, 3), np.float32)
+    clean[:, 8:] = -1.0
+    low = clean.copy()
+    low[1, 0, 0, 0] = 0.1
+    photo, place = jnp.ones((2, 32, 32, 3)), jnp.array([[0.0, 0.0, 32.0, 0.0]] * 2)
+    expression = denoiser.encode(denoiser.init(0), jnp.asarray(low), photo, place)
+    expression = expression._replace(restored=Restored(jnp.full((2, 16, 16, 3), 0.5), jnp.array([1.0, 2.0])))
     expected = [np.log1p(np.exp(1.0)), np.log(0.25) + np.log1p(np.exp(-2.0))]
-    np.testing.assert_allclose(objective.restored_error(restored, faulty, clean), expected, rtol=1e-3)
+    found = objective.restored_error(expression, jnp.asarray(low), jnp.asarray(clean), photo)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
 def test_only_the_restorer_is_trained_if_asked_and_towards_the_frame_without_faults():
@@ -145,9 +155,8 @@ def test_only_the_restorer_is_trained_if_asked_and_towards_the_frame_without_fau
         return jax.value_and_grad(lambda params: objective.loss(params, batch, KEY, **options)[0])(params)
 
     value, found = gradient(denoiser.init(0), batch)
-    low, clean = (
-        to_signal(batch[name]) for name in ("low", "clean_low")
-    )  # it starts as the identity, not sure of faults
+    # It starts as the identity, and does not know of faults.
+    low, clean = (to_signal(batch[name]) for name in ("low", "clean_low"))
     np.testing.assert_allclose(value, np.log(((low - clean) ** 2).mean((1, 2, 3)) + 1e-5).mean() + np.log(2), rtol=1e-5)
     size = {name: sum(float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(part)) for name, part in found.items()}
     assert size.pop("restorer") > 0 and not any(size.values())
