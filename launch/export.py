@@ -9,6 +9,7 @@ import checkout  # noqa: F401  (puts the checkout on sys.path)
 from absl import app, flags, logging
 
 from facenhance_jax import messages
+from facenhance_jax.generators.released import params_of
 from facenhance_jax.messages import InputError
 from facenhance_jax.runs.export import export_model
 
