@@ -53,8 +53,13 @@ class Experiment(NamedTuple):
 
 
 def make(settings: Settings) -> Experiment:
-    """FacEnhance's experiment: the denoiser, the paper's objective and a prepared data set."""
+    """FacEnhance's experiment: the denoiser, the paper's objective and a prepared data set.
+
+    Raises InputError if a restorer is to be trained that the network does not have.
+    """
     denoiser, train = settings.denoiser(), settings.train
+    if (train.restored_weight or train.only_restorer) and not settings.model.restore_low:
+        raise InputError("config.train: restored_weight and only_restorer need config.model.restore_low=True")
     rate = learning_rate(train, settings.run.steps)
     optimizer = make_optimizer(rate, train.gradient_clip)
     loss = functools.partial(

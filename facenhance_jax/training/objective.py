@@ -34,8 +34,8 @@ def loss(
       params: the denoiser's.
       batch: high, previous, identity [b, 192, 192, 3] and low [b, 64, 64, 3] frames, uint8; index [b], each example's
         number in the global batch; place [b, 4], if `place_low` needs it; and clean_low, the low-res frames before
-        `augmentation.degrade`, if it was applied. An example's eps, z and t are functions
-        of (key, index), so the loss does not depend on how many devices share the batch.
+        `augmentation.degrade`, if it was applied. An example's eps, z and t are functions of (key, index), so the loss
+        does not depend on how many devices share the batch.
       key: of this training step.
       denoiser: gives the velocity.
       weighting: "x_prev", ||x_{t-1} - xhat_{t-1}||^2 (equation 5), or "velocity", the same divided by
@@ -43,7 +43,7 @@ def loss(
       noise_levels: how many timesteps there are to draw from, those of a sampler with as many steps; 0 for all.
       detail_weight: of `detail_error`, which is added to the squared error.
       corrections: how often sampling corrects a guess of the frame (see `Denoiser.agreeing`). If it does, half of the
-        squared error is that of the corrected guess, and `detail_error` is.
+        squared error is that of the corrected guess, and so is `detail_error`.
       restored_weight: of `restored_error`, which is added too, if the network restores low-res frames.
       only_restorer: whether the loss is `restored_error` alone; all else then stays as it is, and costs nothing.
     """
