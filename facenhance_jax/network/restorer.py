@@ -14,11 +14,12 @@ WIDTHS = 64, 128  # channels on the grid of 2x2 squares, and on the next coarser
 FOLD = 2
 REACH = 2  # pixels, of a pixel's kernel
 OWN_REACH = 1
-SIGNS = 5
+SIGNS = 6
+BLACK, NEARLY_BLACK = 0.001, 0.04  # brightness up to which a pixel is; a grey level is 0.008
 
 
 class Restored(NamedTuple):
-    """A low-res frame without its faults, with the photo's own surroundings; and the logit of its having faults."""
+    """A low-res frame without its faults, with the photo's own surroundings; and the logit of how far to take it."""
 
     frame: Float[Array, "b l l 3"]
     faulty: Float[Array, " b"]
@@ -45,7 +46,7 @@ class Restorer(nnx.Module):
     A small U-Net, at half of the frame's side, also sees the photo's own low-res face on the same place. Its output for
     a pixel: how much of each neighbour's difference to add (Bako et al. 2017), which averages noise away, sharpens or
     shifts; the same for the photo's own face, which gives detail; a share of the photo's own pixel; and a colour.
-    A few statistics tell whether the frame has faults at all: one without is to stay as it is.
+    A few statistics tell how far the frame has faults: one without is to stay as it is.
     """
 
     def __init__(self, *, dtype, rngs: nnx.Rngs):
@@ -101,14 +102,20 @@ def _differences(
 def _signs_of_faults(
     low: Float[Array, "b l l 3"], own: Float[Array, "b l l 3"], frame: Float[Array, "b l l 3"]
 ) -> Float[Array, "b signs"]:
-    """How rough the three are, how much is restored, and how much of the frame is dark and yet not black.
+    """How rough the three are, how much is restored, how much of the frame is nearly black, and how hard its edge is.
 
-    Noise makes a frame rough and blur makes it smooth; blur and JPEG spread a little light around the face.
+    Noise makes a frame rough and blur makes it smooth. Blur and JPEG spread a little light around the face, and a warp
+    softens the face's edge, which `alignment.low_frame` cuts hard: how bright the outermost pixels are, as a share of
+    their brightest neighbours.
     """
     sizes = [_roughness(image) for image in (low, own, frame)] + [jnp.abs(frame - low).mean(axis=(1, 2, 3))]
-    bright = low.max(axis=-1)
-    dark = ((bright > -0.999) & (bright < -0.9)).mean(axis=(1, 2))
-    return jnp.stack([*(jnp.log(size + 1e-3) + 3.0 for size in sizes), 10.0 * dark], axis=-1)
+    bright = low.max(axis=-1, keepdims=True) + 1.0
+    face = (bright > BLACK).astype(low.dtype)
+    nearly = (face * (bright < NEARLY_BLACK)).mean(axis=(1, 2, 3))
+    edge = face * nnx.max_pool(1.0 - face, (3, 3), padding="SAME")
+    hard = edge * bright / (nnx.max_pool(bright, (3, 3), padding="SAME") + 1e-3)
+    hard = hard.sum(axis=(1, 2, 3)) / (edge.sum(axis=(1, 2, 3)) + 1.0)
+    return jnp.stack([*(jnp.log(size + 1e-3) + 3.0 for size in (*sizes, nearly)), 3.0 * hard], axis=-1)
 
 
 def _roughness(image: Float[Array, "b l l 3"]) -> Float[Array, " b"]:

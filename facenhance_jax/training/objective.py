@@ -91,16 +91,20 @@ def detail_error(frame: Float[Array, "b h w 3"], real: Float[Array, "b h w 3"]) 
 def restored_error(
     expression: Expression, low: Float[Array, "b l l 3"], clean: Float[Array, "b l l 3"], photo: Float[Array, "b h w 3"]
 ) -> Float[Array, " b"]:
-    """How badly low-res frames are restored, and how badly it is told which of them have faults.
+    """How badly low-res frames are restored, and how badly it is told how far to take what is restored.
 
     Of those that have faults: the logarithm of the restored frame's mean squared error, as in a PSNR, where the face is
-    to be as in `clean` and, in place of the black around it, the photo. Of all: the cross entropy of being faulty.
+    to be as in `clean` and, in place of the black around it, the photo. Of all: the cross entropy of the share that
+    would be best, the one at which the mixture of given and restored face is nearest to `clean`.
     """
     (restored, logit), own = expression.restored, warping.low_of(photo, expression.place, low.shape[1])
-    wanted = jnp.where(jnp.any(clean > -1.0, axis=-1, keepdims=True), clean, own)
-    faulty = jnp.any(low != clean, axis=(1, 2, 3)).astype(low.dtype)
+    face = jnp.any(clean > -1.0, axis=-1, keepdims=True)
+    wanted = jnp.where(face, clean, own)
+    faulty = jnp.any(low != clean, axis=(1, 2, 3))
     error = jnp.log(jnp.mean((restored - wanted) ** 2, axis=(1, 2, 3)) + SMALLEST_ERROR)
-    return faulty * error + optax.sigmoid_binary_cross_entropy(logit, faulty)
+    change, lacking = face * (jax.lax.stop_gradient(restored) - low), face * (clean - low)
+    best = jnp.sum(change * lacking, axis=(1, 2, 3)) / (jnp.sum(change**2, axis=(1, 2, 3)) + 1e-9)
+    return faulty * error + optax.sigmoid_binary_cross_entropy(logit, jnp.clip(best, 0.0, 1.0))
 
 
 def _detail(frame: Float[Array, "b h w 3"]) -> Float[Array, "b h8 w8"]:

@@ -128,19 +128,20 @@ def test_corrected_guesses_count_half():
 
 
 def test_the_restored_error_in_closed_form():
-    """The first frame has no fault, so what is made of it does not count; of both, whether it is told.
+    """The first frame has no fault, so what is made of it does not count; of both, how far it is to be taken.
 
-    The second is half face, to be as in the clean frame, 0, and half black, to be as in the photo, 1.
+    The second is half face, to be as in the clean frame, 0, and half black, to be as in the photo, 1. Between the given
+    face, -0.5, and the restored one, 0.5, half way is best.
     """
     denoiser = photo_moving(restore_low=True)
     clean = np.zeros((2, 16, 16, 3), np.float32)
     clean[:, 8:] = -1.0
     low = clean.copy()
-    low[1, 0, 0, 0] = 0.1
+    low[1, :8] = -0.5
     photo, place = jnp.ones((2, 32, 32, 3)), jnp.array([[0.0, 0.0, 32.0, 0.0]] * 2)
     expression = denoiser.encode(denoiser.init(0), jnp.asarray(low), photo, place)
     expression = expression._replace(restored=Restored(jnp.full((2, 16, 16, 3), 0.5), jnp.array([1.0, 2.0])))
-    expected = [np.log1p(np.exp(1.0)), np.log(0.25) + np.log1p(np.exp(-2.0))]
+    expected = [np.log1p(np.exp(1.0)), np.log(0.25) + np.log1p(np.exp(2.0)) - 0.5 * 2.0]
     found = objective.restored_error(expression, jnp.asarray(low), jnp.asarray(clean), photo)
     np.testing.assert_allclose(found, expected, rtol=1e-3)
 
