@@ -55,6 +55,7 @@ def main(_: list[str]) -> None:
     with messages.refusing():
         distributed.join(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value, _TIMEOUT.value)
         config = _CONFIG.value
+        cpu.share_cores(config.train.batch_size // config.train.get("accumulate", 1))
         if generators.is_generator(config):
             made = generating.make(generators.read(config))
         else:

@@ -19,13 +19,12 @@ from benchmarks.measuring import (
     threads,
 )
 from benchmarks.measuring import times as timed
-from benchmarks.train import COMPILED, EAGER, OURS, torch_ways
+from benchmarks.train import COMPILED, EAGER, OURS, torch_ways, updates
 from configs import imaginator, motiongan, renderer
 from facenhance_jax.faces import alignment
 from facenhance_jax.generators import learned
 from facenhance_jax.generators import settings as generator_settings
 from facenhance_jax.training import generating
-from facenhance_jax.training.packing import packed_state
 
 REPEATS = 3
 SMALLEST = 4  # examples of an ImaGINator step
@@ -78,15 +77,8 @@ def random_batch(name: str, size: int) -> dict[str, np.ndarray]:
 
 def our_steps(name: str, batch: int) -> Times:
     """Our training steps."""
-    made = generating.make(config_of(name, batch))
-    state, update = packed_state(jax.jit(made.initial_state)()), jax.jit(made.step, donate_argnums=0)
-    placed = jax.device_put(random_batch(name, batch))
-
-    def run() -> None:
-        nonlocal state
-        state, metrics = update(state, placed)
-        jax.block_until_ready(metrics)
-
+    cpu.share_cores(batch)
+    run = updates(generating.make(config_of(name, batch)), random_batch(name, batch), 1)
     return timed(run, REPEATS, device_memory)
 
 

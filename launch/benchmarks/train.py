@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import itertools
+from collections.abc import Callable
 
 import cpu
 import jax
@@ -26,6 +27,7 @@ from benchmarks.networks import network, parameters
 from facenhance_jax import settings
 from facenhance_jax.training import experiment, hardware
 from facenhance_jax.training.packing import packed_state
+from facenhance_jax.training.parallel import over_devices
 
 OURS, EAGER, COMPILED = "ours", "PyTorch", "PyTorch, torch.compile"
 GPU_STEPS, CPU_STEPS = 20, 2  # timed together
@@ -81,18 +83,25 @@ def flops_of_step(config: ml_collections.ConfigDict, batch: int) -> float:
 
 def ours(config: ml_collections.ConfigDict, batch: int, gpu: bool) -> Times:
     """Our steps."""
-    made, steps = experiment.make(settings.read(config)), GPU_STEPS if gpu else CPU_STEPS
+    steps = GPU_STEPS if gpu else CPU_STEPS
+    cpu.share_cores(batch)
+    run = updates(experiment.make(settings.read(config)), random_batch(config, batch), steps)
+    return times(run, REPEATS, device_memory, steps)
+
+
+def updates(made: experiment.Experiment, batch: dict[str, np.ndarray], steps: int) -> Callable[[], None]:
+    """A call makes so many steps, on the same devices as launch/train.py after `cpu.share_cores`."""
     state = packed_state(jax.jit(made.initial_state)())
-    placed = jax.device_put(random_batch(config, batch))
-    update = jax.jit(made.step, donate_argnums=0)
+    devices = over_devices(made.step, "jit", jax.eval_shape(lambda: state))
+    state, placed = jax.device_put(state, devices.replicated), devices.put(batch)
 
     def run() -> None:
         nonlocal state
         for _ in range(steps):
-            state, metrics = update(state, placed)
+            state, metrics = devices.update(state, placed)
         jax.block_until_ready(metrics)
 
-    return times(run, REPEATS, device_memory, steps)
+    return run
 
 
 def theirs(config: ml_collections.ConfigDict, batch: int, gpu: bool, compiled: bool) -> Times:

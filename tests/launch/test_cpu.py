@@ -32,6 +32,29 @@ def test_only_what_is_missing_is_added(environment, processor, added):
     assert cpu.variables(environment, processor) == added
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "cores", "expected"), [(4, 2, 2), (4, 1, 1), (3, 2, 1), (6, 64, 3), (8, 64, 4), (1, 8, 1)]
+)
+def test_a_batch_splits_over_the_devices(batch_size, cores, expected):
+    assert cpu.devices(batch_size, cores) == expected
+
+
+SHARING = """
+import cpu, jax, os
+cpu.share_cores(8)
+assert len(jax.devices("cpu")) == int(os.environ["EXPECTED"]), jax.devices()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the cores that a process may use are not known")
+def test_a_device_for_each_core_unless_a_number_is_set():
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    own = {"EXPECTED": str(min(len(os.sched_getaffinity(0)), cpu.MOST_DEVICES))}
+    for more in (own, {"XLA_FLAGS": f"{cpu.DEVICES}=3", "EXPECTED": "3"}):
+        environment |= {"PYTHONPATH": str(LAUNCH), "JAX_PLATFORMS": "cpu"} | more
+        subprocess.run([sys.executable, "-c", SHARING], env=environment, check=True)
+
+
 PROGRAM = """
 import os, sys
 print("started", flush=True)
