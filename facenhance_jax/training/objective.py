@@ -1,9 +1,11 @@
 """Algorithm 1 of the paper: the loss of a batch."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from facenhance_jax.diffusion import formulas
 from facenhance_jax.diffusion.sampler import spaced_timesteps
@@ -13,6 +15,14 @@ from facenhance_jax.network.pixels import to_signal
 
 SMALLEST_ERROR = 1e-5  # of a restored low-res frame that counts: 56 dB
 LEVELS = 4  # of noise, for the log: the quarters of 1..T
+
+
+class Drawn(NamedTuple):
+    """The random numbers of each example: eps ~ N(0, I), z ~ N(0, I) and t, any of the timesteps there are."""
+
+    noise: Float[Array, "b h w 3"]
+    z: Float[Array, "b h w 3"]
+    timestep: Int[Array, " b"]
 
 
 def loss(
@@ -51,32 +61,47 @@ def loss(
     clean_low = to_signal(batch.get("clean_low", batch["low"]))
     total = denoiser.schedule.timesteps
     timesteps = jnp.asarray(spaced_timesteps(total, noise_levels or total))
-    noise, z, timestep = jax.vmap(lambda index: _draw(key, index, high.shape[1:], timesteps))(batch["index"])
-    clean = denoiser.to_target(high, identity)
+    drawn = jax.vmap(lambda index: _draw(key, index, high.shape[1:], timesteps))(batch["index"])
     expression = denoiser.encode(params, low, identity, batch.get("place"))
-    level = jax.nn.one_hot((timestep - 1) * LEVELS // total, LEVELS)
-
-    def summed(error):
-        return jnp.mean(error), {"level_loss": (error[:, None] * level).sum(axis=0), "level_count": level.sum(axis=0)}
-
     if only_restorer:
-        return summed(restored_error(expression, low, clean_low, identity))
-    phi = denoiser.phi(timestep)
+        error = restored_error(expression, low, clean_low, identity)
+    else:
+        error = _denoising_error(
+            params, high, previous, identity, expression, drawn, denoiser, weighting, detail_weight, corrections
+        )
+        if restored_weight:
+            error += restored_weight * restored_error(expression, low, clean_low, identity)
+    level = jax.nn.one_hot((drawn.timestep - 1) * LEVELS // total, LEVELS)
+    return jnp.mean(error), {"level_loss": (error[:, None] * level).sum(axis=0), "level_count": level.sum(axis=0)}
+
+
+def _denoising_error(
+    params: dict,
+    high: Float[Array, "b h w 3"],
+    previous: Float[Array, "b h w 3"],
+    identity: Float[Array, "b h w 3"],
+    expression: Expression,
+    drawn: Drawn,
+    denoiser: Denoiser,
+    weighting: str,
+    detail_weight: float,
+    corrections: int,
+) -> Float[Array, " b"]:
+    """What the loss of each example has of the velocity and of the guess of the frame."""
+    noise, z, timestep = drawn
+    phi, clean, scale = denoiser.phi(timestep), denoiser.to_target(high, identity), denoiser.config.residual_scale
     conditions = denoiser.conditions(params, identity, denoiser.noised_previous(previous, z), expression)
     noisy = formulas.diffuse(clean, noise, phi)
     predicted = denoiser.velocity(params, noisy, timestep, conditions)
     error = jnp.mean((formulas.velocity(clean, noise, phi) - predicted) ** 2, axis=(1, 2, 3))
     error *= jnp.sin(denoiser.delta(timestep)) ** 2 if weighting == "x_prev" else 1.0
-    scale = denoiser.config.residual_scale
-    if corrections or detail_weight:
-        guess = denoiser.to_frame(formulas.clean_of(noisy, predicted, phi), identity)
-        if corrections:
-            guess = denoiser.agreeing(guess, jax.lax.stop_gradient(expression), corrections)
-            error = (error + jnp.mean((scale * (guess - high)) ** 2, axis=(1, 2, 3))) / 2
-        error += detail_weight * scale * detail_error(guess, high) if detail_weight else 0.0
-    if restored_weight:
-        error += restored_weight * restored_error(expression, low, clean_low, identity)
-    return summed(error)
+    if not corrections and not detail_weight:
+        return error
+    guess = denoiser.to_frame(formulas.clean_of(noisy, predicted, phi), identity)
+    if corrections:
+        guess = denoiser.agreeing(guess, jax.lax.stop_gradient(expression), corrections)
+        error = (error + jnp.mean((scale * (guess - high)) ** 2, axis=(1, 2, 3))) / 2
+    return error + (detail_weight * scale * detail_error(guess, high) if detail_weight else 0.0)
 
 
 def detail_error(frame: Float[Array, "b h w 3"], real: Float[Array, "b h w 3"]) -> Float[Array, " b"]:
@@ -116,8 +141,7 @@ def _detail(frame: Float[Array, "b h w 3"]) -> Float[Array, "b h8 w8"]:
     return jnp.abs(laplacian).reshape(batch, height // 8, 8, width // 8, 8).mean(axis=(2, 4))
 
 
-def _draw(key, index, shape, timesteps):
-    """eps ~ N(0, I), z ~ N(0, I) and t, any of `timesteps`, of one example."""
+def _draw(key, index, shape, timesteps) -> Drawn:
     noise_key, z_key, timestep_key = jax.random.split(jax.random.fold_in(key, index), 3)
     timestep = timesteps[-1 - jax.random.randint(timestep_key, (), 0, len(timesteps))]  # they decrease
-    return jax.random.normal(noise_key, shape), jax.random.normal(z_key, shape), timestep
+    return Drawn(jax.random.normal(noise_key, shape), jax.random.normal(z_key, shape), timestep)
