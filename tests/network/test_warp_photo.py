@@ -9,7 +9,7 @@ import pytest
 from facenhance_jax import settings
 from facenhance_jax.diffusion.formulas import clean_of
 from facenhance_jax.faces import placement
-from facenhance_jax.network import pixels
+from facenhance_jax.network import pixels, warping
 from facenhance_jax.network.denoiser import DenoiserConfig
 from facenhance_jax.network.pixels import depth_to_space
 from facenhance_jax.network.warping import within
@@ -51,10 +51,15 @@ def photo():
 
 
 def low_of(photo, place, size=16):
-    """The photo's own low-res frame: each of its pixels lies where the place says."""
+    """The photo's own low-res frame: each of its pixels lies where the place says, in the photo, blurred."""
+    tap = (warping.SPREAD * (place[2] / size) ** 2 - warping.BILINEAR) / 2
+    for axis in (1, 2):
+        padded = np.pad(photo, [(0, 0)] * axis + [(1, 1)] + [(0, 0)] * (3 - axis), mode="edge")
+        ends = np.delete(padded, [-1, -2], axis) + np.delete(padded, [0, 1], axis)
+        photo = (1 - 2 * tap) * photo + tap * ends
     columns, rows = np.meshgrid(np.arange(size), np.arange(size))
     positions = np.stack([columns, rows, np.ones_like(rows)], axis=-1) @ placement.matrix(place, size).T
-    return pixels.sample_bilinear(photo, jnp.asarray(positions, jnp.float32)[None])
+    return pixels.sample_bilinear(jnp.asarray(photo, jnp.float32), jnp.asarray(positions, jnp.float32)[None])
 
 
 def test_the_photos_own_low_res_face_gives_the_photo(photo):
