@@ -23,7 +23,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.restore_low = True
 
     config.sampling.steps = 2
-    config.sampling.corrections = 6
+    config.sampling.corrections = 2
     config.sampling.temperature = 0.0  # of 0 to 0.8, the nearest to the real frames, as sharp, and steadiest
 
     config.data.directories = (("data/pairs", 0.5), ("data/drawn", 0.25), ("data/single", 0.25))
@@ -33,7 +33,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.train.start_from = "model/drawn"
     config.train.noise_levels = 2  # 1 and 2 steps use no others
-    config.train.detail_weight = 0.5  # the squared error alone leaves frames soft
+    config.train.detail_weight = 0.3  # the squared error alone leaves frames soft
     config.train.restored_weight = 0.1
     config.train.learning_rate = 3e-4
     config.train.warmup_steps = 50

@@ -81,7 +81,8 @@ def enhance_frame(
     # In one operation for all steps, instead of one within each, if there are few: 0.4 MB a step at 192x192.
     ahead = len(plan.timesteps) <= DRAWN_AHEAD and denoiser.config.previous == "noisy"
     zs = jax.vmap(z_of)(jnp.asarray(plan.timesteps, jnp.int32)) if ahead else None
-    clean = sample(velocity, jnp.broadcast_to(temperature * normal(noise_key), photo.shape), plan, zs)
+    noise = temperature * normal(noise_key) if temperature else jnp.zeros(photo.shape[1:])
+    clean = sample(velocity, jnp.broadcast_to(noise, photo.shape), plan, zs)
     return jnp.clip(denoiser.to_frame(clean, photo), -1.0, 1.0)
 
 

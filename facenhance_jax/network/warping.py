@@ -13,6 +13,9 @@ from facenhance_jax.network.pixels import sample_bilinear
 
 SPREAD = 0.25  # variance of what a low-res pixel covers, in squares of its side
 BILINEAR = 1 / 6  # variance of bilinear sampling, in squares of a pixel, on average over where it falls
+SETTLING = 2  # steps in which the place is found
+MOST_SHIFTED = 2.0  # pixels of the frame, in a step
+EXPLAINED = 0.45, 0.55  # part of the difference that a shift explains, from which on it is believed in part, and wholly
 ENLARGED = 3  # times that a low-res frame is enlarged, bicubic, before it is sampled between its pixels
 
 
@@ -96,12 +99,58 @@ def agreeing(
     """
     low_size = low.shape[1]
     large = ENLARGED * low_size
+    if times:
+        place = jax.lax.stop_gradient(settled(frame, low, share, place))
     positions = (positions_in_low(place, frame.shape[1], low_size) + 0.5) * ENLARGED - 0.5
     for _ in range(times):
         change = share * (low - low_of(frame, place, low_size))
         change = jax.image.resize(change, (change.shape[0], large, large, 3), "cubic")
         frame += sample_bilinear(_ending(change), positions)
     return frame
+
+
+def settled(
+    frame: Float[Array, "b h w 3"],
+    low: Float[Array, "b l l 3"],
+    share: Float[Array, "b l l 1"],
+    place: Float[Array, "b 4"],
+) -> Float[Array, "b 4"]:
+    """The place, shifted so that the frame's own low-res face lies on the low-res frame, if a shift explains much.
+
+    Low-res faces are aligned one by one, so where they lie in the frame varies, while one place is given for the clip.
+    The shift is found by Gauss-Newton steps in x and y (Lucas & Kanade 1981) on the squared difference. An expression
+    also looks like a shift, but that explains less of the difference: up to 0.42 of it in frames of real people, where
+    the place is exact, and up to 0.78 in drawn people whose heads move.
+    """
+    found, explained = place, None
+    for _ in range(SETTLING):
+        right, down, part = _shift(low_of(frame, found, low.shape[1]), low, share)
+        turn, scale = jnp.deg2rad(place[:, 3]), place[:, 2] / low.shape[1]
+        right, down = (jnp.clip(scale * shift, -MOST_SHIFTED, MOST_SHIFTED) for shift in (right, down))
+        shift = [jnp.cos(turn) * right - jnp.sin(turn) * down, jnp.sin(turn) * right + jnp.cos(turn) * down]
+        found = found.at[:, :2].add(jnp.stack(shift, axis=1))
+        explained = part if explained is None else explained
+    least, most = EXPLAINED
+    sure = jnp.clip((explained - least) / (most - least), 0.0, 1.0)
+    return place + sure[:, None] * (found - place)
+
+
+def _shift(
+    own: Float[Array, "b l l 3"], low: Float[Array, "b l l 3"], share: Float[Array, "b l l 1"]
+) -> tuple[Float[Array, " b"], Float[Array, " b"], Float[Array, " b"]]:
+    """How far `own` must move to lie on `low`, in x and y, to first order; and the part of the difference explained."""
+    padded = jnp.pad(own, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    slopes = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2, (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
+    change = low - own
+
+    def product(a, b):
+        return (share * a * b).sum(axis=(1, 2, 3))
+
+    (xx, xy), (_, yy) = ([product(a, b) for b in slopes] for a in slopes)
+    x, y = (product(a, change) for a in slopes)
+    area = xx * yy - xy * xy + 1e-6
+    right, down = (yy * x - xy * y) / area, (xx * y - xy * x) / area
+    return right, down, (right * x + down * y) / (product(change, change) + 1e-6)
 
 
 def _ending(image: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:

@@ -36,3 +36,29 @@ def test_where_a_low_res_frame_is_no_coarser_nothing_is_blurred():
     rows = (1 - row % 1) * frame[0, int(row)] + row % 1 * frame[0, int(row) + 1]
     expected = (1 - at % 1)[:, None] * rows[left] + (at % 1)[:, None] * rows[left + 1]
     np.testing.assert_allclose(warping.low_of(frame, place, 8)[0, 0], expected, atol=1e-5)
+
+
+def smooth_frame(size=48):
+    columns, rows = np.meshgrid(np.linspace(0, 9, size), np.linspace(0, 7, size))
+    picture = np.stack([np.sin(columns + rows), np.cos(columns), np.sin(rows) * np.cos(columns)], axis=-1)
+    return jnp.asarray(0.5 * picture[None], jnp.float32)
+
+
+PLACE = jnp.array([[9.0, 8.0, 28.0, 25.0]])
+EVERYWHERE = jnp.ones((1, 16, 16, 1))
+
+
+def test_a_shifted_low_res_face_is_found_again():
+    """0.8 px to the right and 1.1 up in the frame, though the place is turned by 25 degrees."""
+    frame, true = smooth_frame(), PLACE + jnp.array([[0.8, -1.1, 0.0, 0.0]])
+    low = warping.low_of(frame, true, 16)
+    np.testing.assert_allclose(warping.settled(frame, low, EVERYWHERE, PLACE), true, atol=0.05)
+    # So there is nothing to correct, where at the given place there would be.
+    np.testing.assert_allclose(warping.agreeing(frame, low, EVERYWHERE, PLACE, 2), frame, atol=0.02)
+    assert float(jnp.abs(warping.low_of(frame, PLACE, 16) - low).max()) > 0.05
+
+
+def test_a_change_that_a_shift_explains_in_part_only_leaves_the_place():
+    frame = smooth_frame()
+    low = warping.low_of(frame, PLACE + jnp.array([[0.4, 0.0, 0.0, 0.0]]), 16).at[:, 10:14, 5:11].add(0.3)
+    np.testing.assert_array_equal(warping.settled(frame, low, EVERYWHERE, PLACE), PLACE)
