@@ -3,7 +3,7 @@
 Data, for this and for configs/renderer.py: `python launch/prepare.py --kind=photos --root=PAIRS --split=every_fourth
 --faces=data/faces/pairs`, the same with `--root=PORTRAITS --takes=3 --faces=data/faces/single`, and `--draw=160
 --root=TREE --faces=data/faces/drawn` (without --kind). MUG needs `--root=MUG --faces=data/faces/mug` alone.
-Its 6,000 steps and its memory were not measured yet; see launch/README.md.
+Its 3,000 steps and its memory were not measured yet; see launch/README.md.
 """
 
 import ml_collections
@@ -45,7 +45,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.train.length_weight = 1.0  # of the mean absolute error of the length, standard deviations
 
     config.run = mug.get_config().run
-    config.run.steps = 6_000
+    config.run.steps = 3_000
     config.run.sample_every = 1_000
     config.run.save_every = 1_000
     config.run.validate_every = 1_000

@@ -13,6 +13,7 @@ from small_run import assert_same, logged, raising
 from configs import imaginator, motiongan, renderer
 from facenhance_jax.data import face_clips
 from facenhance_jax.generators import curves, released, settings
+from facenhance_jax.generators.renderer import mouth_of
 from facenhance_jax.messages import InputError
 from facenhance_jax.runs import checkpoints, run_folder
 from facenhance_jax.training import face_batches, generating, loop
@@ -156,9 +157,10 @@ def test_the_renderers_loss_is_that_of_a_known_frame(data):
     still = np.stack([batch["points"][:, 0]] * 2, axis=1)
     batch |= {"points": still, "high": batch["photo"], "mask": np.ones_like(batch["mask"])}
     batch = {name: jnp.asarray(value) for name, value in batch.items()}
-    gate = 1 / (1 + np.exp(-3.0))
-    assert 4 < batch["mouth"].sum() / len(batch["mouth"]) < 200
-    weight = 1 + 2.5 * np.asarray(batch["mouth"])[..., None]
-    expected = (1 - gate) * (weight * np.abs(np.asarray(batch["photo"], np.float64) / 127.5 - 1)).mean()
+    mouth = np.asarray(mouth_of(batch["points"][:, 1]), np.float64)[..., None]
+    assert 4 < mouth.sum() / len(mouth) < 200
+    gate = 1 / (1 + np.exp(-3.0 * (1 - 2 * mouth)))
+    away = (1 - gate) * np.abs(np.asarray(batch["photo"], np.float64) / 127.5 - 1)
+    expected = ((1 + 2.5 * mouth) * away).mean()
     loss = made.loss(made.initial_state().params, batch, jax.random.key(0))[0]
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
