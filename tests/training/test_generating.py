@@ -49,9 +49,17 @@ def experiment(config):
     return generating.make(settings.read(config))
 
 
-def test_a_stopped_training_of_two_players_goes_on_to_the_same_bits(tmp_path, data, monkeypatch):
+SMALLEST = {
+    motiongan: {"model__width": 8, "model__noise": 4},
+    renderer: {"model__base": 4, "model__multipliers": (1,)},
+    imaginator: {"model__width": 16, "model__noise": 4, "model__appearance": 4, "train__batch_size": 4},
+}
+
+
+@pytest.mark.parametrize("module", [motiongan, renderer, imaginator])
+def test_a_stopped_training_goes_on_to_the_same_bits(module, tmp_path, data, monkeypatch):
     short = dict(run__steps=4, run__sample_every=2, run__save_every=100, run__validate_every=4)
-    config = motion_config(data, **short)
+    config = small(module, data, **SMALLEST[module], **short)
     loop.train(experiment(config), tmp_path / "straight")
     with monkeypatch.context() as patch:
         patch.setattr(loop.Pictures, "draw", raising(lambda: signal.raise_signal(signal.SIGTERM)))
@@ -69,9 +77,9 @@ def test_a_stopped_training_of_two_players_goes_on_to_the_same_bits(tmp_path, da
     network, arrays = released.load(tmp_path / "straight")
     assert network.config.labels == face_sets.LABELS
     jax.tree.map(np.testing.assert_array_equal, arrays, states[0].ema)
-    np.testing.assert_allclose(
-        arrays["reference"], generating.statistics(settings.read(config))["reference"], rtol=1e-4
-    )
+    if module is motiongan:
+        measured = generating.statistics(settings.read(config))["reference"]
+        np.testing.assert_allclose(arrays["reference"], measured, rtol=1e-4)
 
 
 def test_a_run_of_a_generator_keeps_its_config(tmp_path, data):
