@@ -4,16 +4,12 @@ import argparse
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from facenhance_jax.commands import starting
 
-if TYPE_CHECKING:
-    from facenhance_jax.inference import expressing
-
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")  # as in data.layout, which loads slowly
 ALL = "all"
-ANIMATED = "animated"  # the generator that needs no training
+ANIMATED = "animated"  # the generator that needs no training; see generators.choosing, which loads slowly
 SIZES = ("photo", "model")
 WIDELY_PLAYED = 4096 * 2304  # pixels a frame: H.264 of more is beyond level 5.2, which few players know
 
@@ -52,7 +48,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     express.add_argument(
         "--generator",
         default=ANIMATED,
-        help="what makes the low-res clip: animated (the default), or the folder of a trained generator",
+        help="what makes the low-res clip: animated (the default), learned, or the folder of a trained generator",
     )
     express.add_argument("--model", help="a released model's folder (default: the one that is installed)")
     express.add_argument(
@@ -80,11 +76,12 @@ def run(args: argparse.Namespace) -> None:
             starting.check_outputs([args.photo], path)
         photo = media.read_photo(args.photo)
 
+        from facenhance_jax.generators import choosing
         from facenhance_jax.inference import expressing
         from facenhance_jax.inference.compositing import Compositor
         from facenhance_jax.inference.enhancer import Enhancer
 
-        generator = _generator(args.generator)
+        generator = choosing.named(args.generator)
         enhancer = Enhancer.load(args.model)
     framed = expressing.frame_face(photo, enhancer.size, face=args.face, name=args.photo)
     if framed.note:
@@ -114,15 +111,6 @@ def run(args: argparse.Namespace) -> None:
     if len(asked) > 1:
         print(f"wrote {', '.join(outputs.values())}")
     print(f"wrote {args.output}: {speed}")
-
-
-def _generator(name: str) -> "expressing.Generator | None":
-    """None for the animator. Raises InputError for a folder that holds no generator."""
-    if name == ANIMATED:
-        return None
-    from facenhance_jax.generators import learned
-
-    return learned.load(name)
 
 
 def named(output: str, expression: str) -> str:

@@ -1,11 +1,10 @@
 """The light generator that needs no training: the photo is animated, and its face is cut out of every frame."""
 
 from dataclasses import replace
-from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
 from facenhance_jax.data.animation.anatomy import JAW as JAW_DROP
 from facenhance_jax.data.animation.anatomy import Pose
@@ -14,20 +13,12 @@ from facenhance_jax.data.animation.performing import plan
 from facenhance_jax.data.layout import EXPRESSIONS
 from facenhance_jax.faces import alignment
 from facenhance_jax.faces.portrait import Portrait
-from facenhance_jax.messages import InputError
+from facenhance_jax.generators import asking
 
 LOW_SIZE = 64  # pixels
-STRONGEST = 1.5  # of `strength`; more tears the skin
 # Of the jaw's drop that the animator would show. The low-res face ends at the resting chin: what becomes of one that
 # drops out of it the enhancer must guess, and its guesses are coarse.
 JAW = 0.75
-
-
-class Performance(NamedTuple):
-    """A low-res clip and what it was asked to show."""
-
-    low: UInt8[np.ndarray, "n 64 64 3"]
-    landmarks: Float32[np.ndarray, "n 68 2"]  # where they should be in each frame, in pixels of the framed photo
 
 
 class Animated:
@@ -41,29 +32,22 @@ class Animated:
         """The low-res clip of `perform`."""
         return self.perform(photo, expression, strength, frames, seed).low
 
-    def perform(self, photo: Portrait, expression: str, strength: float, frames: int, seed: int) -> Performance:
+    def perform(self, photo: Portrait, expression: str, strength: float, frames: int, seed: int) -> asking.Performance:
         """A framed photo's way from neutral to the apex of an expression, a function of the arguments.
 
         The first frame is the photo's own low-res face; with `strength` 0 all frames are. 1 is usual, 1.5 the most.
         Raises InputError for an unknown expression, a strength that is not from 0 to 1.5, no frames, or a photo without
         landmarks.
         """
-        if expression not in EXPRESSIONS:
-            raise InputError(f"expression {expression!r}: not one of {', '.join(EXPRESSIONS)}")
-        if not 0.0 <= strength <= STRONGEST:
-            raise InputError(f"strength: {strength} is not from 0 to {STRONGEST}")
-        if frames < 1:
-            raise InputError(f"frames: {frames} is not a positive number")
-        if photo.landmarks is None:
-            raise InputError("the photo: no face was found in it, so it cannot be animated; give one of a whole face")
-        animator = Animator(photo.frame, photo.landmarks)
+        asking.number_of(EXPRESSIONS, expression, strength, frames)
+        animator = Animator(photo.frame, asking.landmarks_of(photo))
         person = [seed, crc32(animator.photo)]
         planned = plan(expression, frames, seed=person, take=0, strength=strength, hold=True)
         poses = [_with_less_jaw(pose) for pose in planned]
         share = min(map(animator.largest_share, poses))
         drawn = [animator.draw(pose, share) for pose in poses]
         low = [alignment.low_frame(frame, points, LOW_SIZE) for frame, points in drawn]
-        return Performance(np.stack(low), np.stack([points for _, points in drawn]))
+        return asking.Performance(np.stack(low), np.stack([points for _, points in drawn]))
 
 
 def _with_less_jaw(pose: Pose) -> Pose:

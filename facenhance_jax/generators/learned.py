@@ -3,6 +3,7 @@
 import functools
 from pathlib import Path
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,12 +12,11 @@ from jaxtyping import Float, UInt8
 from facenhance_jax.data.face_clips import masked, photo_face
 from facenhance_jax.faces import alignment
 from facenhance_jax.faces.portrait import Portrait
-from facenhance_jax.generators import motiongan, released, renderer
+from facenhance_jax.generators import asking, motiongan, released, renderer
 from facenhance_jax.generators.modules import Pure
 from facenhance_jax.messages import InputError
 from facenhance_jax.network.pixels import to_pixels, to_signal
 
-STRONGEST = 1.5  # of `strength`; the networks were trained around 1
 CHUNK = 8  # frames that are rendered at once; the last chunk is padded
 PARTS = ("motion", "renderer")  # the folders of a `Learned`
 
@@ -45,20 +45,32 @@ class Learned:
         Raises InputError for an expression that the model does not know, a strength out of range, no frames, or a photo
         without a face.
         """
-        return self.of_face(*face_of(photo), expression, strength, frames, seed)
+        return self.perform(photo, expression, strength, frames, seed).low
+
+    def perform(self, photo: Portrait, expression: str, strength: float, frames: int, seed: int) -> asking.Performance:
+        """`generate`, with the landmarks that the frames should have."""
+        low, track = self._performed(*face_of(photo), expression, strength, frames, seed)
+        to_frame = cv2.invertAffineTransform(alignment.crop_matrix(photo.landmarks))
+        return asking.Performance(low, track @ to_frame[:, :2].T + to_frame[:, 2])
 
     def of_face(
         self, face: Face, points: Points, expression: str, strength: float, frames: int, seed: int
     ) -> UInt8[np.ndarray, "n 64 64 3"]:
         """`generate`, from what `data.face_clips.photo_face` makes of the photo."""
-        label = checked(self.labels, expression, strength, frames)
+        return self._performed(face, points, expression, strength, frames, seed)[0]
+
+    def _performed(
+        self, face: Face, points: Points, expression: str, strength: float, frames: int, seed: int
+    ) -> tuple[UInt8[np.ndarray, "n 64 64 3"], Float[np.ndarray, "n 68 2"]]:
+        """The clip, and the landmarks in pixels of its frames."""
+        label = asking.number_of(self.labels, expression, strength, frames)
         moved = np.asarray(_moved(*self.motion, points[None], label, strength, jax.random.key(seed)))
         track = _resampled(moved, frames)
         low = np.concatenate(
             [self._rendered(face, points, track[at : at + CHUNK], label) for at in range(0, frames, CHUNK)]
         )
         low[0] = masked(face, points)
-        return low
+        return low, track
 
     def _rendered(
         self, face: Face, points: Points, track: Float[np.ndarray, "n 68 2"], label: int
@@ -88,7 +100,7 @@ class Imagined:
         self, face: Face, points: Points, expression: str, strength: float, frames: int, seed: int
     ) -> UInt8[np.ndarray, "n 64 64 3"]:
         """`generate`, from what `data.face_clips.photo_face` makes of the photo."""
-        label = checked(self.labels, expression, strength, frames)
+        label = asking.number_of(self.labels, expression, strength, frames)
         if strength != 1.0:
             raise InputError(f"strength: {strength:g}; ImaGINator has no strengths, so leave it at 1")
         made = np.array(_imagined(*self.model, masked(face, points), label, jax.random.key(seed)))
@@ -119,20 +131,7 @@ def load(folder: Path | str) -> Learned | Imagined:
 
 def face_of(photo: Portrait) -> tuple[Face, Points]:
     """What a generator sees of a framed photo. Raises InputError if it has no face."""
-    if photo.landmarks is None:
-        raise InputError("the photo: no face was found in it, so it has no low-res face; give one of a whole face")
-    return photo_face(photo.frame, photo.landmarks)
-
-
-def checked(labels: tuple[str, ...], expression: str, strength: float, frames: int) -> int:
-    """The number of the expression. Raises InputError for what a generator cannot do."""
-    if expression not in labels:
-        raise InputError(f"expression {expression!r}: the model knows {', '.join(labels)}")
-    if not 0.0 <= strength <= STRONGEST:
-        raise InputError(f"strength: {strength:g} is not from 0 to {STRONGEST:g}")
-    if frames < 1:
-        raise InputError(f"frames: {frames} is not a positive number")
-    return labels.index(expression)
+    return photo_face(photo.frame, asking.landmarks_of(photo))
 
 
 def _resampled(track: Float[np.ndarray, "m 68 2"], frames: int) -> Float[np.ndarray, "n 68 2"]:

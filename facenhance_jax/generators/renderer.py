@@ -24,7 +24,7 @@ PATCH = 2  # side of the squares folded into channels at the entrance
 REACH = 8.0  # pixels: how far a landmark's motion takes its surroundings along
 RIDGE = 1e-2  # the flow may leave the landmarks by about this part of their motion, to stay smooth
 FLOW_UNIT = 4.0  # pixels of flow for an output of 1
-GATE_START = 3.0  # the gate's logit at first: what is seen is the moved photo
+GATE_START = 3.0  # the gate's logit at first: the moved photo is seen, but between the lips the painted picture
 PARTS = (range(17), range(17, 27), range(27, 36), range(36, 48), range(48, 60), range(60, 68))  # of the landmarks
 SPOT = 1.0  # pixels: standard deviation of the spots that show the network where landmarks are
 
@@ -80,7 +80,7 @@ class RendererNetwork(nnx.Module):
         self.labels = len(config.labels)
         condition, sizes = self.labels + 1, [config.base * factor for factor in config.multipliers]
         block = functools.partial(Block, condition=condition, rngs=rngs)
-        images = 3 + 3 + 2 + len(PARTS)
+        images = 3 + 3 + 2 + len(PARTS) + 1
         self.entrance = nnx.Conv(images * PATCH**2, sizes[0], (3, 3), rngs=rngs)
         self.downs = nnx.List([block(a, b) for a, b in zip([sizes[0], *sizes], sizes, strict=False)])
         self.middle = block(sizes[-1], sizes[-1])
@@ -108,12 +108,12 @@ class RendererNetwork(nnx.Module):
         """
         flow = flow_of(points)
         moved = sample_bilinear(photo, _grid() + flow)
-        spots = spots_of(points[:, 1])
-        images = jnp.concatenate([moved, photo, flow / FLOW_UNIT, spots], axis=-1)
+        spots, mouth = spots_of(points[:, 1]), mouth_of(points[:, 1])[..., None]
+        images = jnp.concatenate([moved, photo, flow / FLOW_UNIT, spots, mouth], axis=-1)
         condition = jnp.concatenate([one_hot(label, self.labels) * phase[:, None], phase[:, None]], axis=-1)
         output = depth_to_space(self.exit(self._unet(space_to_depth(images, PATCH), condition)), PATCH)
         seen = sample_bilinear(photo, _grid() + flow + FLOW_UNIT * output[..., :2])
-        gate = nnx.sigmoid(output[..., 2:3] + GATE_START)
+        gate = nnx.sigmoid(output[..., 2:3] + GATE_START * (1.0 - 2.0 * mouth))
         frame = gate * seen + (1.0 - gate) * jnp.tanh(output[..., 3:])
         return mask[..., None] * (frame + 1.0) - 1.0
 
@@ -165,6 +165,20 @@ def spots_of(points: Float[Array, "b 68 2"]) -> Float[Array, "b 64 64 6"]:
     across, down = (jnp.exp(-0.5 * ((side - points[..., axis, None]) / SPOT) ** 2) for axis in (0, 1))
     parts = [jnp.einsum("bkh,bkw->bhw", down[:, list(part)], across[:, list(part)]) for part in PARTS]
     return jnp.minimum(jnp.stack(parts, axis=-1), 1.0)
+
+
+def mouth_of(points: Float[Array, "b 68 2"]) -> Float[Array, "b 64 64"]:
+    """How much of each pixel lies between the inner lips, 0 to 1; closed lips give 0.
+
+    Without it the gate stays open there: painting is all but unseen at first, so it is learned too slowly.
+    """
+    side = jnp.arange(SIDE, dtype=jnp.float32)
+    lips = [points[:, jnp.array(edge)] for edge in ((60, 61, 62, 63, 64), (60, 67, 66, 65, 64))]  # from left to right
+    upper, lower = (jax.vmap(lambda lip: jnp.interp(side, lip[:, 0], lip[:, 1]))(lip)[:, None] for lip in lips)
+    left, right = points[:, None, 60, :1], points[:, None, 64, :1]
+    down, across = side[None, :, None], side[None, None]
+    high = jnp.clip(jnp.minimum(down + 0.5, lower) - jnp.maximum(down - 0.5, upper), 0.0, 1.0)
+    return high * jnp.clip(jnp.minimum(across + 0.5, right) - jnp.maximum(across - 0.5, left), 0.0, 1.0)
 
 
 def phase_of(photo: Float[Array, "*b 68 2"], frame: Float[Array, "*b 68 2"]) -> Float[Array, "*b"]:

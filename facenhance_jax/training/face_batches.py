@@ -123,7 +123,6 @@ def frame(record: Row, rng: np.random.Generator, config: RendererConfig) -> Row:
         "points": np.stack([photo, points]),
         "high": record["low"][number],
         "mask": alignment.face_mask(points.astype(np.float64)),
-        "mouth": alignment.hull_mask(points[60:].astype(np.float64), 64),
         "label": label(record, config.labels),
         "phase": phase(photo, points),
     }

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 from facenhance_jax.generators import curves, motiongan
 from facenhance_jax.generators.imaginator import Discriminators, ImaginatorNetwork
 from facenhance_jax.generators.modules import Pure
-from facenhance_jax.generators.renderer import RendererNetwork
+from facenhance_jax.generators.renderer import RendererNetwork, mouth_of
 from facenhance_jax.generators.settings import (
     GeneratorSettings,
     ImaginatorSettings,
@@ -181,7 +181,7 @@ def _renderer(settings: RendererSettings) -> Experiment:
 
     def loss(params: dict, batch: dict, key: PRNGKeyArray) -> tuple[Float[Array, ""], dict]:
         frame, real = made(params, batch), to_signal(batch["high"])
-        weight = 1.0 + train.mouth_weight * batch["mouth"].astype(jnp.float32)[..., None]
+        weight = 1.0 + train.mouth_weight * mouth_of(batch["points"][:, 1])[..., None]
         error = jnp.mean(weight * jnp.abs(frame - real))
         return error + train.detail_weight * jnp.mean(detail_error(frame, real)), {}
 

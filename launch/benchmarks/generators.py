@@ -71,7 +71,7 @@ def random_batch(name: str, size: int) -> dict[str, np.ndarray]:
         return labels | {"identity": images(), "clip": images(32)}
     masks = np.ones((size, 64, 64), np.uint8)
     phases = np.ones(size, np.float32)
-    frames = {"photo": images(), "high": images(), "points": moving[:, :2], "mask": masks, "mouth": masks}
+    frames = {"photo": images(), "high": images(), "points": moving[:, :2], "mask": masks}
     return labels | frames | {"phase": phases}
 
 

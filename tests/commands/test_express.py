@@ -12,7 +12,7 @@ from facenhance_jax import cli, media
 from facenhance_jax.commands import express as command
 from facenhance_jax.data.layout import EXPRESSIONS
 from facenhance_jax.data.synthetic import population
-from facenhance_jax.generators import learned
+from facenhance_jax.generators import choosing
 from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.inference.expressing import SIZES
 
@@ -83,7 +83,7 @@ def test_a_trained_generators_folder_makes_the_low_res_clip(folder, monkeypatch,
             asked.append((photo.landmarks.shape, expression, strength, frames, seed))
             return np.zeros((frames, 64, 64, 3), np.uint8)
 
-    monkeypatch.setattr(learned, "load", lambda path: asked.append(path) or Noted())
+    monkeypatch.setattr(choosing, "named", lambda path: asked.append(path) or Noted())
     assert express("--frames", "2", "--generator", "mine", "--strength", "0.5", "--seed", "3") == 0
     assert asked == ["mine", ((68, 2), "happiness", 0.5, 2, 3)]
 

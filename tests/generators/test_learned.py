@@ -55,10 +55,23 @@ def test_the_black_around_a_face_is_that_of_its_landmarks():
         np.testing.assert_array_equal(low.any(axis=-1) <= alignment.face_mask(points.astype(np.float64)), True)
 
 
+def test_the_landmarks_asked_for_are_in_the_framed_photos_pixels():
+    """A photo that is framed twice as large has them twice as far apart, and the same clip's own in the crop."""
+    chosen, larger = model(), np.kron(CLIP.photo, np.ones((2, 2, 1), np.uint8))
+    photo = Portrait(larger, np.eye(2, 3), CLIP.photo_landmarks * 2.0 + 0.5, 1, "")
+    low, landmarks = chosen.perform(photo, "fear", 1.0, 32, 0)
+    face = face_clips.photo_face(larger, photo.landmarks)
+    np.testing.assert_array_equal(low, chosen.of_face(*face, "fear", 1.0, 32, 0))
+    track = learned._moved(*chosen.motion, face[1][None], 1, 1.0, jax.random.key(0))
+    crop = np.stack([face_clips.aligned(points) for points in landmarks])
+    np.testing.assert_allclose(crop, track, atol=1e-3)
+    np.testing.assert_allclose(landmarks[0], photo.landmarks, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({0: "joy"}, "expression 'joy': the model knows anger, fear"),
+        ({0: "joy"}, "expression 'joy': not one of anger, fear"),
         ({1: 2.0}, "strength: 2 is not from 0 to 1.5"),
         ({1: float("nan")}, "strength: nan is not from 0"),
         ({2: 0}, "frames: 0 is not a positive number"),

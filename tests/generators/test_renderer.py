@@ -10,6 +10,8 @@ from facenhance_jax.generators import renderer
 CONFIG = renderer.RendererConfig("renderer", 8, (1, 2), ("anger", "fear"))
 RNG = np.random.default_rng(2)
 MEAN = np.float32(alignment.mean_shape())
+CLOSED = MEAN.copy()
+CLOSED[65:68] = MEAN[[63, 62, 61]]  # lower inner lip on the upper one
 
 
 def call(points, photo, mask=None, phase=1.0, arrays=None):
@@ -41,15 +43,38 @@ def test_a_fresh_renderer_shows_the_photo_moved_and_black_around_it():
     mask = np.zeros((1, 64, 64), np.float32)
     mask[:, 10:50, 5:60] = 1
     gate = 1 / (1 + np.exp(-renderer.GATE_START))
-    shown = call(np.stack([MEAN, MEAN]), photo, jnp.asarray(mask))
+    shown = call(np.stack([CLOSED, CLOSED]), photo, jnp.asarray(mask))
     expected = np.where(mask[..., None] > 0, gate * np.asarray(photo), -1.0)
     np.testing.assert_allclose(shown, expected, atol=1e-5)
     # Moved by one pixel to the right, the landmarks' surroundings show the pixel to the left.
     ramp = jnp.broadcast_to(jnp.arange(64.0)[None, None, :, None] / 64, (1, 64, 64, 3))
-    moved = call(np.stack([MEAN, MEAN + np.float32([1, 0])]), ramp)
+    moved = call(np.stack([CLOSED, CLOSED + np.float32([1, 0])]), ramp)
     np.testing.assert_allclose(
         moved[0, 20:44, 20:44, 0] * 64 / gate, np.tile(np.arange(19.0, 43.0), (24, 1)), atol=0.25
     )
+
+
+def test_the_mouth_is_the_area_between_the_inner_lips():
+    """Of lips that open as a rectangle of 20 x 7.5 pixels, at half pixels: exact in each pixel."""
+    lips = MEAN.copy()
+    lips[60:65] = np.stack([np.linspace(20.25, 40.25, 5), np.full(5, 30.5)], axis=-1)
+    lips[[67, 66, 65]] = lips[[61, 62, 63]] + np.float32([0, 7.5])
+    lips[[60, 64], 1] += 3.75  # the corners are halfway, so the edges slope towards them
+    mouth = np.asarray(renderer.mouth_of(jnp.asarray(lips)[None])[0])
+    np.testing.assert_allclose(mouth[30:40, 30], [0, 1, 1, 1, 1, 1, 1, 1, 0.5, 0], atol=1e-5)
+    half = (lips[61, 0] - 20.25) * 7.5  # two triangles, the left and the right one
+    assert mouth.sum() == pytest.approx(7.5 * 20 - half, abs=1.0)
+    assert mouth.max() <= 1 and not mouth[:, :20].any() and not mouth[:, 42:].any()
+
+
+def test_closed_lips_show_no_mouth_and_the_open_mouth_is_painted():
+    assert not np.any(renderer.mouth_of(jnp.asarray(CLOSED)[None]))
+    opened = CLOSED.copy()
+    opened[65:68, 1] += 12
+    shown = call(np.stack([CLOSED, opened]), jnp.ones((1, 64, 64, 3)))[0, ..., 0]  # painted are zeros at first
+    mouth = renderer.mouth_of(jnp.asarray(opened)[None])[0]
+    np.testing.assert_allclose(shown, 1 / (1 + np.exp(-renderer.GATE_START * (1 - 2 * mouth))), atol=1e-5)
+    assert mouth[52, 31] == 1 and shown[52, 31] < 0.05
 
 
 def test_spots_and_phases_of_known_points():

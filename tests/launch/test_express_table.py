@@ -56,6 +56,8 @@ def test_a_copied_photo_scores_as_the_photo_itself(tmp_path):
         assert float(row["found"]) == 1 and float(row["identity"]) == pytest.approx(0, abs=1e-6)
         assert float(row["asked"]) < 0.5 and float(row["mouth"]) < 0.5 and float(row["flicker"]) < 0.1
     assert abs(float(clips[3]["corners"])) < 0.5
+    assert float(clips[3]["smile"]) == pytest.approx(float(smile["smile"]), abs=0.1)  # that of the neutral photo
+    assert float(smile["smile"]) > 1
     table = (tmp_path / "out/table.md").read_text()
     assert "| all six | 1.000 | 0.000 |" in table and "peak memory" in table
     assert f"| real smile |  | {float(smile['identity']):.3f} |" in table
