@@ -17,6 +17,9 @@ from facenhance_jax.generators.modules import Pure
 from facenhance_jax.messages import InputError
 from facenhance_jax.network.pixels import to_pixels, to_signal
 
+# Of the way that the motion model gives, at strength 1. Its ways are straighter than those that it learned their length
+# from, so they lead farther: by 12 to 28 %, on the people that it was trained on.
+USUAL = 0.85
 CHUNK = 8  # frames that are rendered at once; the last chunk is padded
 PARTS = ("motion", "renderer")  # the folders of a `Learned`
 
@@ -64,7 +67,7 @@ class Learned:
     ) -> tuple[UInt8[np.ndarray, "n 64 64 3"], Float[np.ndarray, "n 68 2"]]:
         """The clip, and the landmarks in pixels of its frames."""
         label = asking.number_of(self.labels, expression, strength, frames)
-        moved = np.asarray(_moved(*self.motion, points[None], label, strength, jax.random.key(seed)))
+        moved = np.asarray(_moved(*self.motion, points[None], label, USUAL * strength, jax.random.key(seed)))
         track = _resampled(moved, frames)
         low = np.concatenate(
             [self._rendered(face, points, track[at : at + CHUNK], label) for at in range(0, frames, CHUNK)]

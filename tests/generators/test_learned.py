@@ -49,7 +49,7 @@ def test_without_strength_every_frame_is_the_same():
 
 def test_the_black_around_a_face_is_that_of_its_landmarks():
     chosen = model()
-    moved = np.asarray(learned._moved(*chosen.motion, CLIP.photo_landmarks[None], 1, 1.0, jax.random.key(0)))
+    moved = np.asarray(learned._moved(*chosen.motion, CLIP.photo_landmarks[None], 1, learned.USUAL, jax.random.key(0)))
     made = chosen.of_face(CLIP.photo, CLIP.photo_landmarks, "fear", 1.0, 32, 0)
     for low, points in zip(made[1:], moved[1:], strict=True):
         np.testing.assert_array_equal(low.any(axis=-1) <= alignment.face_mask(points.astype(np.float64)), True)
@@ -62,7 +62,7 @@ def test_the_landmarks_asked_for_are_in_the_framed_photos_pixels():
     low, landmarks = chosen.perform(photo, "fear", 1.0, 32, 0)
     face = face_clips.photo_face(larger, photo.landmarks)
     np.testing.assert_array_equal(low, chosen.of_face(*face, "fear", 1.0, 32, 0))
-    track = learned._moved(*chosen.motion, face[1][None], 1, 1.0, jax.random.key(0))
+    track = learned._moved(*chosen.motion, face[1][None], 1, learned.USUAL, jax.random.key(0))
     crop = np.stack([face_clips.aligned(points) for points in landmarks])
     np.testing.assert_allclose(crop, track, atol=1e-3)
     np.testing.assert_allclose(landmarks[0], photo.landmarks, atol=1e-3)
