@@ -52,11 +52,10 @@ def experiment(config):
 SMALLEST = {
     motiongan: {"model__width": 8, "model__noise": 4},
     renderer: {"model__base": 4, "model__multipliers": (1,)},
-    imaginator: {"model__width": 16, "model__noise": 4, "model__appearance": 4, "train__batch_size": 4},
 }
 
 
-@pytest.mark.parametrize("module", [motiongan, renderer, imaginator])
+@pytest.mark.parametrize("module", [motiongan, renderer])  # ImaGINator's passed too, but takes two minutes
 def test_a_stopped_training_goes_on_to_the_same_bits(module, tmp_path, data, monkeypatch):
     short = dict(run__steps=4, run__sample_every=2, run__save_every=100, run__validate_every=4)
     config = small(module, data, **SMALLEST[module], **short)
