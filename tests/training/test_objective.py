@@ -12,7 +12,7 @@ from configs import smoke
 from facenhance_jax import settings
 from facenhance_jax.diffusion import formulas
 from facenhance_jax.diffusion.formulas import Schedule, linear_schedule
-from facenhance_jax.network.denoiser import Denoiser, DenoiserConfig
+from facenhance_jax.network.denoiser import Denoiser, DenoiserConfig, Expression
 from facenhance_jax.network.pixels import to_signal
 from facenhance_jax.network.restorer import Restored
 from facenhance_jax.training import experiment, objective, train_step
@@ -24,7 +24,7 @@ class Oracle(Denoiser):
     """A denoiser without parameters that outputs `factor` x_t as its velocity."""
 
     def encode(self, params, low, photo, place=None):
-        return low
+        return Expression(tokens=None, image=None, low=low, within=None, place=place, positions=None, restored=None)
 
     def conditions(self, params, identity, previous, expression):
         return None
