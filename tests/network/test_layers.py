@@ -78,4 +78,5 @@ def test_what_parts_of_the_channels_enter_adds_up_to_the_whole_entrance(patch):
     squares = images.reshape(1, 8 // patch, patch, 8 // patch, patch, 9).transpose(0, 1, 3, 2, 4, 5)
     whole = unet.entrance(squares.reshape(1, 8 // patch, 8 // patch, -1))
     bias = unet.entrance.bias[...].reshape(1, 1, 1, -1)
-    np.testing.assert_allclose(together + bias, whole, atol=2e-5)
+    # Up to 324 terms are added in another order, which depends on the threads; the sums reach 64.
+    np.testing.assert_allclose(together + bias, whole, atol=1e-6 * float(jnp.abs(whole).max()))
