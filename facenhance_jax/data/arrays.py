@@ -40,6 +40,16 @@ Member = Shaped[np.ndarray, "..."]
 Record = Mapping[str, Any]
 
 
+def rows_of(files: Sequence[Mapping[str, Member]], split: str) -> list[tuple[int, int]]:
+    """(file, row) of each record of a split: "train", "test" or "all"."""
+    return [
+        (file, row)
+        for file, members in enumerate(files)
+        for row, name in enumerate(members["split"].tolist())
+        if split in (name, "all")
+    ]
+
+
 class Arrays(Sequence[Record]):
     """The records of one split. Their fields are those of a prepared data set, with images that are decoded already.
 
@@ -50,12 +60,7 @@ class Arrays(Sequence[Record]):
 
     def __init__(self, files: Sequence[Mapping[str, Member]], split: str) -> None:
         self._files = files
-        self._rows = [
-            (file, row)
-            for file, members in enumerate(files)
-            for row, name in enumerate(members["split"].tolist())
-            if split in (name, "all")
-        ]
+        self._rows = rows_of(files, split)
         self.drawn = all(bool(members.get("drawn", False)) for members in files)
 
     def __len__(self) -> int:

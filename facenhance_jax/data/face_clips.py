@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from facenhance_jax.data.arrays import SPLITS, SUFFIX, Member, read_members
+from facenhance_jax.data.arrays import SPLITS, SUFFIX, Member, read_members, rows_of
 from facenhance_jax.faces import alignment
 from facenhance_jax.media.writing import replacing
 from facenhance_jax.messages import InputError
@@ -110,12 +110,7 @@ class FaceClips(Sequence[Mapping[str, Any]]):
 
     def __init__(self, files: Sequence[Mapping[str, Member]], split: str) -> None:
         self._files = files
-        self._rows = [
-            (file, row)
-            for file, members in enumerate(files)
-            for row, name in enumerate(members["split"].tolist())
-            if split in (name, "all")
-        ]
+        self._rows = rows_of(files, split)
 
     def __len__(self) -> int:
         return len(self._rows)

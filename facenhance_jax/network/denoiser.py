@@ -113,14 +113,15 @@ class DenoiserConfig:
 class Expression(NamedTuple):
     """A low-res frame as the UNet takes it (E_exp's tokens, an enlarged image, or both), and its pixels.
 
-    `low` is restored as far as it seems faulty, if the network does that. `within` is 1 where its face is (see
-    `warping.within`), and `positions` says where each pixel of the frame lies in the low-res frame: (x, y) in its
-    pixels.
+    `low` is restored as far as it seems faulty, if the network does that; `own` is the photo's low-res face on the same
+    place, if the network needs it. `within` is 1 where the low-res face is (see `warping.within`), and `positions` says
+    where each pixel of the frame lies in the low-res frame: (x, y) in its pixels.
     """
 
     tokens: Float[Array, "b n t"] | None
     image: Float[Array, "b h w 3"] | None
     low: Float[Array, "b l l 3"]
+    own: Float[Array, "b l l 3"] | None
     within: Float[Array, "b l l 1"]
     place: Float[Array, "b 4"]
     positions: Float[Array, "b h w 2"]
@@ -187,16 +188,17 @@ class Denoiser:
         """Encodes low-res frames in [-1, 1]: once a frame, for all of its denoising steps.
 
         `place` is the turned square (left, top, side, angle) of the frame on which each low-res frame belongs, as
-        `faces.placement` defines it; without it, or without `place_low`, that is the whole frame. The photo serves to
-        restore the low-res frame, if the network does that.
+        `faces.placement` defines it; without it, or without `place_low`, that is the whole frame. Of the photo, its own
+        low-res face is taken on this place, if the network needs it.
         """
         config = self.config
         whole = jnp.broadcast_to(jnp.array([0.0, 0.0, config.resolution, 0.0]), (low.shape[0], 4))
         place = whole if place is None or not config.place_low else place
-        tokens, image, restored, seen = None, None, None, low
+        tokens, image, own, restored, seen = None, None, None, None, low
         positions, within = warping.positions_in_low(place, config.resolution, config.low_size), warping.within(low)
-        if config.restore_low:
+        if config.restore_low or config.warp_photo:
             own = warping.low_of(photo, place, config.low_size)
+        if config.restore_low:
             restored = self._network(params).restorer(low.astype(config.dtype), own.astype(config.dtype))
             low += nnx.sigmoid(restored.faulty)[:, None, None, None] * (restored.frame - low)
             seen = within * low - (1.0 - within)  # around the face it stays black
@@ -205,7 +207,7 @@ class Denoiser:
         if config.expression != "encoder":
             inside = jnp.all((positions > -0.5) & (positions < config.low_size - 0.5), axis=-1, keepdims=True)
             image = jnp.where(inside, pixels.sample_bilinear(seen, positions), -1.0)
-        return Expression(tokens, image, low, within, place, positions, restored)
+        return Expression(tokens, image, low, own, within, place, positions, restored)
 
     def conditions(
         self,
@@ -225,8 +227,7 @@ class Denoiser:
         entered = self._network(params).unet.enter(jnp.concatenate(images, axis=-1), channels)
         coarse = None
         if self.config.warp_photo:
-            own = warping.low_of(identity, expression.place, self.config.low_size)
-            coarse = pixels.sample_bilinear(own, expression.positions)  # around it its edge is repeated
+            coarse = pixels.sample_bilinear(expression.own, expression.positions)  # around it its edge is repeated
         return Conditions(identity, entered, expression, coarse)
 
     def velocity(

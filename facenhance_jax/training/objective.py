@@ -9,7 +9,6 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from facenhance_jax.diffusion import formulas
 from facenhance_jax.diffusion.sampler import spaced_timesteps
-from facenhance_jax.network import warping
 from facenhance_jax.network.denoiser import Denoiser, Expression
 from facenhance_jax.network.pixels import to_signal
 
@@ -64,13 +63,13 @@ def loss(
     drawn = jax.vmap(lambda index: _draw(key, index, high.shape[1:], timesteps))(batch["index"])
     expression = denoiser.encode(params, low, identity, batch.get("place"))
     if only_restorer:
-        error = restored_error(expression, low, clean_low, identity)
+        error = restored_error(expression, low, clean_low)
     else:
         error = _denoising_error(
             params, high, previous, identity, expression, drawn, denoiser, weighting, detail_weight, corrections
         )
         if restored_weight:
-            error += restored_weight * restored_error(expression, low, clean_low, identity)
+            error += restored_weight * restored_error(expression, low, clean_low)
     level = jax.nn.one_hot((drawn.timestep - 1) * LEVELS // total, LEVELS)
     return jnp.mean(error), {"level_loss": (error[:, None] * level).sum(axis=0), "level_count": level.sum(axis=0)}
 
@@ -114,7 +113,7 @@ def detail_error(frame: Float[Array, "b h w 3"], real: Float[Array, "b h w 3"]) 
 
 
 def restored_error(
-    expression: Expression, low: Float[Array, "b l l 3"], clean: Float[Array, "b l l 3"], photo: Float[Array, "b h w 3"]
+    expression: Expression, low: Float[Array, "b l l 3"], clean: Float[Array, "b l l 3"]
 ) -> Float[Array, " b"]:
     """How badly low-res frames are restored, and how badly it is told how far to take what is restored.
 
@@ -122,9 +121,9 @@ def restored_error(
     to be as in `clean` and, in place of the black around it, the photo. Of all: the cross entropy of the share that
     would be best, the one at which the mixture of given and restored face is nearest to `clean`.
     """
-    (restored, logit), own = expression.restored, warping.low_of(photo, expression.place, low.shape[1])
+    restored, logit = expression.restored
     face = jnp.any(clean > -1.0, axis=-1, keepdims=True)
-    wanted = jnp.where(face, clean, own)
+    wanted = jnp.where(face, clean, expression.own)
     faulty = jnp.any(low != clean, axis=(1, 2, 3))
     error = jnp.log(jnp.mean((restored - wanted) ** 2, axis=(1, 2, 3)) + SMALLEST_ERROR)
     change, lacking = face * (jax.lax.stop_gradient(restored) - low), face * (clean - low)

@@ -24,7 +24,7 @@ class Oracle(Denoiser):
     """A denoiser without parameters that outputs `factor` x_t as its velocity."""
 
     def encode(self, params, low, photo, place=None):
-        return Expression(tokens=None, image=None, low=low, within=None, place=place, positions=None, restored=None)
+        return Expression(None, None, low, None, within=None, place=place, positions=None, restored=None)
 
     def conditions(self, params, identity, previous, expression):
         return None
@@ -142,7 +142,7 @@ def test_the_restored_error_in_closed_form():
     expression = denoiser.encode(denoiser.init(0), jnp.asarray(low), photo, place)
     expression = expression._replace(restored=Restored(jnp.full((2, 16, 16, 3), 0.5), jnp.array([1.0, 2.0])))
     expected = [np.log1p(np.exp(1.0)), np.log(0.25) + np.log1p(np.exp(2.0)) - 0.5 * 2.0]
-    found = objective.restored_error(expression, jnp.asarray(low), jnp.asarray(clean), photo)
+    found = objective.restored_error(expression, jnp.asarray(low), jnp.asarray(clean))
     np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
