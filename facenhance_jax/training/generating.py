@@ -41,7 +41,7 @@ def make(settings: GeneratorSettings) -> Experiment:
     return _renderer(settings) if isinstance(settings, RendererSettings) else _imaginator(settings)
 
 
-def _experiment(settings: GeneratorSettings, optimizer: Any, row: Callable, **parts: Any) -> Experiment:
+def _experiment(settings: GeneratorSettings, row: Callable, **parts: Any) -> Experiment:
     train = settings.train
     shared = functools.partial(face_batches.batches, settings.data, train, row)
     defaults = {
@@ -126,7 +126,6 @@ def _motion(settings: MotionSettings) -> Experiment:
     players = adversarial.Players(generator_loss, critic_loss, _optimizer(settings), train.critic_updates)
     return _experiment(
         settings,
-        players.optimizer,
         functools.partial(face_batches.motion, config=config),
         loss=lambda arrays, batch, key: (apart(arrays, made(arrays, batch, key), batch), {}),
         sample=sample,
@@ -187,7 +186,6 @@ def _renderer(settings: RendererSettings) -> Experiment:
 
     return _experiment(
         settings,
-        optimizer,
         functools.partial(face_batches.frame, config=settings.model),
         initial_state=lambda: train_step.initial_state(network.init(train.seed), optimizer, train.seed),
         step=functools.partial(train_step.train_step, loss_fn=loss, optimizer=optimizer, ema_decay=train.ema_decay),
@@ -234,7 +232,6 @@ def _imaginator(settings: ImaginatorSettings) -> Experiment:
     players = adversarial.Players(generator_loss, critic_loss, _optimizer(settings), critic_updates=1)
     return _experiment(
         settings,
-        players.optimizer,
         functools.partial(face_batches.clip, config=config),
         loss=loss,
         sample=lambda arrays, batch: to_pixels(made(arrays, batch, jax.random.key(0), False)[0][:, -1]),
