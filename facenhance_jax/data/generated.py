@@ -49,7 +49,6 @@ from facenhance_jax.messages import InputError
 
 SIDE = 64  # pixels: side of a frame of v_low and of a grid's tile
 PAIRS = "pairs.csv"
-STAND_INS = "DRAWN_STAND_INS.txt"  # marks a directory of drawn faces that stand in for a generator's clips
 IMAGINATOR_PEOPLE = "val_neutral.csv"
 IMAGINATOR_CLASSES = ("sadness", "anger", "surprise", "disgust", "happiness", "fear")
 
@@ -113,11 +112,6 @@ def read_generated(directory: Path | str, layout: str) -> list[GeneratedClip]:
         if first is not clip:
             raise InputError(f"{clip.file}: a second {clip.name}, like {first.file}; remove one, or give each a take")
     return sorted(clips, key=lambda clip: (clip.subject, clip.expression, clip.take))
-
-
-def are_stand_ins(directory: Path | str) -> bool:
-    """Whether the clips in the directory are drawn stand-ins, so that tables can say so."""
-    return (Path(directory) / STAND_INS).is_file()
 
 
 def _by_name(directory: Path, found: Sequence[Path]) -> list[GeneratedClip]:

