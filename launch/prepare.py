@@ -3,6 +3,10 @@
 With --arrays OUT.npz (or OUT, a folder of files of 256 MB) also writes the data set as plain arrays, which a training
 reads as config.data.directory without TFDS and grain; without --root, of the data set that is in DIR already.
 
+With --generated=CLIPS --layout=NAME the arrays hold a generator's clips (see facenhance_jax/data/generated.py) as the
+low-res frames of the records of the same subject and expression, and no other records: a training on them fits the
+enhancer to that generator.
+
 With --faces=DIR it writes, instead of that, what launch/train.py needs for configs/motiongan.py, renderer.py and
 imaginator.py: low-res clips with their landmarks (facenhance_jax/data/face_clips.py), of 32 frames.
 
@@ -27,6 +31,7 @@ from facenhance_jax.data import (
     face_clips,
     face_making,
     folder_dataset_builder,
+    generated,
     layout,
     mug_dataset_builder,
     photos_dataset_builder,
@@ -62,6 +67,8 @@ _RELIGHT = flags.DEFINE_float("relight", 0.0, "photos: strength of another light
 _MAX_SKIPPED = flags.DEFINE_float("max_skipped", 10, "percent of clips that may be skipped before the status is 3")
 _DRAW = flags.DEFINE_integer("draw", 0, "people to draw at --root first; 0 takes the tree that is there", lower_bound=0)
 _ARRAYS = flags.DEFINE_string("arrays", None, "also write the data set as this .npz, or as a folder of some")
+_GENERATED = flags.DEFINE_string("generated", None, "folder of a generator's clips, low-res frames for --arrays")
+_LAYOUT = flags.DEFINE_string("layout", "folder", "of --generated: videogan, imaginator, motiongan, fevgan or folder")
 _SEED = flags.DEFINE_integer("seed", 0, "seed of the people drawn, or of the photos' animation", lower_bound=0)
 
 
@@ -112,13 +119,23 @@ def write_faces() -> None:
 def write_arrays(folder: Path) -> None:
     """Writes the data set in `folder` as arrays."""
     splits = {split: clip_dataset.source(folder, split) for split in ("train", "test")}
-    count = arrays.write(_ARRAYS.value, splits, splits["train"].drawn)
+    drawn = splits["train"].drawn
+    if _GENERATED.value:
+        clips = generated.read_generated(_GENERATED.value, _LAYOUT.value)
+        splits = {split: generated.Records(records, clips) for split, records in splits.items()}
+        if not any(map(len, splits.values())):
+            raise messages.InputError(
+                f"{_GENERATED.value}: no clip of a subject and expression in {folder}; give the data set they belong to"
+            )
+    count = arrays.write(_ARRAYS.value, splits, drawn)
     print(f"written   {_ARRAYS.value}, {count} records as arrays")
 
 
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # TFDS warns of every size that is not the default
     with messages.refusing():
+        if _GENERATED.value and not _ARRAYS.value:
+            raise messages.InputError("--generated: goes into arrays; name them with --arrays")
         if (_FACES.value is None) == (_OUTPUT.value is None):
             raise messages.InputError("--output: missing; name the folder to write, or give --faces alone")
         if _FACES.value:

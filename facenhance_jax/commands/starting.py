@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from facenhance_jax.inference import heap
 from facenhance_jax.messages import InputError
 
 LARGEST_SEED = 2**32 - 1
@@ -62,6 +63,7 @@ def check_outputs(inputs: Sequence[str], output: str, *others: tuple[str | None,
 @contextmanager
 def loading() -> Iterator[None]:
     """Leaves what is imported and loaded to stay out of the garbage collection, which else is a tenth of the start."""
+    heap.keep_one()
     gc.disable()
     try:
         yield

@@ -34,9 +34,10 @@ folder: any generator. <subject>/<expression>/<clip>, or frames directly in <sub
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -112,6 +113,35 @@ def read_generated(directory: Path | str, layout: str) -> list[GeneratedClip]:
         if first is not clip:
             raise InputError(f"{clip.file}: a second {clip.name}, like {first.file}; remove one, or give each a take")
     return sorted(clips, key=lambda clip: (clip.subject, clip.expression, clip.take))
+
+
+class Records(Sequence[Mapping[str, Any]]):
+    """Those of a data set's records of which there is a generated clip, with that clip as their low-res frames.
+
+    A clip belongs to the records of its subject and expression and, if it names one, of its take.
+    Indexing raises InputError if a clip and its record differ in length, and as `GeneratedClip.frames` does.
+    """
+
+    def __init__(self, records: Sequence[Mapping[str, Any]], clips: Sequence[GeneratedClip]) -> None:
+        named = {(clip.subject, clip.expression, clip.take): clip for clip in clips}
+        self._rows = []
+        for record in records:
+            subject, expression, take = (record[word] for word in ("subject", "expression", "take"))
+            clip = named.get((subject, expression, take)) or named.get((subject, expression, ""))
+            if clip:
+                self._rows.append((record, clip))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Mapping[str, Any]:
+        record, clip = self._rows[index]
+        low = clip.frames()
+        if len(low) != len(record["high"]):
+            raise InputError(
+                f"{clip.file}: {len(low)} frames, but its real clip has {len(record['high'])}; make both of one length"
+            )
+        return {**record, "low": low}
 
 
 def _by_name(directory: Path, found: Sequence[Path]) -> list[GeneratedClip]:

@@ -36,20 +36,55 @@ class Chunk(NamedTuple):
     place: Float[Array, "b 4"] | None
 
 
+class FrameNoise(NamedTuple):
+    """The noise of a frame, the same for all clips of a batch.
+
+    Attributes:
+      start: what sampling starts from, scaled by the temperature.
+      z: of the frame before, for each of the K steps; None if each step draws its own from `key`, or needs none.
+      key: of z.
+    """
+
+    start: Float[Array, "h w 3"]
+    z: Float[Array, "k h w 3"] | None
+    key: PRNGKeyArray
+
+
+def draw_noise(key: PRNGKeyArray, denoiser: Denoiser, plan: Plan, temperature: float = 1.0) -> FrameNoise:
+    """A frame's noise, a function of the key.
+
+    The z are drawn in one operation for all steps, instead of one within each, if there are few: 0.4 MB a step at
+    192x192.
+    """
+    start_key, z_key = jax.random.split(key)
+    size = denoiser.config.resolution
+    ahead = len(plan.timesteps) <= DRAWN_AHEAD and denoiser.config.previous == "noisy"
+    z = jax.vmap(lambda timestep: _z(z_key, timestep, size))(jnp.asarray(plan.timesteps, jnp.int32)) if ahead else None
+    start = temperature * _normal(start_key, size) if temperature else jnp.zeros((size, size, 3))
+    return FrameNoise(start, z, z_key)
+
+
+def _z(key: PRNGKeyArray, timestep: Int[Array, ""], size: int) -> Float[Array, "{size} {size} 3"]:
+    return _normal(jax.random.fold_in(key, timestep), size)
+
+
+def _normal(key: PRNGKeyArray, size: int) -> Float[Array, "{size} {size} 3"]:
+    return jax.random.normal(key, (size, size, 3))
+
+
 def enhance_frame(
     params: dict,
     low: Float[Array, "b l l 3"],
     photo: Float[Array, "b h w 3"],
     previous: Float[Array, "b h w 3"],
     place: Float[Array, "b 4"] | None,
-    key: PRNGKeyArray,
+    noise: FrameNoise,
     *,
     denoiser: Denoiser,
     plan: Plan,
-    temperature: float = 1.0,
     corrections: int = 0,
 ) -> Float[Array, "b h w 3"]:
-    """Enhances one frame of b clips, all from the same noise; all images are in [-1, 1].
+    """Enhances one frame of b clips; all images are in [-1, 1].
 
     Args:
       params: the denoiser's.
@@ -57,32 +92,20 @@ def enhance_frame(
       photo: the photos.
       previous: the frames before, without noise.
       place: as of `Chunk`.
-      key: of the frame's noise.
+      noise: of the frame (see `draw_noise`).
       denoiser: gives the velocity.
       plan: the timesteps and their coefficients.
-      temperature: scale of the noise that sampling starts from.
       corrections: how often each guess of the frame is corrected (see `Denoiser.agreeing`).
     """
-    noise_key, z_key = jax.random.split(key)
     conditions = denoiser.conditions(params, photo, previous, denoiser.encode(params, low, photo, place))
 
-    def normal(key):
-        return jax.random.normal(key, photo.shape[1:])
-
-    def z_of(timestep):
-        return normal(jax.random.fold_in(z_key, timestep))
-
     def velocity(noisy, timestep, z):
-        z = z_of(timestep) if z is None else z
+        z = _z(noise.key, timestep, photo.shape[1]) if z is None else z
         z, timestep = jnp.broadcast_to(z, noisy.shape), jnp.broadcast_to(timestep, noisy.shape[:1])
         found = denoiser.velocity(params, noisy, timestep, conditions, z)
         return denoiser.corrected(noisy, timestep, found, conditions, corrections)
 
-    # In one operation for all steps, instead of one within each, if there are few: 0.4 MB a step at 192x192.
-    ahead = len(plan.timesteps) <= DRAWN_AHEAD and denoiser.config.previous == "noisy"
-    zs = jax.vmap(z_of)(jnp.asarray(plan.timesteps, jnp.int32)) if ahead else None
-    noise = temperature * normal(noise_key) if temperature else jnp.zeros(photo.shape[1:])
-    clean = sample(velocity, jnp.broadcast_to(noise, photo.shape), plan, zs)
+    clean = sample(velocity, jnp.broadcast_to(noise.start, photo.shape), plan, noise.z)
     return jnp.clip(denoiser.to_frame(clean, photo), -1.0, 1.0)
 
 
@@ -101,17 +124,24 @@ def enhance_chunk(
     The noise of frame n is a function of (key, n), the same for all b clips, and only the last frame is carried on. So
     a clip gives the same pixels in one chunk or in several, alone or together with other clips. With `shared_noise` all
     frames start from the same noise, so that details decided by the noise do not change from frame to frame; Algorithm
-    3 draws new noise for each frame. The other arguments are those of `enhance_frame`.
+    3 draws new noise for each frame. `temperature` scales the noise that sampling starts from; the other arguments are
+    those of `enhance_frame`.
 
     Returns:
       The last frame in [-1, 1], for the next chunk, and all n frames as uint8.
     """
     photo = to_signal(chunk.identity)
-    options = dict(denoiser=denoiser, plan=plan, temperature=temperature, corrections=corrections)
+    options = dict(denoiser=denoiser, plan=plan)
+
+    def noise_of(index):
+        return draw_noise(jax.random.fold_in(chunk.key, index), temperature=temperature, **options)
+
+    shared = noise_of(0) if shared_noise else None
 
     def enhance(previous, low_frame, index):
-        key = jax.random.fold_in(chunk.key, 0 if shared_noise else index)
-        return enhance_frame(params, to_signal(low_frame), photo, previous, chunk.place, key, **options)
+        noise = noise_of(index) if shared is None else shared
+        low = to_signal(low_frame)
+        return enhance_frame(params, low, photo, previous, chunk.place, noise, corrections=corrections, **options)
 
     def advance(previous, row):
         low_frame, offset = row

@@ -36,7 +36,8 @@ class GroupNorm(nnx.GroupNorm):
         # Each ends with a division, so that XLA computes it once for a channel and not again for each pixel.
         factor = gain / std
         offset = (bias * std - mean * gain) / std
-        return (x * factor[:, None, None] + offset[:, None, None]).astype(self.dtype)
+        # In the shape of `flat`: XLA would overwrite x otherwise, and a CPU then works through it number by number.
+        return (flat * factor[:, None] + offset[:, None]).reshape(x.shape).astype(self.dtype)
 
 
 def silu(x: Float[Array, "*b"]) -> Float[Array, "*b"]:

@@ -13,7 +13,7 @@ import optax
 from jaxtyping import UInt8
 
 from facenhance_jax.generators.settings import Training
-from facenhance_jax.inference.recurrence import enhance_frame
+from facenhance_jax.inference.recurrence import draw_noise, enhance_frame
 from facenhance_jax.messages import InputError
 from facenhance_jax.network.denoiser import Denoiser, DenoiserConfig
 from facenhance_jax.network.pixels import to_pixels, to_signal
@@ -215,15 +215,16 @@ def _check_fit(directory: str, record: Any, model: DenoiserConfig) -> None:
 def sampled(params: dict, batch: dict, *, denoiser: Denoiser, settings: Settings) -> UInt8[jax.Array, "b h w 3"]:
     """Each example's frame, sampled with the real previous frame, and always from the same noise."""
     sampling = settings.sampling
+    plan = denoiser.plan(sampling.steps, sampling.solver)
+    key = jax.random.fold_in(jax.random.key(0), 0)  # as a clip's first frame has it
     images = (to_signal(batch[name]) for name in ("low", "identity", "previous"))
     frame = enhance_frame(
         params,
         *images,
         batch.get("place"),
-        jax.random.fold_in(jax.random.key(0), 0),  # as a clip's first frame has it
+        draw_noise(key, denoiser, plan, sampling.temperature),
         denoiser=denoiser,
-        plan=denoiser.plan(sampling.steps, sampling.solver),
-        temperature=sampling.temperature,
+        plan=plan,
         corrections=sampling.corrections,
     )
     return to_pixels(frame)

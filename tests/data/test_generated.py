@@ -9,7 +9,7 @@ import pytest
 from clips import write_clip
 from PIL import Image
 
-from facenhance_jax.data.generated import read_generated
+from facenhance_jax.data.generated import Records, read_generated
 from facenhance_jax.messages import InputError
 
 HEAD = "file,subject,expression,row,column\n"
@@ -265,3 +265,21 @@ def test_a_video_cut_short_is_not_scored(tmp_path):
     (clip,) = read_generated(tmp_path, "motiongan")
     with pytest.raises(InputError, match="of 12 frames could be read.*write it again"):
         clip.frames()
+
+
+def test_records_get_the_clips_of_their_subject_expression_and_take(tmp_path):
+    def record(subject: str, expression: str, take: str) -> dict:
+        return {"subject": subject, "expression": expression, "take": take, "high": [b"", b""], "low": [b"", b""]}
+
+    save(tmp_path / "001_anger.npy", flat(1, 2))
+    save(tmp_path / "001_fear_b.npy", flat(3, 4))
+    save(tmp_path / "002_anger.npy", flat(5, 6, 7))
+    clips = read_generated(tmp_path, "motiongan")
+    records = [record("001", "anger", "a"), record("001", "fear", "a"), record("001", "fear", "b")]
+    paired = Records([*records, record("003", "anger", "a"), record("002", "anger", "a")], clips)
+    assert len(paired) == 3
+    assert [(row["expression"], row["take"]) for row in (paired[0], paired[1])] == [("anger", "a"), ("fear", "b")]
+    assert [levels(row["low"]) for row in (paired[0], paired[1])] == [[1, 2], [3, 4]]
+    assert paired[0]["high"] == [b"", b""]
+    with pytest.raises(InputError, match="002_anger.npy: 3 frames, but its real clip has 2; make both of one length"):
+        paired[2]

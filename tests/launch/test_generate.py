@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facenhance_jax.data import face_clips, generated
+from facenhance_jax.data import arrays, face_clips, generated
 from facenhance_jax.data.layout import EXPRESSIONS
 from facenhance_jax.data.synthetic import population
 from facenhance_jax.generators import learned, motiongan, renderer
@@ -38,16 +38,22 @@ def test_clips_of_a_prepared_set(tmp_path, model):
     assert "18 clips of 4 frames; 0 skipped" in made.stdout
     records = face_clips.source(tmp_path / "faces", "test", 4)
     assert sorted(record["expression"] for record in records) == sorted(EXPRESSIONS)
-    about = (f"--model={model}", f"--data={tmp_path}/faces", f"--output={tmp_path}/clips", "--frames=3")
+    about = (f"--model={model}", f"--data={tmp_path}/faces", f"--output={tmp_path}/clips", "--frames=4")
     done = launch("generate.py", *about)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{tmp_path}/clips: 2 clips of 3 frames\n"
+    assert done.stdout == f"{tmp_path}/clips: 2 clips of 4 frames\n"
     clips = generated.read_generated(tmp_path / "clips", "motiongan")
     subject = records[0]["subject"]
     assert [clip.name for clip in clips] == [f"{subject}/anger", f"{subject}/fear"]
     face, points = records[0]["photo"], records[0]["photo_landmarks"]
-    expected = learned.load(model).of_face(face, points, "anger", 1.0, 3, 0)
+    expected = learned.load(model).of_face(face, points, "anger", 1.0, 4, 0)
     np.testing.assert_array_equal(clips[0].frames(), expected)
+    both = (f"--generated={tmp_path}/clips", "--layout=motiongan", f"--arrays={tmp_path}/both.npz")
+    paired = launch("prepare.py", f"--root={tmp_path}/tree", f"--output={tmp_path}/set", "--frames=4", *both)
+    assert paired.returncode == 0 and f"{tmp_path}/both.npz, 2 records as arrays" in paired.stdout, paired.stderr
+    fitted = arrays.source(tmp_path / "both.npz", "test")
+    assert [record["expression"] for record in fitted] == ["anger", "fear"]
+    np.testing.assert_array_equal(fitted[0]["low"], expected)
     again = launch("generate.py", *about)
     assert again.returncode == 2 and again.stderr.endswith("holds something already; choose a new folder\n")
 
