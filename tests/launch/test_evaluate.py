@@ -84,11 +84,12 @@ def test_a_launch_scores_generated_clips_before_and_after(tmp_path):
     for expression in ("anger", "fear"):
         drawn = clip_sets.draw(9000, expression, frames=2)
         np.save(tmp_path / f"9000_{expression}.npy", drawn.low // 4 * 4)  # nearly the right ones
-    generated = (f"--generated={tmp_path}", "--layout=fevgan", "--metrics=psnr", "--clips=2")
+    generated = (f"--generated={tmp_path}", "--layout=fevgan", "--metrics=psnr", "--clips=2", "--nobaselines")
     done = evaluate(*generated, f"--output={tmp_path / 'out'}")
     assert done.returncode == 0, done.stderr
     after, before = (json.loads((tmp_path / "out" / at / "results.json").read_text()) for at in (".", "before"))
     assert after["settings"]["n"] == 2 and after["settings"]["generator"] == "fevgan"
+    assert [row["key"] for row in after["rows"]] == ["enhanced-8", "real"]
     low = before["rows"][0]
     assert low["key"] == "upsampled" and low["psnr"] > 20 > after["rows"][0]["psnr"]  # faces on black, not full frames
     table = (tmp_path / "out/tables.md").read_text()
