@@ -46,7 +46,7 @@ def test_it_knows_the_six_expressions_and_begins_with_the_photos_own_face(genera
 
 
 def test_surprise_opens_a_dark_mouth(generator, photo):
-    """Between the lips it is darker than the moved skin would be: 0.6 of the lower face."""
+    """Between the lips it is darker than the mouth's region of the neutral face: 0.6 of it was measured."""
     low, landmarks = generator.perform(photo, "surprise", 1.0, 2, 0)
     to_crop = alignment.crop_matrix(landmarks[1])
     points = landmarks[1] @ to_crop[:, :2].T + to_crop[:, 2]

@@ -83,7 +83,7 @@ def draw_eye(
     open_by = np.clip((local[[5, 4], 1] - local[1:3, 1]).mean() / (0.12 * unit), 0.0, 1.0)
     within = cover((1.0 - np.abs(w.along)) * w.half * 0.8)
     opening = cover(w.across - upper) * cover(lower - w.across) * within
-    ball = eyeball(w, upper, lower, iris_at, shape, appearance, unit)
+    ball = eyeball(w, upper, iris_at, shape, appearance, unit)
     w.lay(ball * bright, opening)
     thick = unit * (0.017 + 0.016 * appearance.makeup) * (1.0 - 0.5 * np.abs(w.along) ** 3)
     lash = cover(thick - np.abs(w.across - upper + 0.4 * thick)) * cover((1.04 - np.abs(w.along)) * w.half)
@@ -99,7 +99,6 @@ def draw_eye(
 def eyeball(
     w: Window,
     upper: Grid,
-    lower: Grid,
     iris_at: Float[np.ndarray, "2"],
     shape: FaceShape,
     appearance: Appearance,
