@@ -119,3 +119,41 @@ def test_shapes_are_remembered_and_made_again_when_they_cannot_be_read(tmp_path,
         jax.config.update("jax_compilation_cache_dir", folder)
         assert remembered(make, "this") == SHAPES
     assert len(made) == 8
+
+
+class Uncompiled(jax.stages.Lowered):
+    """Of no program."""
+
+    def __init__(self):
+        pass
+
+
+@pytest.mark.parametrize("known", [0, 1, 2])
+def test_compiling_takes_the_first_options_that_this_xla_knows(monkeypatch, known):
+    """`known` is the number of the options in `LEAN` that it knows; 2 stands for none of them."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+
+    class Lowered(Uncompiled):
+        def compile(self, options=None):
+            if options is not None and options != (*compile_cache.LEAN, None)[known]:
+                raise jax.errors.JaxRuntimeError(f"INVALID_ARGUMENT: No such compile option: '{next(iter(options))}'")
+            return options
+
+    assert compile_cache.compiled(Lowered()) == (*compile_cache.LEAN, None)[known]
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert compile_cache.compiled(Lowered()) is None
+
+
+def test_other_errors_of_compiling_are_not_hidden():
+    class Lowered(Uncompiled):
+        def compile(self, options=None):
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
+        compile_cache.compiled(Lowered())
+
+
+def test_a_program_compiled_leanly_gives_the_same():
+    lowered = jax.jit(lambda x: jnp.tanh(x) @ x).lower(jnp.ones((4, 4)))
+    x = jnp.arange(16.0).reshape(4, 4) / 16
+    np.testing.assert_allclose(compile_cache.compiled(lowered)(x), jnp.tanh(x) @ x, rtol=1e-6)
