@@ -132,16 +132,20 @@ class Uncompiled(jax.stages.Lowered):
 def test_compiling_takes_the_first_options_that_this_xla_knows(monkeypatch, known):
     """`known` is the number of the options in `LEAN` that it knows; 2 stands for none of them."""
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    made, asked = jax.jit(lambda x: x + 1).lower(jnp.ones(3)).compile(), []
 
     class Lowered(Uncompiled):
         def compile(self, options=None):
+            asked.append(options)
             if options is not None and options != (*compile_cache.LEAN, None)[known]:
                 raise jax.errors.JaxRuntimeError(f"INVALID_ARGUMENT: No such compile option: '{next(iter(options))}'")
-            return options
+            return made
 
-    assert compile_cache.compiled(Lowered()) == (*compile_cache.LEAN, None)[known]
+    assert compile_cache.compiled(Lowered()) is made
+    assert asked == [*compile_cache.LEAN, None][: known + 1]
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert compile_cache.compiled(Lowered()) is None
+    assert compile_cache.compiled(Lowered()) is made
+    assert asked[-1] is None and len(asked) == known + 2
 
 
 def test_other_errors_of_compiling_are_not_hidden():
