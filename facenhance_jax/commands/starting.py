@@ -62,7 +62,10 @@ def check_outputs(inputs: Sequence[str], output: str, *others: tuple[str | None,
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Leaves what is imported and loaded to stay out of the garbage collection, which else is a tenth of the start."""
+    """Leaves what is imported and loaded to stay out of the garbage collection, which else is a tenth of the start.
+
+    From here on malloc keeps one heap, which takes less memory.
+    """
     heap.keep_one()
     gc.disable()
     try:

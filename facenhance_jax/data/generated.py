@@ -75,13 +75,21 @@ class GeneratedClip:
         """For example "001/anger/take000"."""
         return "/".join(filter(None, (self.subject, self.expression, self.take)))
 
-    def frames(self) -> UInt8[np.ndarray, "n 64 64 3"]:
-        """Decodes the clip. Raises InputError if the file has changed since it was listed, is damaged or cut short."""
+    def frames(self, count: int | None = None) -> UInt8[np.ndarray, "n 64 64 3"]:
+        """Decodes the clip. `count` is the number of frames of its real clip, if it is to have as many.
+
+        Raises InputError if it has another number, or if the file has changed since it was listed, is damaged or cut
+        short.
+        """
         opened = open_clip(self.file)
         boxes = _boxes(opened, self.tile)
         squares = [frame[top : top + side, left : left + side] for frame in opened for top, left, side in boxes]
         if opened.notes:
             raise InputError(f"{opened.notes[0]}; write it again")
+        if count not in (None, len(squares)):
+            raise InputError(
+                f"{self.file}: {len(squares)} frames, but its real clip has {count}; cut both to one length"
+            )
         return np.stack([resize(np.ascontiguousarray(square), SIDE) for square in squares])
 
 
@@ -136,12 +144,7 @@ class Records(Sequence[Mapping[str, Any]]):
 
     def __getitem__(self, index: int) -> Mapping[str, Any]:
         record, clip = self._rows[index]
-        low = clip.frames()
-        if len(low) != len(record["high"]):
-            raise InputError(
-                f"{clip.file}: {len(low)} frames, but its real clip has {len(record['high'])}; make both of one length"
-            )
-        return {**record, "low": low}
+        return {**record, "low": clip.frames(len(record["high"]))}
 
 
 def _by_name(directory: Path, found: Sequence[Path]) -> list[GeneratedClip]:

@@ -180,11 +180,7 @@ class Generated:
 
     def __getitem__(self, index: int) -> EvaluationClip:
         clip, pair = self.made[index], self.pairs[index]
-        low = clip.frames()
-        if len(low) != self.frames:
-            raise InputError(
-                f"{clip.file}: {len(low)} frames, but its real clip has {self.frames}; cut both to one length"
-            )
+        low = clip.frames(self.frames)
         if self.data is None:
             real = draw(*pair, frames=self.frames, size=self.size, low_size=low.shape[1])
         else:

@@ -285,7 +285,8 @@ class Denoiser:
     ) -> Float[Array, "b h w 3"]:
         """The photo moved by `flow`, in its pixels; where `share` is 1, its coarse part is the low-res frame's."""
         expression, photo = conditions.expression, conditions.identity
-        moved, coarse = (warping.moved(image, flow) for image in (photo, conditions.coarse))
+        both = jnp.concatenate([photo, conditions.coarse], axis=-1)
+        moved, coarse = jnp.split(warping.moved(both, flow), 2, axis=-1)
         seen = jnp.concatenate([expression.low, expression.within], axis=-1)
         seen = pixels.sample_bilinear(seen, expression.positions + shift)
         return moved + seen[..., 3:] * share * (seen[..., :3] - coarse)

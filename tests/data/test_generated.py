@@ -281,5 +281,5 @@ def test_records_get_the_clips_of_their_subject_expression_and_take(tmp_path):
     assert [(row["expression"], row["take"]) for row in (paired[0], paired[1])] == [("anger", "a"), ("fear", "b")]
     assert [levels(row["low"]) for row in (paired[0], paired[1])] == [[1, 2], [3, 4]]
     assert paired[0]["high"] == [b"", b""]
-    with pytest.raises(InputError, match="002_anger.npy: 3 frames, but its real clip has 2; make both of one length"):
+    with pytest.raises(InputError, match="002_anger.npy: 3 frames, but its real clip has 2; cut both to one length"):
         paired[2]

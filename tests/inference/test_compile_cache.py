@@ -148,10 +148,16 @@ def test_compiling_takes_the_first_options_that_this_xla_knows(monkeypatch, know
     assert asked[-1] is None and len(asked) == known + 2
 
 
-def test_other_errors_of_compiling_are_not_hidden():
+def test_other_errors_of_compiling_are_not_hidden(monkeypatch):
+    """Without options it would compile."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    made = jax.jit(lambda x: x + 1).lower(jnp.ones(3)).compile()
+
     class Lowered(Uncompiled):
         def compile(self, options=None):
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+            if options:
+                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+            return made
 
     with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
         compile_cache.compiled(Lowered())
