@@ -6,6 +6,7 @@ below. Dropping a frame of v_low needs a second frame, so `pipeline` does it.
 
 import functools
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -56,7 +57,14 @@ def jitter(
     return changed | still
 
 
-def degrade(low: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, strength: float) -> UInt8[np.ndarray, "h w 3"]:
+class Degraded(NamedTuple):
+    """A low-res frame with all of its faults, and with its warp alone."""
+
+    low: UInt8[np.ndarray, "h w 3"]
+    warped: UInt8[np.ndarray, "h w 3"]
+
+
+def degrade(low: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, strength: float) -> Degraded:
     """Makes half of v_low's frames worse, as a light generator could: warp, blur, noise, JPEG, in this order.
 
     The others stay as they are: faults cost so much that a network which sees them in every frame trusts no frame. Of
@@ -65,17 +73,18 @@ def degrade(low: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, strength:
     black pixels.
     """
     if not strength or rng.random() < 0.5:
-        return low
+        return Degraded(low, low)
     happens, sizes = rng.random(4) < 1 / 3, strength * np.sqrt(rng.random(4))
     if happens[0]:
         low = warp(low, rng, sizes[0] * WARP)
+    warped = low
     if happens[1]:
         low = blur(low, sizes[1] * BLUR)
     if happens[2]:
         low = noise(low, rng, sizes[2] * NOISE)
     if happens[3]:
         low = compress(low, round(100 - sizes[3] * (100 - LOWEST_QUALITY)))
-    return low
+    return Degraded(low, warped)
 
 
 def misplace(place: Float[np.ndarray, "4"], rng: np.random.Generator, strength: float) -> Float[np.ndarray, "4"]:

@@ -46,7 +46,8 @@ def batches(
     """Endless batches: `high`, `previous`, `identity` and `low`, uint8 images [batch_size, h, w, 3], and `place`.
 
     `place`, float32 [batch_size, 4], is where the low-res face belongs in the photo (see `placement`); a batch has it
-    if the records have it. With `degrade` it also has `clean_low`, the low-res frames before their faults.
+    if the records have it. With `degrade` it also has `clean_low` and `warped_low`, the low-res frames before their
+    faults and with their warps alone.
 
     `source` gives records by index: a prepared data set, arrays, or a list; or it is a mix of such. Arrays and mixes
     are shuffled by `shuffling`, all else by grain, so the same clips come in another order. Each record comes once an
@@ -148,7 +149,7 @@ def render(draws: Sequence[Draw], *, jitter: float = 0.0, degrade: float = 0.0) 
             images = augmentation.jitter(images, drawn.rng, jitter)
             if degrade:
                 images["clean_low"] = images["low"]
-            images["low"] = augmentation.degrade(images["low"], drawn.rng, degrade)
+                images["low"], images["warped_low"] = augmentation.degrade(images["low"], drawn.rng, degrade)
             if "place" in images:
                 images["place"] = augmentation.misplace(images["place"], drawn.rng, degrade)
         batch = batch or _empty({name: ((len(draws), *image.shape), image.dtype) for name, image in images.items()})

@@ -15,6 +15,7 @@ from facenhance_jax.messages import InputError
 from facenhance_jax.network import pixels, warping
 from facenhance_jax.network.expression import ExpressionEncoder
 from facenhance_jax.network.restorer import Restored, Restorer
+from facenhance_jax.network.straightening import GRID
 from facenhance_jax.network.unet import UNet, UNetConfig
 
 SHARE_UNIT = 0.1  # scale of the share that the network outputs: at 1, the first training steps would change it too much
@@ -96,8 +97,8 @@ class DenoiserConfig:
             raise ValueError("warp_low needs prediction=velocity and target=residual")
         if self.warp_photo and not (self.warp_low and self.place_low):
             raise ValueError("warp_photo needs warp_low and place_low")
-        if self.restore_low and not (self.place_low and self.low_size % 4 == 0):
-            raise ValueError("restore_low needs place_low, and a low_size that is a multiple of 4")
+        if self.restore_low and not (self.place_low and self.low_size % GRID == 0):
+            raise ValueError(f"restore_low needs place_low, and a low_size that is a multiple of {GRID}")
 
     @property
     def in_channels(self) -> int:
@@ -199,7 +200,7 @@ class Denoiser:
         if config.restore_low or config.warp_photo:
             own = warping.low_of(photo, place, config.low_size)
         if config.restore_low:
-            restored = self._network(params).restorer(low.astype(config.dtype), own.astype(config.dtype))
+            restored = self._network(params).restorer(low, own)
             low += nnx.sigmoid(restored.faulty)[:, None, None, None] * (restored.frame - low)
             seen = within * low - (1.0 - within)  # around the face it stays black
         if config.expression != "concat":

@@ -1,4 +1,4 @@
-"""Pixels and signals: uint8 <-> [-1, 1], space-to-depth, and bilinear sampling."""
+"""Pixels and signals: uint8 <-> [-1, 1], space-to-depth, bilinear sampling, and slopes."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -46,3 +46,9 @@ def sample_bilinear(images: Float[Array, "b l m c"], positions: Float[Array, "b 
     upper = at(top, left) * (1 - across) + at(top, left + 1) * across
     lower = at(top + 1, left) * (1 - across) + at(top + 1, left + 1) * across
     return upper * (1 - down) + lower * down
+
+
+def slopes(images: Float[Array, "b h w c"]) -> tuple[Float[Array, "b h w c"], Float[Array, "b h w c"]]:
+    """How much the next pixel is brighter, in x and in y: half of the difference of both neighbours."""
+    padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    return (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2, (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2

@@ -7,22 +7,26 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from facenhance_jax.network.faults import FaultDetector
 from facenhance_jax.network.layers import conv_of_pixels, silu
 from facenhance_jax.network.pixels import depth_to_space, space_to_depth
+from facenhance_jax.network.straightening import Straightened, Straightener
 
 WIDTHS = 64, 128  # channels on the grid of 2x2 squares, and on the next coarser one
 FOLD = 2
 REACH = 2  # pixels, of a pixel's kernel
 OWN_REACH = 1
-SIGNS = 6
-BLACK, NEARLY_BLACK = 0.001, 0.04  # brightness up to which a pixel is; a grey level is 0.008
 
 
 class Restored(NamedTuple):
-    """A low-res frame without its faults, with the photo's own surroundings; and the logit of how far to take it."""
+    """A low-res frame without its faults, with the photo's own surroundings; and the logit of how far to take it.
+
+    `straightened` is the frame before it was restored, without its warp.
+    """
 
     frame: Float[Array, "b l l 3"]
     faulty: Float[Array, " b"]
+    straightened: Straightened
 
 
 class Block(nnx.Module):
@@ -41,12 +45,12 @@ class Block(nnx.Module):
 
 
 class Restorer(nnx.Module):
-    """Predicts a kernel for each pixel of the low-res frame. At first it returns the frame as it is.
+    """Takes a warp back, then predicts a kernel for each pixel. At first it returns the low-res frame as it is.
 
     A small U-Net, at half of the frame's side, also sees the photo's own low-res face on the same place. Its output for
     a pixel: how much of each neighbour's difference to add (Bako et al. 2017), which averages noise away, sharpens or
     shifts; the same for the photo's own face, which gives detail; a share of the photo's own pixel; and a colour.
-    A few statistics tell how far the frame has faults: one without is to stay as it is.
+    A `FaultDetector` tells how far to take the result: a frame without faults is to stay as it is.
     """
 
     def __init__(self, *, dtype, rngs: nnx.Rngs):
@@ -59,13 +63,15 @@ class Restorer(nnx.Module):
         self.after = Block(fine, dtype=dtype, rngs=rngs)
         outputs = _taps(REACH) + _taps(OWN_REACH) + 4
         zeros = nnx.initializers.zeros
-        self.signs = nnx.Linear(SIGNS, 16, rngs=rngs)
-        self.faulty = nnx.Linear(16, 1, kernel_init=zeros, rngs=rngs)
+        self.straightener = Straightener(rngs=rngs)
+        self.faulty = FaultDetector(rngs=rngs)
         self.exit = nnx.Conv(fine, outputs * FOLD**2, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs)
 
     def __call__(self, low: Float[Array, "b l l 3"], own: Float[Array, "b l l 3"]) -> Restored:
         """Restores low-res frames; `own` are the photos' own low-res faces. All in [-1, 1]."""
-        seen = space_to_depth(jnp.concatenate([low, own], axis=-1), FOLD)
+        straightened = self.straightener(low, own)
+        straight = jax.lax.stop_gradient(straightened.frame)  # it is trained by its own error
+        seen = space_to_depth(jnp.concatenate([straight, own], axis=-1), FOLD)
         x = self.before(self.entrance(seen))
         batch, height, width, channels = x.shape
         coarse = x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))
@@ -76,10 +82,9 @@ class Restorer(nnx.Module):
         output = depth_to_space(self.exit(silu(self.after(x))).astype(jnp.float32), FOLD)
         at = _taps(REACH), _taps(REACH) + _taps(OWN_REACH)
         weights, own_weights, share, colour = jnp.split(output, [*at, at[1] + 1], axis=-1)
-        change = _differences(low, weights, REACH) + _differences(own, own_weights, OWN_REACH)
-        frame = low + change + share * (own - low) + colour
-        signs = jax.lax.stop_gradient(_signs_of_faults(low, own, frame))
-        return Restored(frame, self.faulty(silu(self.signs(signs)))[:, 0])
+        change = _differences(straight, weights, REACH) + _differences(own, own_weights, OWN_REACH)
+        frame = straight + change + share * (own - straight) + colour
+        return Restored(frame, self.faulty(low, own, frame), straightened)
 
 
 def _taps(reach: int) -> int:
@@ -97,29 +102,3 @@ def _differences(
         weights[..., tap, None] * (padded[:, y : y + size, x : x + size] - image) for tap, (y, x) in enumerate(steps)
     )
     return sum(parts)
-
-
-def _signs_of_faults(
-    low: Float[Array, "b l l 3"], own: Float[Array, "b l l 3"], frame: Float[Array, "b l l 3"]
-) -> Float[Array, "b signs"]:
-    """How rough the three are, how much is restored, how much of the frame is nearly black, and how hard its edge is.
-
-    Noise makes a frame rough and blur makes it smooth. Blur and JPEG spread a little light around the face, and a warp
-    softens the face's edge, which `alignment.low_frame` cuts hard: how bright the outermost pixels are, as a share of
-    their brightest neighbours.
-    """
-    sizes = [_roughness(image) for image in (low, own, frame)] + [jnp.abs(frame - low).mean(axis=(1, 2, 3))]
-    bright = low.max(axis=-1, keepdims=True) + 1.0
-    face = (bright > BLACK).astype(low.dtype)
-    nearly = (face * (bright < NEARLY_BLACK)).mean(axis=(1, 2, 3))
-    edge = face * nnx.max_pool(1.0 - face, (3, 3), padding="SAME")
-    hard = edge * bright / (nnx.max_pool(bright, (3, 3), padding="SAME") + 1e-3)
-    hard = hard.sum(axis=(1, 2, 3)) / (edge.sum(axis=(1, 2, 3)) + 1.0)
-    return jnp.stack([*(jnp.log(size + 1e-3) + 3.0 for size in (*sizes, nearly)), 3.0 * hard], axis=-1)
-
-
-def _roughness(image: Float[Array, "b l l 3"]) -> Float[Array, " b"]:
-    """The mean absolute difference of a pixel from its four neighbours' mean."""
-    inside = image[:, 1:-1, 1:-1]
-    around = image[:, :-2, 1:-1] + image[:, 2:, 1:-1] + image[:, 1:-1, :-2] + image[:, 1:-1, 2:]
-    return jnp.abs(inside - around / 4).mean(axis=(1, 2, 3))

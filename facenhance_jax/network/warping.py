@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from facenhance_jax.network.pixels import sample_bilinear
+from facenhance_jax.network.pixels import sample_bilinear, slopes
 
 SPREAD = 0.25  # variance of what a low-res pixel covers, in squares of its side
 BILINEAR = 1 / 6  # variance of bilinear sampling, in squares of a pixel, on average over where it falls
@@ -139,15 +139,13 @@ def _shift(
     own: Float[Array, "b l l 3"], low: Float[Array, "b l l 3"], share: Float[Array, "b l l 1"]
 ) -> tuple[Float[Array, " b"], Float[Array, " b"], Float[Array, " b"]]:
     """How far `own` must move to lie on `low`, in x and y, to first order; and the part of the difference explained."""
-    padded = jnp.pad(own, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-    slopes = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2, (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
-    change = low - own
+    along, change = slopes(own), low - own
 
     def product(a, b):
         return (share * a * b).sum(axis=(1, 2, 3))
 
-    (xx, xy), (_, yy) = ([product(a, b) for b in slopes] for a in slopes)
-    x, y = (product(a, change) for a in slopes)
+    (xx, xy), (_, yy) = ([product(a, b) for b in along] for a in along)
+    x, y = (product(a, change) for a in along)
     area = xx * yy - xy * xy + 1e-6
     right, down = (yy * x - xy * y) / area, (xx * y - xy * x) / area
     return right, down, (right * x + down * y) / (product(change, change) + 1e-6)

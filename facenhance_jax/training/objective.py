@@ -11,6 +11,7 @@ from facenhance_jax.diffusion import formulas
 from facenhance_jax.diffusion.sampler import spaced_timesteps
 from facenhance_jax.network.denoiser import Denoiser, Expression
 from facenhance_jax.network.pixels import to_signal
+from facenhance_jax.network.straightening import shifts_of_squares
 
 SMALLEST_ERROR = 1e-5  # of a restored low-res frame that counts: 56 dB
 LEVELS = 4  # of noise, for the log: the quarters of 1..T
@@ -42,9 +43,9 @@ def loss(
     Args:
       params: the denoiser's.
       batch: high, previous, identity [b, 192, 192, 3] and low [b, 64, 64, 3] frames, uint8; index [b], each example's
-        number in the global batch; place [b, 4], if `place_low` needs it; and clean_low, the low-res frames before
-        `augmentation.degrade`, if it was applied. An example's eps, z and t are functions of (key, index), so the loss
-        does not depend on how many devices share the batch.
+        number in the global batch; place [b, 4], if `place_low` needs it; and clean_low and warped_low, the low-res
+        frames before `augmentation.degrade` and with its warps alone, if it was applied. An example's eps, z and t are
+        functions of (key, index), so the loss does not depend on how many devices share the batch.
       key: of this training step.
       denoiser: gives the velocity.
       weighting: "x_prev", ||x_{t-1} - xhat_{t-1}||^2 (equation 5), or "velocity", the same divided by
@@ -53,23 +54,26 @@ def loss(
       detail_weight: of `detail_error`, which is added to the squared error.
       corrections: how often sampling corrects a guess of the frame (see `Denoiser.agreeing`). If it does, half of the
         squared error is that of the corrected guess, and so is `detail_error`.
-      restored_weight: of `restored_error`, which is added too, if the network restores low-res frames.
-      only_restorer: whether the loss is `restored_error` alone; all else then stays as it is, and costs nothing.
+      restored_weight: of `restored_error` and `straightened_error`, which are added too, if the network restores
+        low-res frames.
+      only_restorer: whether the loss is these two alone; all else then stays as it is, and costs nothing.
     """
     high, previous, identity, low = (to_signal(batch[name]) for name in ("high", "previous", "identity", "low"))
-    clean_low = to_signal(batch.get("clean_low", batch["low"]))
+    clean_low, warped_low = (to_signal(batch.get(name, batch["low"])) for name in ("clean_low", "warped_low"))
     total = denoiser.schedule.timesteps
     timesteps = jnp.asarray(spaced_timesteps(total, noise_levels or total))
     drawn = jax.vmap(lambda index: _draw(key, index, high.shape[1:], timesteps))(batch["index"])
     expression = denoiser.encode(params, low, identity, batch.get("place"))
+    restored = 0.0
+    if only_restorer or restored_weight:
+        restored = restored_error(expression, low, clean_low) + straightened_error(expression, warped_low, clean_low)
     if only_restorer:
-        error = restored_error(expression, low, clean_low)
+        error = restored
     else:
         error = _denoising_error(
             params, high, previous, identity, expression, drawn, denoiser, weighting, detail_weight, corrections
         )
-        if restored_weight:
-            error += restored_weight * restored_error(expression, low, clean_low)
+        error += restored_weight * restored
     level = jax.nn.one_hot((drawn.timestep - 1) * LEVELS // total, LEVELS)
     return jnp.mean(error), {"level_loss": (error[:, None] * level).sum(axis=0), "level_count": level.sum(axis=0)}
 
@@ -121,7 +125,7 @@ def restored_error(
     to be as in `clean` and, in place of the black around it, the photo. Of all: the cross entropy of the share that
     would be best, the one at which the mixture of given and restored face is nearest to `clean`.
     """
-    restored, logit = expression.restored
+    restored, logit, _ = expression.restored
     face = jnp.any(clean > -1.0, axis=-1, keepdims=True)
     wanted = jnp.where(face, clean, expression.own)
     faulty = jnp.any(low != clean, axis=(1, 2, 3))
@@ -129,6 +133,24 @@ def restored_error(
     change, lacking = face * (jax.lax.stop_gradient(restored) - low), face * (clean - low)
     best = jnp.sum(change * lacking, axis=(1, 2, 3)) / (jnp.sum(change**2, axis=(1, 2, 3)) + 1e-9)
     return faulty * error + optax.sigmoid_binary_cross_entropy(logit, jnp.clip(best, 0.0, 1.0))
+
+
+def straightened_error(
+    expression: Expression, warped: Float[Array, "b l l 3"], clean: Float[Array, "b l l 3"]
+) -> Float[Array, " b"]:
+    """How badly it is told how low-res frames are warped, in squared pixels; and how badly, whether they are.
+
+    What would take a warp back are the shifts that are found between `warped`, the frame with its warp but without its
+    other faults, and `clean`: the moves' squared error, of those that are warped. Of all: the cross entropy of the
+    share of the moves that would be best.
+    """
+    _, moves, logit = expression.restored.straightened
+    wanted = -jax.lax.stop_gradient(shifts_of_squares(clean, warped))
+    happened = jnp.any(warped != clean, axis=(1, 2, 3))
+    error = jnp.mean((moves - wanted) ** 2, axis=(1, 2, 3))
+    given = jax.lax.stop_gradient(moves)
+    best = jnp.sum(given * wanted, axis=(1, 2, 3)) / (jnp.sum(given**2, axis=(1, 2, 3)) + 1e-9)
+    return happened * error + optax.sigmoid_binary_cross_entropy(logit, jnp.clip(best, 0.0, 1.0))
 
 
 def _detail(frame: Float[Array, "b h w 3"]) -> Float[Array, "b h8 w8"]:

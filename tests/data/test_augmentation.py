@@ -41,7 +41,7 @@ def same(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> bool:
 def test_strength_0_changes_no_bit_and_draws_nothing():
     before, generator = images(), rng()
     assert same(jitter(before, generator, 0.0), before)
-    assert (degrade(before["low"], generator, 0.0) == before["low"]).all()
+    assert all(image is before["low"] for image in degrade(before["low"], generator, 0.0))
     assert generator.random() == rng().random()
 
 
@@ -50,8 +50,8 @@ def test_the_generator_decides_and_the_inputs_are_left_alone():
     assert same(jitter(before, rng(1), 1.0), jitter(before, rng(1), 1.0))
     assert not same(jitter(before, rng(1), 1.0), jitter(before, rng(2), 1.0))
     low = before["low"]
-    assert (degrade(low, rng(1), 1.0) == degrade(low, rng(1), 1.0)).all()
-    assert any((degrade(low, rng(1), 1.0) != degrade(low, rng(seed), 1.0)).any() for seed in SEEDS)
+    assert (degrade(low, rng(1), 1.0).low == degrade(low, rng(1), 1.0).low).all()
+    assert any((degrade(low, rng(1), 1.0).low != degrade(low, rng(seed), 1.0).low).any() for seed in SEEDS)
     assert same(before, images())
 
 
@@ -215,7 +215,20 @@ def test_a_frame_without_jpeg_stays_black_outside_the_face(monkeypatch):
     monkeypatch.setattr(augmentation, "compress", lambda image, quality: image)
     far = ~cv2.dilate(face().any(axis=-1).astype(np.uint8), np.ones((15, 15), np.uint8)).astype(bool)
     for seed in SEEDS:
-        assert not degrade(face(), rng(seed), 1.0)[far].any()
+        assert not degrade(face(), rng(seed), 1.0).low[far].any()
+
+
+def test_the_warp_alone_is_kept(monkeypatch):
+    """Without the other faults, both frames are the warped one."""
+    mixed = [degrade(face(), rng(seed), 1.0) for seed in range(60)]
+    for name in ("blur", "noise", "compress"):
+        monkeypatch.setattr(augmentation, name, lambda image, *rest: image)
+    alone = [degrade(face(), rng(seed), 1.0) for seed in range(60)]
+    assert all((made.low == made.warped).all() for made in alone)
+    # The noise and the quality of JPEG are drawn after the warp, so both runs warp alike.
+    assert all((made.warped == only.warped).all() for made, only in zip(mixed, alone, strict=True))
+    warped = sum((made.warped != face()).any() for made in mixed)
+    assert 3 < warped < 20 < sum((made.low != face()).any() for made in mixed)
 
 
 def test_the_place_moves_with_the_image():
@@ -239,7 +252,7 @@ def test_the_place_moves_with_the_image():
 
 
 def test_half_of_the_low_res_frames_stay_as_they_are():
-    same = sum((degrade(face(), rng(seed), 1.0) == face()).all() for seed in range(400))
+    same = sum((degrade(face(), rng(seed), 1.0).low == face()).all() for seed in range(400))
     assert 0.53 < same / 400 < 0.67  # and of the others, 16 in 81 have no fault
 
 

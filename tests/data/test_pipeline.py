@@ -172,17 +172,18 @@ def test_degrading_changes_the_low_frames_and_nothing_else():
     plain, degraded = take(6), take(6, degrade=1.0)
     assert any((a["low"] != b["low"]).any() for a, b in zip(plain, degraded, strict=True))
     for a, b in zip(plain, degraded, strict=True):
-        np.testing.assert_array_equal(b.pop("clean_low").shape, b.pop("low").shape)
+        assert b.pop("clean_low").shape == b.pop("warped_low").shape == b.pop("low").shape
         del a["low"]
     assert_same(plain, degraded)
 
 
 def test_a_batch_has_the_low_frames_before_their_faults():
     plain, degraded = take(6, jitter=0.5), take(6, jitter=0.5, degrade=0.2)
-    assert all("clean_low" not in batch for batch in plain)
+    assert all(not {"clean_low", "warped_low"} & batch.keys() for batch in plain)
     whole = [n for n, (a, b) in enumerate(zip(plain, degraded, strict=True)) if (a["low"] == b["clean_low"]).all()]
     assert len(whole) > 3  # but for dropped frames
-    assert any((batch["low"] != batch["clean_low"]).any() for batch in degraded)
+    for other in ("low", "warped_low"):
+        assert any((batch[other] != batch["clean_low"]).any() for batch in degraded)
 
 
 def test_jitter_changes_all_four_images():

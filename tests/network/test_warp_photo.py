@@ -153,7 +153,9 @@ def test_a_low_res_frame_is_restored_as_far_as_it_seems_faulty(photo):
     low[:, 3:13, 4:12] = 0.5
     for logit, share in ((-50.0, 0.0), (0.0, 0.5), (50.0, 1.0)):
         changed = restorer | {"exit": restorer["exit"] | {"bias": jnp.asarray(bias.ravel())}}
-        changed |= {"faulty": restorer["faulty"] | {"bias": jnp.array([logit])}}
+        changed |= {
+            "faulty": restorer["faulty"] | {"logit": {"kernel": jnp.zeros((16, 1)), "bias": jnp.array([logit])}}
+        }
         expression = denoiser.encode(params | {"restorer": changed}, jnp.asarray(low), photo, place)
         np.testing.assert_allclose(expression.low, share * own + (1 - share) * low, atol=1e-6)
         np.testing.assert_array_equal(expression.within, within(jnp.asarray(low)))

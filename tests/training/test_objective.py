@@ -15,6 +15,7 @@ from facenhance_jax.diffusion.formulas import Schedule, linear_schedule
 from facenhance_jax.network.denoiser import Denoiser, DenoiserConfig, Expression
 from facenhance_jax.network.pixels import to_signal
 from facenhance_jax.network.restorer import Restored
+from facenhance_jax.network.straightening import Straightened, shifts_of_squares
 from facenhance_jax.training import experiment, objective, train_step
 
 SCHEDULE = linear_schedule(timesteps=50)
@@ -140,10 +141,32 @@ def test_the_restored_error_in_closed_form():
     low[1, :8] = -0.5
     photo, place = jnp.ones((2, 32, 32, 3)), jnp.array([[0.0, 0.0, 32.0, 0.0]] * 2)
     expression = denoiser.encode(denoiser.init(0), jnp.asarray(low), photo, place)
-    expression = expression._replace(restored=Restored(jnp.full((2, 16, 16, 3), 0.5), jnp.array([1.0, 2.0])))
+    restored = Restored(jnp.full((2, 16, 16, 3), 0.5), jnp.array([1.0, 2.0]), expression.restored.straightened)
+    expression = expression._replace(restored=restored)
     expected = [np.log1p(np.exp(1.0)), np.log(0.25) + np.log1p(np.exp(2.0)) - 0.5 * 2.0]
     found = objective.restored_error(expression, jnp.asarray(low), jnp.asarray(clean))
     np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_the_straightened_error_in_closed_form():
+    """The first frame is as it should be. The second lies 1 pixel to the right, and 2/3 of that are taken back.
+
+    Of the moves that are told, -2/3, the best share would be 3/2, more than all.
+    """
+    y, x = np.indices((64, 64))
+
+    def waves(x):
+        return 0.4 * np.stack([np.sin(0.35 * x + phase) + np.sin(0.3 * y + phase) for phase in range(3)], axis=-1)
+
+    low = jnp.asarray(np.stack([waves(x), waves(x + 1)]), jnp.float32)
+    clean = jnp.stack([low[0], low[0]])
+    wanted = -shifts_of_squares(clean, low)
+    np.testing.assert_allclose(wanted[1, 1:-1, 1:-1], np.broadcast_to([-64 / 65, 0.0], (6, 6, 2)), atol=0.06)
+    moves, logit = jnp.stack([0.3 * jnp.ones((8, 8, 2)), 2 / 3 * wanted[1]]), jnp.array([1.0, 2.0])
+    restored = Restored(low, logit, Straightened(low, moves, logit))
+    expression = Expression(*[None] * 7, restored)
+    expected = [np.log1p(np.exp(1.0)), (wanted[1] ** 2).mean() / 9 + np.log1p(np.exp(-2.0))]
+    np.testing.assert_allclose(objective.straightened_error(expression, low, clean), expected, rtol=1e-3)
 
 
 def test_only_the_restorer_is_trained_if_asked_and_towards_the_frame_without_faults():
@@ -156,9 +179,11 @@ def test_only_the_restorer_is_trained_if_asked_and_towards_the_frame_without_fau
         return jax.value_and_grad(lambda params: objective.loss(params, batch, KEY, **options)[0])(params)
 
     value, found = gradient(denoiser.init(0), batch)
-    # It starts as the identity, and does not know of faults.
+    # It starts as the identity, and does not know of faults or warps.
     low, clean = (to_signal(batch[name]) for name in ("low", "clean_low"))
-    np.testing.assert_allclose(value, np.log(((low - clean) ** 2).mean((1, 2, 3)) + 1e-5).mean() + np.log(2), rtol=1e-5)
+    expected = np.log(((low - clean) ** 2).mean((1, 2, 3)) + 1e-5).mean() + np.log(2)
+    expected += (shifts_of_squares(clean, low) ** 2).mean() + np.log(2)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
     size = {name: sum(float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(part)) for name, part in found.items()}
     assert size.pop("restorer") > 0 and not any(size.values())
 
