@@ -9,8 +9,9 @@ Training, in two parts. First the restorer of low-res frames alone, 1,500 steps 
     python launch/export.py --workdir=RESTORER --output=model/restorer
 Then all of it: `--config.train.start_from=model/restorer`. On one core of an AMD EPYC, while other programs ran, a step
 of the first part took 0.6 s and a step of the second 1.2 s; memory was not measured (configs/demo.py: 1.4 GB).
-What straightens warped low-res frames learns slowly so. After 700 steps of the first part, warped faces of people whom
-it had not seen had 30.42 dB; with a linear map that a script fitted (see the card), after 600 steps, 30.84.
+What straightens warped low-res frames learns slowly so. After 700 steps of the first part, warped faces of
+`--people=third`, whom these steps had not seen, had 30.42 dB; with a linear map that a script fitted (see the card),
+after 600 steps, 30.84.
 """
 
 import ml_collections

@@ -7,7 +7,7 @@ from flax import nnx
 from facenhance_jax.network.faults import FaultDetector, face_of, signs_of_faults
 
 
-def testsigns_of_faults_in_closed_form():
+def test_signs_of_faults_in_closed_form():
     """A checkerboard of 0.1 is rough by 0.2, a grey frame by 0. Half of the grey frame is a face with a hard edge."""
     board = 0.1 * (-1.0) ** np.indices((8, 8)).sum(0)
     low = jnp.asarray(np.repeat(board[None, ..., None], 3, axis=-1), jnp.float32)

@@ -171,7 +171,8 @@ def test_the_straightened_error_in_closed_form():
 
 def test_only_the_restorer_is_trained_if_asked_and_towards_the_frame_without_faults():
     denoiser, place = photo_moving(restore_low=True), np.float32([[8, 8, 16, 0]] * 4)
-    batch = random_batch() | {"place": place, "clean_low": random_batch(seed=5)["low"]}
+    others = {name: random_batch(seed=seed)["low"] for seed, name in ((5, "clean_low"), (6, "warped_low"))}
+    batch = random_batch() | {"place": place} | others
 
     @jax.jit
     def gradient(params, batch):
@@ -180,9 +181,9 @@ def test_only_the_restorer_is_trained_if_asked_and_towards_the_frame_without_fau
 
     value, found = gradient(denoiser.init(0), batch)
     # It starts as the identity, and does not know of faults or warps.
-    low, clean = (to_signal(batch[name]) for name in ("low", "clean_low"))
+    low, clean, warped = (to_signal(batch[name]) for name in ("low", "clean_low", "warped_low"))
     expected = np.log(((low - clean) ** 2).mean((1, 2, 3)) + 1e-5).mean() + np.log(2)
-    expected += (shifts_of_squares(clean, low) ** 2).mean() + np.log(2)
+    expected += (shifts_of_squares(clean, warped) ** 2).mean() + np.log(2)
     np.testing.assert_allclose(value, expected, rtol=1e-5)
     size = {name: sum(float(jnp.abs(leaf).sum()) for leaf in jax.tree.leaves(part)) for name, part in found.items()}
     assert size.pop("restorer") > 0 and not any(size.values())
