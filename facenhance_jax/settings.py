@@ -102,6 +102,7 @@ class TrainSettings:
     detail_weight: float = 0.0
     restored_weight: float = 0.0
     only_restorer: bool = False
+    fit_batches: int = 0
 
     def __post_init__(self):
         check_at_least(
@@ -112,6 +113,7 @@ class TrainSettings:
             noise_levels=0,
             detail_weight=0,
             restored_weight=0,
+            fit_batches=0,
             warmup_steps=0,
             gradient_clip=0,
             learning_rate=0,

@@ -18,6 +18,7 @@ from facenhance_jax.inference.compile_cache import compiled, keep_compiled_progr
 from facenhance_jax.messages import InputError
 from facenhance_jax.network.denoiser import Denoiser
 from facenhance_jax.network.pixels import to_signal
+from facenhance_jax.network.straightening import GRID
 from facenhance_jax.runs import cards, checkpoints
 from facenhance_jax.runs.cards import PACKAGED_MODEL
 from facenhance_jax.settings import SamplingSettings, read_model
@@ -185,9 +186,9 @@ class Enhancer:
                 low = np.zeros((CHUNK, *rows[0].shape), np.uint8)
                 low[: len(part)] = part
                 chunk = chunk._replace(low=low, first=np.int32(first), count=np.int32(len(part)))
-                previous, enhanced = self._program(sampling, chunk)(self.params, chunk)
+                (previous, moves), enhanced = self._program(sampling, chunk)(self.params, chunk)
                 yield from np.asarray(enhanced)[: len(part)]
-                first, chunk = first + len(part), chunk._replace(previous=previous)
+                first, chunk = first + len(part), chunk._replace(previous=previous, moves=moves)
 
     def _first_chunk(
         self, low: np.ndarray, identities: np.ndarray, places: Sequence[np.ndarray | None], seed: int
@@ -201,6 +202,7 @@ class Enhancer:
             find_face(low[:, index], photo) if place is None else place
             for index, (photo, place) in enumerate(zip(identities, places, strict=True))
         ]
+        squares = (len(photos), GRID, GRID, 2)
         return recurrence.Chunk(
             low=low,
             identity=photos,
@@ -209,6 +211,7 @@ class Enhancer:
             count=np.int32(len(low)),
             key=jax.random.key(seed),
             place=np.stack(found),
+            moves=np.zeros(squares, np.float32) if self.denoiser.config.restore_low else None,
         )
 
     def _program(self, sampling: SamplingSettings, chunk: recurrence.Chunk) -> Callable:

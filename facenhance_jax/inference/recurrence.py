@@ -25,6 +25,8 @@ class Chunk(NamedTuple):
       key: of the noise.
       place: where the low-res face belongs in each photo, (left, top, side, angle) as `faces.placement` defines it;
         None if the denoiser does not need it.
+      moves: the sum of what would straighten the low-res frames before `first` (see `straightening.Straightened`);
+        None if the denoiser does not restore them.
     """
 
     low: UInt8[Array, "n b l l 3"]
@@ -34,6 +36,7 @@ class Chunk(NamedTuple):
     count: Int[Array, ""]
     key: PRNGKeyArray
     place: Float[Array, "b 4"] | None
+    moves: Float[Array, "b grid grid 2"] | None = None
 
 
 class FrameNoise(NamedTuple):
@@ -83,7 +86,8 @@ def enhance_frame(
     denoiser: Denoiser,
     plan: Plan,
     corrections: int = 0,
-) -> Float[Array, "b h w 3"]:
+    usual: Float[Array, "b grid grid 2"] | None = None,
+) -> tuple[Float[Array, "b h w 3"], Float[Array, "b grid grid 2"] | None]:
     """Enhances one frame of b clips; all images are in [-1, 1].
 
     Args:
@@ -96,8 +100,13 @@ def enhance_frame(
       denoiser: gives the velocity.
       plan: the timesteps and their coefficients.
       corrections: how often each guess of the frame is corrected (see `Denoiser.agreeing`).
+      usual: as of `Denoiser.encode`.
+
+    Returns:
+      The frames; and the moves that would straighten their low-res frames, None if the denoiser does not restore them.
     """
-    conditions = denoiser.conditions(params, photo, previous, denoiser.encode(params, low, photo, place))
+    expression = denoiser.encode(params, low, photo, place, usual)
+    conditions = denoiser.conditions(params, photo, previous, expression)
 
     def velocity(noisy, timestep, z):
         z = _z(noise.key, timestep, photo.shape[1]) if z is None else z
@@ -106,7 +115,8 @@ def enhance_frame(
         return denoiser.corrected(noisy, timestep, found, conditions, corrections)
 
     clean = sample(velocity, jnp.broadcast_to(noise.start, photo.shape), plan, noise.z)
-    return jnp.clip(denoiser.to_frame(clean, photo), -1.0, 1.0)
+    moves = None if expression.restored is None else expression.restored.straightened.moves
+    return jnp.clip(denoiser.to_frame(clean, photo), -1.0, 1.0), moves
 
 
 def enhance_chunk(
@@ -118,17 +128,17 @@ def enhance_chunk(
     temperature: float = 1.0,
     shared_noise: bool = False,
     corrections: int = 0,
-) -> tuple[Float[Array, "b h w 3"], UInt8[Array, "n b h w 3"]]:
+) -> tuple[tuple[Float[Array, "b h w 3"], Float[Array, "b grid grid 2"] | None], UInt8[Array, "n b h w 3"]]:
     """Enhances the frames first .. first + count - 1 of b clips.
 
-    The noise of frame n is a function of (key, n), the same for all b clips, and only the last frame is carried on. So
-    a clip gives the same pixels in one chunk or in several, alone or together with other clips. With `shared_noise` all
-    frames start from the same noise, so that details decided by the noise do not change from frame to frame; Algorithm
-    3 draws new noise for each frame. `temperature` scales the noise that sampling starts from; the other arguments are
-    those of `enhance_frame`.
+    The noise of frame n is a function of (key, n), the same for all b clips, and only the last frame and the sum of the
+    moves are carried on. So a clip gives the same pixels in one chunk or in several, alone or together with other
+    clips. With `shared_noise` all frames start from the same noise, so that details decided by the noise do not change
+    from frame to frame; Algorithm 3 draws new noise for each frame. `temperature` scales the noise that sampling starts
+    from; the other arguments are those of `enhance_frame`.
 
     Returns:
-      The last frame in [-1, 1], for the next chunk, and all n frames as uint8.
+      `previous` and `moves` of the next chunk, and all n frames as uint8.
     """
     photo = to_signal(chunk.identity)
     options = dict(denoiser=denoiser, plan=plan)
@@ -138,15 +148,21 @@ def enhance_chunk(
 
     shared = noise_of(0) if shared_noise else None
 
-    def enhance(previous, low_frame, index):
+    def enhance(carried, low_frame, index):
+        previous, moves = carried
         noise = noise_of(index) if shared is None else shared
+        # The mean over the frames before, as if there had been one more that needs no move.
+        usual = None if moves is None else moves / (index + 1)
         low = to_signal(low_frame)
-        return enhance_frame(params, low, photo, previous, chunk.place, noise, corrections=corrections, **options)
+        frame, found = enhance_frame(
+            params, low, photo, previous, chunk.place, noise, corrections=corrections, usual=usual, **options
+        )
+        return frame, None if moves is None else moves + found
 
-    def advance(previous, row):
+    def advance(carried, row):
         low_frame, offset = row
         index = chunk.first + offset
-        frame = jax.lax.cond(offset < chunk.count, lambda: enhance(previous, low_frame, index), lambda: previous)
-        return frame, to_pixels(frame)
+        carried = jax.lax.cond(offset < chunk.count, lambda: enhance(carried, low_frame, index), lambda: carried)
+        return carried, to_pixels(carried[0])
 
-    return jax.lax.scan(advance, chunk.previous, (chunk.low, jnp.arange(chunk.low.shape[0])))
+    return jax.lax.scan(advance, (chunk.previous, chunk.moves), (chunk.low, jnp.arange(chunk.low.shape[0])))

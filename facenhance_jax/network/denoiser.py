@@ -185,12 +185,14 @@ class Denoiser:
         low: Float[Array, "b l l 3"],
         photo: Float[Array, "b h w 3"],
         place: Float[Array, "b 4"] | None = None,
+        usual: Float[Array, "b grid grid 2"] | None = None,
     ) -> Expression:
         """Encodes low-res frames in [-1, 1]: once a frame, for all of its denoising steps.
 
         `place` is the turned square (left, top, side, angle) of the frame on which each low-res frame belongs, as
         `faces.placement` defines it; without it, or without `place_low`, that is the whole frame. Of the photo, its own
-        low-res face is taken on this place, if the network needs it.
+        low-res face is taken on this place, if the network needs it. `usual` is what the moves that straighten the
+        other frames of the clip have in common (see `straightening.Straightener`).
         """
         config = self.config
         whole = jnp.broadcast_to(jnp.array([0.0, 0.0, config.resolution, 0.0]), (low.shape[0], 4))
@@ -200,7 +202,8 @@ class Denoiser:
         if config.restore_low or config.warp_photo:
             own = warping.low_of(photo, place, config.low_size)
         if config.restore_low:
-            restored = self._network(params).restorer(low, own)
+            restored = self._network(params).restorer(low, own, usual)
+            low = restored.straightened.frame
             low += nnx.sigmoid(restored.faulty)[:, None, None, None] * (restored.frame - low)
             seen = within * low - (1.0 - within)  # around the face it stays black
         if config.expression != "concat":

@@ -67,9 +67,17 @@ class Restorer(nnx.Module):
         self.faulty = FaultDetector(rngs=rngs)
         self.exit = nnx.Conv(fine, outputs * FOLD**2, (3, 3), dtype=dtype, kernel_init=zeros, rngs=rngs)
 
-    def __call__(self, low: Float[Array, "b l l 3"], own: Float[Array, "b l l 3"]) -> Restored:
-        """Restores low-res frames; `own` are the photos' own low-res faces. All in [-1, 1]."""
-        straightened = self.straightener(low, own)
+    def __call__(
+        self,
+        low: Float[Array, "b l l 3"],
+        own: Float[Array, "b l l 3"],
+        usual: Float[Array, "b grid grid 2"] | None = None,
+    ) -> Restored:
+        """Restores low-res frames; `own` are the photos' own low-res faces. All in [-1, 1].
+
+        `usual` is of the straightener.
+        """
+        straightened = self.straightener(low, own, usual)
         straight = jax.lax.stop_gradient(straightened.frame)  # it is trained by its own error
         seen = space_to_depth(jnp.concatenate([straight, own], axis=-1), FOLD)
         x = self.before(self.entrance(seen))

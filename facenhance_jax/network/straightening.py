@@ -19,7 +19,10 @@ FARTHEST = 4.0  # pixels
 
 
 class Straightened(NamedTuple):
-    """A low-res frame without its warp; what takes the warp back, in pixels; and the logit of how far that is done."""
+    """A low-res frame without its warp; what takes the warp back, in pixels; and the logit of how far that is done.
+
+    What is usual in a clip is still in `moves`.
+    """
 
     frame: Float[Array, "b l l 3"]
     moves: Float[Array, "b grid grid 2"]
@@ -41,13 +44,28 @@ class Straightener(nnx.Module):
         self.moves = nnx.Linear(2 * GRID**2, 2 * GRID**2, use_bias=False, kernel_init=zeros, rngs=rngs)
         self.warped = FaultDetector(rngs=rngs)
 
-    def __call__(self, low: Float[Array, "b l l 3"], own: Float[Array, "b l l 3"]) -> Straightened:
-        """Straightens low-res frames; `own` are the photos' own low-res faces. All in [-1, 1]."""
+    def __call__(
+        self,
+        low: Float[Array, "b l l 3"],
+        own: Float[Array, "b l l 3"],
+        usual: Float[Array, "b grid grid 2"] | None = None,
+    ) -> Straightened:
+        """Straightens low-res frames; `own` are the photos' own low-res faces. All in [-1, 1].
+
+        `usual` is what the other frames of a clip have in common: a warp differs from frame to frame, so that is taken
+        off the moves.
+        """
         shifts = shifts_of_squares(own, low)
         moves = self.moves(shifts.reshape(len(shifts), -1)).reshape(shifts.shape)
-        dense = jax.image.resize(moves, (*low.shape[:3], 2), "linear")
-        warped = self.warped(low, own, warping.moved(low, dense))
-        return Straightened(warping.moved(low, nnx.sigmoid(warped)[:, None, None, None] * dense), moves, warped)
+        warped = self.warped(low, own, moved(low, moves))
+        share = nnx.sigmoid(warped)[:, None, None, None]
+        taken = share * (moves if usual is None else moves - usual)
+        return Straightened(moved(low, taken), moves, warped)
+
+
+def moved(low: Float[Array, "b l l 3"], moves: Float[Array, "b grid grid 2"]) -> Float[Array, "b l l 3"]:
+    """Low-res frames with their squares moved, in pixels; between the squares' centres the moves are interpolated."""
+    return warping.moved(low, jax.image.resize(moves, (*low.shape[:3], 2), "linear"))
 
 
 def shifts_of_squares(other: Float[Array, "b l l 3"], low: Float[Array, "b l l 3"]) -> Float[Array, "b grid grid 2"]:

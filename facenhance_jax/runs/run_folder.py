@@ -35,6 +35,7 @@ _CHANGEABLE = (
     "train.detail_weight",
     "train.ema_decay",
     "train.ema_every",
+    "train.fit_batches",
     "train.learning_rate",
     "train.noise_levels",
     "train.only_restorer",

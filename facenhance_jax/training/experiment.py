@@ -20,6 +20,7 @@ from facenhance_jax.network.pixels import to_pixels, to_signal
 from facenhance_jax.runs import checkpoints
 from facenhance_jax.settings import Resolved, Settings, TrainSettings, read_model
 from facenhance_jax.training import objective, train_step
+from facenhance_jax.training.fitting import with_fitted_straightener
 from facenhance_jax.training.optimizer import make_optimizer
 from facenhance_jax.training.train_step import LossFn, TrainState
 
@@ -58,8 +59,10 @@ def make(settings: Settings) -> Experiment:
     Raises InputError if a restorer is to be trained that the network does not have.
     """
     denoiser, train = settings.denoiser(), settings.train
-    if (train.restored_weight or train.only_restorer) and not settings.model.restore_low:
-        raise InputError("config.train: restored_weight and only_restorer need config.model.restore_low=True")
+    if (train.restored_weight or train.only_restorer or train.fit_batches) and not settings.model.restore_low:
+        raise InputError(
+            "config.train: restored_weight, only_restorer and fit_batches need config.model.restore_low=True"
+        )
     rate = learning_rate(train, settings.run.steps)
     optimizer = make_optimizer(rate, train.gradient_clip)
     loss = functools.partial(
@@ -75,7 +78,7 @@ def make(settings: Settings) -> Experiment:
     return Experiment(
         settings=settings,
         initial_state=lambda: train_step.initial_state(denoiser.init(train.seed), optimizer, train.seed),
-        warm_start=functools.partial(started_from, train.start_from),
+        warm_start=functools.partial(_warm_start, settings),
         step=functools.partial(
             train_step.train_step,
             loss_fn=loss,
@@ -108,6 +111,15 @@ def learning_rate(train: TrainSettings | Training, steps: int) -> optax.Schedule
 
 
 # The start from another model
+
+
+def _warm_start(settings: Settings, fresh: TrainState) -> TrainState:
+    state = started_from(settings.train.start_from, fresh)
+    count = settings.train.fit_batches
+    if not count:
+        return state
+    params = with_fitted_straightener(state.params, batches(settings), count, settings.denoiser())
+    return state._replace(params=params, ema=jax.tree.map(jnp.copy, params))
 
 
 def started_from(folder: str, fresh: TrainState) -> TrainState:
@@ -218,7 +230,7 @@ def sampled(params: dict, batch: dict, *, denoiser: Denoiser, settings: Settings
     plan = denoiser.plan(sampling.steps, sampling.solver)
     key = jax.random.fold_in(jax.random.key(0), 0)  # as a clip's first frame has it
     images = (to_signal(batch[name]) for name in ("low", "identity", "previous"))
-    frame = enhance_frame(
+    frame, _ = enhance_frame(
         params,
         *images,
         batch.get("place"),

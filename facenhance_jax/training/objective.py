@@ -9,9 +9,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from facenhance_jax.diffusion import formulas
 from facenhance_jax.diffusion.sampler import spaced_timesteps
+from facenhance_jax.network import straightening
 from facenhance_jax.network.denoiser import Denoiser, Expression
 from facenhance_jax.network.pixels import to_signal
-from facenhance_jax.network.straightening import shifts_of_squares
 
 SMALLEST_ERROR = 1e-5  # of a restored low-res frame that counts: 56 dB
 LEVELS = 4  # of noise, for the log: the quarters of 1..T
@@ -123,16 +123,15 @@ def restored_error(
 
     Of those that have faults: the logarithm of the restored frame's mean squared error, as in a PSNR, where the face is
     to be as in `clean` and, in place of the black around it, the photo. Of all: the cross entropy of the share that
-    would be best, the one at which the mixture of given and restored face is nearest to `clean`.
+    would be best, the one at which the mixture of straightened and restored face is nearest to `clean`.
     """
-    restored, logit, _ = expression.restored
+    restored, logit, straightened = expression.restored
     face = jnp.any(clean > -1.0, axis=-1, keepdims=True)
     wanted = jnp.where(face, clean, expression.own)
     faulty = jnp.any(low != clean, axis=(1, 2, 3))
     error = jnp.log(jnp.mean((restored - wanted) ** 2, axis=(1, 2, 3)) + SMALLEST_ERROR)
-    change, lacking = face * (jax.lax.stop_gradient(restored) - low), face * (clean - low)
-    best = jnp.sum(change * lacking, axis=(1, 2, 3)) / (jnp.sum(change**2, axis=(1, 2, 3)) + 1e-9)
-    return faulty * error + optax.sigmoid_binary_cross_entropy(logit, jnp.clip(best, 0.0, 1.0))
+    best = _best_share(straightened.frame, restored, clean)
+    return faulty * error + optax.sigmoid_binary_cross_entropy(logit, best)
 
 
 def straightened_error(
@@ -142,15 +141,25 @@ def straightened_error(
 
     What would take a warp back are the shifts that are found between `warped`, the frame with its warp but without its
     other faults, and `clean`: the moves' squared error, of those that are warped. Of all: the cross entropy of the
-    share of the moves that would be best.
+    share that would be best, the one at which the mixture of `warped` and moved face is nearest to `clean`.
     """
     _, moves, logit = expression.restored.straightened
-    wanted = -jax.lax.stop_gradient(shifts_of_squares(clean, warped))
+    wanted = -jax.lax.stop_gradient(straightening.shifts_of_squares(clean, warped))
     happened = jnp.any(warped != clean, axis=(1, 2, 3))
     error = jnp.mean((moves - wanted) ** 2, axis=(1, 2, 3))
-    given = jax.lax.stop_gradient(moves)
-    best = jnp.sum(given * wanted, axis=(1, 2, 3)) / (jnp.sum(given**2, axis=(1, 2, 3)) + 1e-9)
-    return happened * error + optax.sigmoid_binary_cross_entropy(logit, jnp.clip(best, 0.0, 1.0))
+    best = _best_share(warped, straightening.moved(warped, moves), clean)
+    return happened * error + optax.sigmoid_binary_cross_entropy(logit, best)
+
+
+def _best_share(
+    start: Float[Array, "b l l 3"], end: Float[Array, "b l l 3"], clean: Float[Array, "b l l 3"]
+) -> Float[Array, " b"]:
+    """Which share of the way from `start` to `end` is nearest to the face in `clean`. It is not trained by."""
+    face = jnp.any(clean > -1.0, axis=-1, keepdims=True)
+    start, end = jax.lax.stop_gradient((start, end))
+    change, lacking = face * (end - start), face * (clean - start)
+    share = jnp.sum(change * lacking, axis=(1, 2, 3)) / (jnp.sum(change**2, axis=(1, 2, 3)) + 1e-9)
+    return jnp.clip(share, 0.0, 1.0)
 
 
 def _detail(frame: Float[Array, "b h w 3"]) -> Float[Array, "b h8 w8"]:

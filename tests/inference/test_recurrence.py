@@ -3,6 +3,7 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -19,14 +20,19 @@ def random_pixels(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-@pytest.fixture(scope="module")
-def enhancer():
-    """A smoke-sized model with random weights everywhere, also where they are initialised as zeros."""
-    chosen = settings.read_model(smoke.get_config())
-    leaves, tree = jax.tree.flatten(chosen.denoiser().init(0))
+def random_params(denoiser):
+    """Random weights everywhere, also where they are initialised as zeros."""
+    leaves, tree = jax.tree.flatten(denoiser.init(0))
     keys = jax.random.split(jax.random.key(1), len(leaves))
     noisy = [leaf + 0.05 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
-    return Enhancer(chosen.denoiser(), jax.tree.unflatten(tree, noisy), chosen.sampling)
+    return jax.tree.unflatten(tree, noisy)
+
+
+@pytest.fixture(scope="module")
+def enhancer():
+    """A smoke-sized model."""
+    chosen = settings.read_model(smoke.get_config())
+    return Enhancer(chosen.denoiser(), random_params(chosen.denoiser()), chosen.sampling)
 
 
 def untrained(config):
@@ -58,12 +64,45 @@ def test_one_scan_equals_chunks_equals_stream(enhancer, enhanced):
     singles = []
     for n, low in enumerate(LOW[:5]):
         chunk = chunk._replace(low=low[None, None], first=np.int32(n), count=np.int32(1))
-        previous, frame = whole(enhancer.params, chunk)
+        (previous, _), frame = whole(enhancer.params, chunk)
         chunk = chunk._replace(previous=previous)
         singles.append(np.asarray(frame)[0, 0])
     np.testing.assert_array_equal(np.stack(singles), enhanced[:5])
     streamed = list(enhancer.stream(iter(LOW), PHOTO, steps=2))
     np.testing.assert_array_equal(np.stack(streamed), enhanced)
+
+
+def test_what_straightens_the_frames_before_is_usual():
+    """Two frames in one chunk are two calls: the second is given half of what would straighten the first."""
+    config = smoke.get_config()
+    config.model.update(place_low=True, restore_low=True)
+    denoiser = settings.read_model(config).denoiser()
+    params = random_params(denoiser)
+    plan, key, photo = denoiser.plan(1), jax.random.key(0), PHOTO[None]
+    options = dict(denoiser=denoiser, plan=plan)
+    chunk = recurrence.Chunk(
+        LOW[:2, None],
+        photo,
+        to_signal(photo),
+        np.int32(0),
+        np.int32(2),
+        key,
+        PLACE[None],
+        np.zeros((1, 8, 8, 2), np.float32),
+    )
+    (last, moves), _ = jax.jit(functools.partial(recurrence.enhance_chunk, **options))(params, chunk)
+
+    @jax.jit
+    def frame(low, previous, usual, index):
+        noise = recurrence.draw_noise(jax.random.fold_in(key, index), **options)
+        given = to_signal(low[None]), to_signal(photo), previous, jnp.asarray(PLACE)[None], noise
+        return recurrence.enhance_frame(params, *given, usual=usual, **options)
+
+    first, found = frame(LOW[0], to_signal(photo), 0.0 * moves, 0)
+    second, found_next = frame(LOW[1], first, found / 2, 1)
+    np.testing.assert_allclose(last, second, atol=1e-5)
+    np.testing.assert_allclose(moves, found + found_next, atol=1e-4)
+    assert float(np.abs(frame(LOW[1], first, 0.0 * moves, 1)[0] - second).max()) > 1e-3
 
 
 def test_frames_handed_out_as_they_are_made_are_the_same_and_no_more_is_done_than_is_asked_for(enhancer, enhanced):

@@ -63,6 +63,17 @@ def test_all_of_a_shift_or_half_of_it_is_taken_back():
     assert np.abs(inside(low - own)).max() > 0.15
 
 
+def test_what_is_usual_in_a_clip_stays():
+    """Of a shift that all frames have nothing is taken back, and of one that is usual by half, the other half."""
+    own, low = picture(0, 0), picture(1.0, -0.5)
+    one = straightener(0.9999)
+    moves = one(low, own).moves
+    np.testing.assert_allclose(one(low, own, moves).frame, low, atol=1e-6)
+    half = one(low, own, moves / 2)
+    np.testing.assert_allclose(inside(half.frame), inside(picture(0.5, -0.25)), atol=0.02)
+    np.testing.assert_array_equal(half.moves, moves)
+
+
 def test_it_starts_as_the_identity():
     own, low = picture(0, 0), picture(1.0, -0.5)
     np.testing.assert_array_equal(Straightener(rngs=nnx.Rngs(0))(low, own).frame, low)

@@ -143,7 +143,10 @@ def test_the_corrected_velocity_is_that_of_the_corrected_frame(photo):
 
 
 def test_a_low_res_frame_is_restored_as_far_as_it_seems_faulty(photo):
-    """A restorer that always gives the photo's own face: sure of faults, of none, and in between."""
+    """A restorer that always gives the photo's own face: sure of faults, of none, and in between.
+
+    What is not restored is the straightened frame, here one whose shifts are taken for warps by half.
+    """
     denoiser = moving_denoiser(restore_low=True)
     params, place = denoiser.init(0), jnp.asarray(PLACE)[None]
     restorer = params["restorer"]
@@ -151,12 +154,18 @@ def test_a_low_res_frame_is_restored_as_far_as_it_seems_faulty(photo):
     bias[:, 32] = 1.0  # the share of the photo's own pixel
     own, low = low_of(photo, PLACE), np.full((1, 16, 16, 3), -1.0, np.float32)
     low[:, 3:13, 4:12] = 0.5
+    straightener = restorer["straightener"]
+    warped = straightener["warped"] | {"logit": {"kernel": jnp.zeros((16, 1)), "bias": jnp.array([50.0])}}
+    straightener = straightener | {"moves": {"kernel": -0.5 * jnp.eye(128)}, "warped": warped}
     for logit, share in ((-50.0, 0.0), (0.0, 0.5), (50.0, 1.0)):
         changed = restorer | {"exit": restorer["exit"] | {"bias": jnp.asarray(bias.ravel())}}
         changed |= {
-            "faulty": restorer["faulty"] | {"logit": {"kernel": jnp.zeros((16, 1)), "bias": jnp.array([logit])}}
+            "straightener": straightener,
+            "faulty": restorer["faulty"] | {"logit": {"kernel": jnp.zeros((16, 1)), "bias": jnp.array([logit])}},
         }
         expression = denoiser.encode(params | {"restorer": changed}, jnp.asarray(low), photo, place)
-        np.testing.assert_allclose(expression.low, share * own + (1 - share) * low, atol=1e-6)
+        straight = expression.restored.straightened.frame
+        np.testing.assert_allclose(expression.low, share * own + (1 - share) * straight, atol=1e-6)
+        assert float(jnp.abs(straight - low).max()) > 0.1
         np.testing.assert_array_equal(expression.within, within(jnp.asarray(low)))
         assert float(expression.image[:, :6].max()) == -1.0  # around the face it stays black

@@ -91,7 +91,7 @@ def test_a_picture_of_the_training_is_what_the_enhancer_makes_of_a_clips_first_f
     assert np.abs(np.asarray(made).astype(int) - expected).max() <= 1 and expected.std() > 10
 
 
-@pytest.mark.parametrize("field", [{"restored_weight": 0.1}, {"only_restorer": True}])
+@pytest.mark.parametrize("field", [{"restored_weight": 0.1}, {"only_restorer": True}, {"fit_batches": 1}])
 def test_a_restorer_that_the_network_does_not_have_cannot_be_trained(field):
     config = smoke.get_config()
     config.train.update(field)
