@@ -23,6 +23,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--extract", action="store_true", help="--low is an ordinary video of a face: cut the low-res clip out of it"
     )
     enhance.add_argument(
+        "--person",
+        choices=("auto", "same", "another"),
+        help="whom the video of --extract shows: the photo's person, whose own face is taken, or another, of whom only "
+        "the movement is (default: auto, by comparing their faces)",
+    )
+    enhance.add_argument(
         "--photo",
         "--identity",
         dest="photo",
@@ -74,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
     with starting.loading():
         from facenhance_jax import media, messages
 
+        if args.person and not args.extract:
+            raise messages.InputError("--person: is said of an ordinary video; give --extract too, or leave it out")
         jobs = pairing.jobs(args.low, args.photo, args.output)
         if jobs is None:
             starting.check_outputs([args.low, args.photo], args.output, (args.strip, ".png"))

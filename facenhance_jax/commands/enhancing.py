@@ -15,7 +15,7 @@ from facenhance_jax import media, messages
 from facenhance_jax.commands.pairing import Job
 from facenhance_jax.faces import framing, placement, portrait
 from facenhance_jax.faces.tracking import Track
-from facenhance_jax.inference import extraction
+from facenhance_jax.inference import driving, extraction
 from facenhance_jax.inference.compositing import Compositor
 from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.media.drawing import KeptFrames
@@ -47,7 +47,7 @@ class Enhancing:
         """Enhances one clip, and writes the strip that was asked for."""
         started = time.perf_counter()
         framed, paste = self._framed(Path(self._args.photo), photo)
-        lows = self._lows(clip)
+        lows = self._lows(clip, framed)
         with messages.progress("enhancing", clip.count) as bar:
             kept = self._write(clip, lows, framed, paste, Path(self._args.output), bar)
         for note in clip.notes:
@@ -87,7 +87,8 @@ class Enhancing:
 
     def _do(self, job: Job, bar: tqdm) -> None:
         clip = media.open_clip(job.low)
-        self._write(clip, self._lows(clip), *self._framed(job.photo), job.output, bar)
+        framed, paste = self._framed(job.photo)
+        self._write(clip, self._lows(clip, framed), framed, paste, job.output, bar)
         for note in clip.notes:
             messages.note(note)
 
@@ -104,13 +105,13 @@ class Enhancing:
             self._portraits = {path: (framed, paste)}
         return self._portraits[path]
 
-    def _lows(self, clip: media.ClipFile) -> Iterator[UInt8[np.ndarray, "s s 3"]]:
+    def _lows(self, clip: media.ClipFile, photo: portrait.Portrait) -> Iterator[UInt8[np.ndarray, "s s 3"]]:
         """The low-res frames; to cut them out of a video, it is first searched as a whole."""
         size = self._enhancer.low_size
         if self._args.extract:
             if clip.path not in self._tracks:
                 self._tracks = {clip.path: extraction.follow(clip, bar=self._bars)}
-            return extraction.low_frames(clip, size, self._tracks[clip.path])
+            return driving.low_frames(clip, size, self._tracks[clip.path], photo, self._args.person or driving.AUTO)
         _note_shape(clip)
         return (resize(framing.middle(*frame.shape[:2]).cut(frame), size) for frame in clip)
 

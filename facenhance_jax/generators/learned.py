@@ -1,6 +1,8 @@
 """Trained generators behind the door of `generators`: MotionGAN with the renderer, and ImaGINator."""
 
 import functools
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -55,6 +57,20 @@ class Learned:
         low, track = self._performed(*face_of(photo), expression, strength, frames, seed)
         to_frame = cv2.invertAffineTransform(alignment.crop_matrix(photo.landmarks))
         return asking.Performance(low, track @ to_frame[:, :2].T + to_frame[:, 2])
+
+    def moved(
+        self, photo: Portrait, moves: Float[np.ndarray, "n 68 2"], expression: str
+    ) -> Iterator[UInt8[np.ndarray, "64 64 3"]]:
+        """The photo's low-res face with its landmarks moved, in pixels of it, and painted as of this expression.
+
+        Frames are made as they are taken. Raises InputError, at once, for an expression that the model does not know,
+        and for a photo without a face.
+        """
+        face, points = face_of(photo)
+        label = asking.number_of(self.labels, expression, 1.0, len(moves))
+        starts = range(0, len(moves), CHUNK)
+        rows = (self._rendered(face, points, points + moves[at : at + CHUNK], label) for at in starts)
+        return itertools.chain.from_iterable(rows)
 
     def of_face(
         self, face: Face, points: Points, expression: str, strength: float, frames: int, seed: int

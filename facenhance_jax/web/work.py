@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 from facenhance_jax import media, messages
 from facenhance_jax.faces import framing, placement, portrait
-from facenhance_jax.inference import expressing, extraction
+from facenhance_jax.inference import driving, expressing, extraction
 from facenhance_jax.inference.compositing import Compositor
 from facenhance_jax.inference.enhancer import Enhancer
 from facenhance_jax.media.drawing import KeptFrames
@@ -105,7 +105,7 @@ def enhancement(
             framed = portrait.find(photo, enhancer.size, face=face, name=photo_path)
             notes += [framed.note] if framed.note else []
             clip, taken = clip_of(clip_path), []
-            lows = _low_frames(job, clip, enhancer.low_size, low_res)
+            lows = _low_frames(job, clip, enhancer.low_size, framed, low_res)
             place = None if framed.landmarks is None else placement.of_landmarks(framed.landmarks)
             frames = enhancer.stream(_kept(lows, taken), framed.frame, place=place, steps=steps, seed=SEED)
             waiting = iter(taken)  # a list's iterator sees what is appended later
@@ -125,7 +125,9 @@ def enhancement(
     return work
 
 
-def _low_frames(job: Job, clip: media.ClipFile, size: int, low_res: bool) -> Iterator[np.ndarray]:
+def _low_frames(
+    job: Job, clip: media.ClipFile, size: int, photo: portrait.Portrait, low_res: bool
+) -> Iterator[np.ndarray]:
     if low_res:
         square = framing.middle(clip.height, clip.width)
         return (resize(square.cut(frame), size) for frame in clip)
@@ -136,7 +138,7 @@ def _low_frames(job: Job, clip: media.ClipFile, size: int, low_res: bool) -> Ite
             yield frame
 
     track = extraction.follow(dataclasses.replace(clip, read=read), bar=False)
-    return extraction.low_frames(clip, size, track)
+    return driving.low_frames(clip, size, track, photo)
 
 
 def _kept(frames: Iterable[np.ndarray], kept: list[np.ndarray]) -> Iterator[np.ndarray]:

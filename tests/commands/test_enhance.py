@@ -189,6 +189,15 @@ def test_extract_cuts_the_face_out_of_the_clip_first(folder, capfd):
         np.testing.assert_array_equal(enhanced[1::3, 1::3], alignment.low_frame(frame, landmarks, 8) // 2 + 50)
 
 
+def test_whom_the_video_shows_is_asked_only_of_a_video_and_heeded(folder, capfd):
+    assert "--person: is said of an ordinary video" in one_line(capfd, enhance("--person", "same"))
+    frames, _ = population.draw_clip(population.draw_subject(7, 5), "happiness", 0, 3, 208)
+    np.save("video.npy", frames)
+    assert enhance("--extract", "--person", "another", low="video.npy") == 2
+    assert "another person's movement is brought only to 64" in capfd.readouterr().err
+    assert not Path("out").exists()
+
+
 def test_bad_steps_are_refused_before_a_face_is_searched_for(folder, capfd, monkeypatch):
     monkeypatch.setattr(tracking, "track", lambda frames, name: pytest.fail("the clip was searched in vain"))
     assert "1001 are too many" in one_line(capfd, enhance("--extract", "--steps", "1001"))
