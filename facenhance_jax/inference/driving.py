@@ -18,7 +18,7 @@ from facenhance_jax.faces.tracking import Track
 from facenhance_jax.inference import extraction
 from facenhance_jax.media.drawing import spread
 
-AUTO, SAME, ANOTHER = PERSONS = ("auto", "same", "another")  # whom the video shows, beside the photo
+AUTO, SAME, ANOTHER = "auto", "same", "another"  # whose face the video shows, the photo's person's or another's
 LOOKED_AT = 3  # frames, in which the person is compared with the photo's
 EARLY = 100  # frames with a face, among which these are
 INNER_LIPS = [61, 62, 63], [67, 66, 65]  # landmarks, upper and lower
@@ -35,7 +35,7 @@ def low_frames(
     `person` says whether that is the person of the photo; "auto" compares them. Raises InputError if the other person's
     movement is asked for and the photo has no face, or the model's low-res frames are not 64 pixels wide.
     """
-    if person == SAME or (person == AUTO and not shows_another(clip, track, photo)):
+    if person != ANOTHER and (person == SAME or not shows_another(clip, track, photo)):
         return extraction.low_frames(clip, size, track)
     if size != LOW_SIZE:
         raise messages.InputError(
@@ -43,8 +43,7 @@ def low_frames(
         )
     if person == AUTO:
         messages.note(f"{clip.path}: shows another person than the photo; the photo's own face moves as that one does")
-    if track.missing:
-        messages.note(f"{clip.path}: no face in {len(track.missing)} of the frames; interpolated there")
+    extraction.note_missing(clip, track)
     from facenhance_jax.generators import choosing  # not at the top: few clips need it, and all would start later
 
     return choosing.named(choosing.LEARNED).moved(photo, movement(track.landmarks), EXPRESSION)

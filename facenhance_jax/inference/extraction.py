@@ -66,9 +66,14 @@ def follow(clip: media.ClipFile, *, bar: bool = True) -> tracking.Track:
 
 def low_frames(clip: media.ClipFile, size: int, track: tracking.Track) -> Iterator[UInt8[np.ndarray, "s s 3"]]:
     """The aligned face on black of every frame, s = `size` pixels, by what `follow` found in the clip."""
+    note_missing(clip, track)
+    return (alignment.low_frame(frame, points, size) for frame, points in zip(clip, track.landmarks, strict=True))
+
+
+def note_missing(clip: media.ClipFile, track: tracking.Track) -> None:
+    """Says in how many frames no face was found, if in any."""
     if track.missing:
         messages.note(f"{clip.path}: no face in {len(track.missing)} of the frames; interpolated there")
-    return (alignment.low_frame(frame, points, size) for frame, points in zip(clip, track.landmarks, strict=True))
 
 
 def preview_path(output: Path | str) -> Path:
