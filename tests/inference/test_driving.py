@@ -48,7 +48,7 @@ def marked(frame, level):
 
 
 def lows(video, photo, **options) -> np.ndarray:
-    return np.stack(list(driving.low_frames(*video[:1], 64, video[1], photo, **options)))
+    return np.stack(list(driving.low_frames(video[0], 64, video[1], photo, **options)))
 
 
 def test_movement_is_that_of_the_lips_whatever_the_head_does():
