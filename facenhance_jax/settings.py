@@ -14,7 +14,8 @@ import ml_collections
 
 from facenhance_jax.diffusion.formulas import linear_schedule
 from facenhance_jax.messages import InputError
-from facenhance_jax.network.denoiser import Denoiser, DenoiserConfig
+from facenhance_jax.network.denoiser import Denoiser
+from facenhance_jax.network.denoiser_config import DenoiserConfig
 
 STRATEGIES = ("jit", "fsdp", "pmap")
 SPLITS = ("train", "test", "all")

@@ -10,7 +10,8 @@ draw      drawn people's frames/s on one core
 data      training samples/s, and as a share of a loop that only decodes the same images
 ceilings  what the device could do at best: GB/s copied, TFLOP/s of a product and of a convolution
 profile   the largest items of a training step, its number of kernels, and the time in which the device works
-counts    the kernels, bytes and FLOPs of a training step and of a network call, counted without running them
+counts    the kernels, bytes and FLOPs of a training step and of a network call, counted without running them, as
+          compiled for the CPU or for a GPU (--target=h100)
 generators  the light generators: a clip, and training steps beside PyTorch's
 prepare   frames/s of preparing photographs of MUG's size, and as a share of only decoding them; the peak memory
 """
@@ -26,6 +27,8 @@ def main() -> None:
     from benchmarks import call, counts, data, generators, inference, limits, train
     from benchmarks.networks import NETWORKS
 
+    from facenhance_jax.messages import refusing
+
     # The first five leave the device to other processes, so they come before the others.
     tables = [train.train, call.call, limits.profile, counts.counts, inference.sample, inference.enhance]
     tables += [inference.start, inference.memory, limits.ceilings, data.draw, data.data, data.prepare]
@@ -36,6 +39,7 @@ def main() -> None:
     for name, what in {"batches": "of a training step", "clips": "at once", "steps": "of a frame"}.items():
         parser.add_argument(f"--{name}", type=numbers, help=f"{name} {what}, such as 1,16")
     parser.add_argument("--networks", type=lambda text: text.split(","), help=f"some of {', '.join(NETWORKS)}")
+    parser.add_argument("--target", choices=["cpu", "h100"], help="what to compile for (counts); it need not be there")
     parser.add_argument("--rounds", type=int, help="processes of each way to do the same; 3 unless given")
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
     what = given.pop("what", None)
@@ -45,8 +49,9 @@ def main() -> None:
         parser.error(f"--{next(iter(given))} needs --what, the table that it is for")
     if foreign := set(given) - set(inspect.signature(tables[what]).parameters if what else ()):
         parser.error(f"--{sorted(foreign)[0]} is not for --what={what}")
-    for name in [what] if what else tables:
-        tables[name](**given)
+    with refusing():
+        for name in [what] if what else tables:
+            tables[name](**given)
 
 
 def numbers(text: str) -> list[int]:

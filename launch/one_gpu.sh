@@ -6,6 +6,7 @@
 #   A  ceilings: copying, bf16 products and convolutions                               OUT/A.txt    1 minute
 #   B  training steps, PyTorch's beside them, their largest items, network calls       OUT/B.txt    9 minutes
 #   C  sampling: one clip and 16 abreast at 1, 2, 4, 8 steps                           OUT/C.txt    8 minutes
+#      B and C also measure with convolutions in CUDA graphs, which JAX does from 0.11 on if it is told to ("graphs")
 #   D  people drawn on all cores; the released model trained on them; its average      OUT/D.txt    9 minutes
 #      as OUT/model.tar.aa, ab, ... of at most 15 MB: cat OUT/model.tar.* | tar x
 #
@@ -80,6 +81,12 @@ row() {
 
 bench() { row "$1" "${*:2}" "$python" launch/benchmark.py "${@:2}"; }
 
+graphs() {
+  "$python" -c "import jax; exit(jax.__version_info__ < (0, 11))" || return 0
+  row "$1" "graphs ${*:2}" env XLA_FLAGS="${XLA_FLAGS:-} --xla_gpu_enable_command_buffer=+CONVOLUTION" \
+    "$python" launch/benchmark.py "${@:2}"
+}
+
 A() { bench 60 --what=ceilings; }
 
 B() {
@@ -91,6 +98,7 @@ B() {
     done
   done
   bench 120 --what=call --networks="${networks[-1]}" --clips="${clips[-1]}" --rounds="$rounds"
+  graphs 240 --what=train --networks="${trained[0]}" --batches="${batches[0]}" --rounds="$rounds"
 }
 
 C() {
@@ -99,6 +107,7 @@ C() {
     for count in "${clips[@]}"; do
       bench 120 --what=sample --networks="$network" --clips="$count" --steps=1,2,4,8
     done
+    graphs 120 --what=sample --networks="$network" --clips="${clips[0]}" --steps=2,8
   done
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Float32, UInt8
 
 from facenhance_jax.faces.registration import find_face
@@ -27,11 +28,16 @@ CHUNK = 8  # frames that one compiled program takes; a clip's last chunk is padd
 
 
 def as_computed(params: dict, dtype: str) -> dict:
-    """The parameters with their kernels in the dtype of the computation, to which each layer casts them at each call.
+    """The parameters, with the layers' in the dtype of the computation, to which each layer casts them at each call.
 
-    Scales and biases stay float32: norms are computed in it.
+    The norms' stay float32, in which norms are computed, and so do the restorer's few: its detectors are, too.
     """
-    return jax.tree.map(lambda leaf: leaf.astype(dtype) if leaf.ndim > 1 else leaf, params)
+    flat = flatten_dict(params)
+
+    def is_cast(path: tuple) -> bool:
+        return (*path[:-1], "kernel") in flat and path[0] != "restorer"
+
+    return unflatten_dict({path: leaf.astype(dtype) if is_cast(path) else leaf for path, leaf in flat.items()})
 
 
 class Enhancer:
@@ -195,13 +201,15 @@ class Enhancer:
     ) -> recurrence.Chunk:
         """The first chunk of b clips, from their first frames [n, b, low_size, low_size, 3], n <= CHUNK.
 
-        Where no place is given, the face is found in the photo by these frames: the same ones in a stream.
+        Where no place is given, and one is needed, the face is found in the photo by these frames: the same ones in a
+        stream.
         """
-        photos = jax.device_put(identities)
-        found = [
-            find_face(low[:, index], photo) if place is None else place
-            for index, (photo, place) in enumerate(zip(identities, places, strict=True))
-        ]
+        photos, config = jax.device_put(identities), self.denoiser.config
+        if config.place_low:
+            found = [
+                find_face(low[:, index], photo) if place is None else place
+                for index, (photo, place) in enumerate(zip(identities, places, strict=True))
+            ]
         squares = (len(photos), GRID, GRID, 2)
         return recurrence.Chunk(
             low=low,
@@ -210,8 +218,8 @@ class Enhancer:
             first=np.int32(0),
             count=np.int32(len(low)),
             key=jax.random.key(seed),
-            place=np.stack(found),
-            moves=np.zeros(squares, np.float32) if self.denoiser.config.restore_low else None,
+            place=np.stack(found) if config.place_low else None,
+            moves=np.zeros(squares, np.float32) if config.restore_low else None,
         )
 
     def _program(self, sampling: SamplingSettings, chunk: recurrence.Chunk) -> Callable:

@@ -87,6 +87,7 @@ def enhance_frame(
     plan: Plan,
     corrections: int = 0,
     usual: Float[Array, "b grid grid 2"] | None = None,
+    modulations: tuple[Float[Array, "k _"], ...] | None = None,
 ) -> tuple[Float[Array, "b h w 3"], Float[Array, "b grid grid 2"] | None]:
     """Enhances one frame of b clips; all images are in [-1, 1].
 
@@ -101,6 +102,7 @@ def enhance_frame(
       plan: the timesteps and their coefficients.
       corrections: how often each guess of the frame is corrected (see `Denoiser.agreeing`).
       usual: as of `Denoiser.encode`.
+      modulations: `Denoiser.modulations` of the plan's timesteps, if they are made already.
 
     Returns:
       The frames; and the moves that would straighten their low-res frames, None if the denoiser does not restore them.
@@ -108,13 +110,17 @@ def enhance_frame(
     expression = denoiser.encode(params, low, photo, place, usual)
     conditions = denoiser.conditions(params, photo, previous, expression)
 
-    def velocity(noisy, timestep, z):
+    def velocity(noisy, timestep, given):
+        z, modulations = given
         z = _z(noise.key, timestep, photo.shape[1]) if z is None else z
         z, timestep = jnp.broadcast_to(z, noisy.shape), jnp.broadcast_to(timestep, noisy.shape[:1])
-        found = denoiser.velocity(params, noisy, timestep, conditions, z)
+        found = denoiser.velocity(params, noisy, timestep, conditions, z, modulations)
         return denoiser.corrected(noisy, timestep, found, conditions, corrections)
 
-    clean = sample(velocity, jnp.broadcast_to(noise.start, photo.shape), plan, noise.z)
+    if modulations is None:
+        modulations = denoiser.modulations(params, jnp.asarray(plan.timesteps, jnp.int32))
+    rows = jax.tree.map(lambda of_steps: of_steps[:, None], modulations)  # a step's is the same for all clips
+    clean = sample(velocity, jnp.broadcast_to(noise.start, photo.shape), plan, (noise.z, rows))
     moves = None if expression.restored is None else expression.restored.straightened.moves
     return jnp.clip(denoiser.to_frame(clean, photo), -1.0, 1.0), moves
 
@@ -141,12 +147,13 @@ def enhance_chunk(
       `previous` and `moves` of the next chunk, and all n frames as uint8.
     """
     photo = to_signal(chunk.identity)
-    options = dict(denoiser=denoiser, plan=plan)
 
     def noise_of(index):
-        return draw_noise(jax.random.fold_in(chunk.key, index), temperature=temperature, **options)
+        return draw_noise(jax.random.fold_in(chunk.key, index), denoiser, plan, temperature)
 
     shared = noise_of(0) if shared_noise else None
+    modulations = denoiser.modulations(params, jnp.asarray(plan.timesteps, jnp.int32))
+    options = dict(denoiser=denoiser, plan=plan, corrections=corrections, modulations=modulations)
 
     def enhance(carried, low_frame, index):
         previous, moves = carried
@@ -154,9 +161,7 @@ def enhance_chunk(
         # The mean over the frames before, as if there had been one more that needs no move.
         usual = None if moves is None else moves / (index + 1)
         low = to_signal(low_frame)
-        frame, found = enhance_frame(
-            params, low, photo, previous, chunk.place, noise, corrections=corrections, usual=usual, **options
-        )
+        frame, found = enhance_frame(params, low, photo, previous, chunk.place, noise, usual=usual, **options)
         return frame, None if moves is None else moves + found
 
     def advance(carried, row):

@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from facenhance_jax.network.layers import GROUPS, GroupNorm, conv_of_doubled, conv_of_pixels, silu
+from facenhance_jax.network.layers import GROUPS, GroupNorm, conv_of_doubled, conv_of_pixels, doubled, silu
 from facenhance_jax.network.pixels import depth_to_space, space_to_depth
 
 HEAD_CHANNELS = 32
@@ -75,11 +75,12 @@ class ResBlock(nnx.Module):
         self.conv_out = nnx.Conv(outputs, outputs, (3, 3), dtype=dtype, kernel_init=nnx.initializers.zeros, rngs=rngs)
         self.skip = None if inputs == outputs else nnx.Conv(inputs, outputs, (1, 1), dtype=dtype, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "b h w c"], embedding: Float[Array, "b e"]) -> Float[Array, "b h2 w2 c2"]:
+    def __call__(self, x: Float[Array, "b h w c"], modulation: Float[Array, "#b twice"]) -> Float[Array, "b h2 w2 c2"]:
+        """`modulation` is what the layer of that name makes of the timestep (see `UNet.modulations`)."""
         h = silu(self.norm_in(x))
         h = conv_of_doubled(self.conv_in, h) if self.resample == "up" else self.conv_in(_resample(h, self.resample))
         x = _resample(x, self.resample)
-        scale, shift = jnp.split(self.modulation(silu(embedding)), 2, axis=-1)
+        scale, shift = jnp.split(modulation, 2, axis=-1)
         h = self.conv_out(silu(self.norm_out(h, 1 + scale, shift)))
         return h + (x if self.skip is None else conv_of_pixels(self.skip, x))
 
@@ -89,7 +90,7 @@ def _resample(x: Float[Array, "b h w c"], how: str) -> Float[Array, "b h2 w2 c"]
     if how == "down":
         return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))
     if how == "up":
-        return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+        return doubled(x)
     return x
 
 
@@ -107,12 +108,13 @@ class Attention(nnx.Module):
         self.out = nnx.Linear(channels, channels, dtype=dtype, kernel_init=start, rngs=rngs)
 
     def __call__(
-        self, x: Float[Array, "b h w c"], tokens: Float[Array, "b n t"] | None = None
+        self, x: Float[Array, "b h w c"], token_kv: Float[Array, "b n twice"] | None = None
     ) -> Float[Array, "b h w c"]:
+        """`token_kv` is what the layer of that name makes of the tokens (see `UNet.token_keys`)."""
         batch, height, width, channels = x.shape
         query, key, value = jnp.split(self.qkv(self.norm(x).reshape(batch, height * width, channels)), 3, axis=-1)
-        if self.token_kv is not None:
-            token_key, token_value = jnp.split(self.token_kv(tokens), 2, axis=-1)
+        if token_kv is not None:
+            token_key, token_value = jnp.split(token_kv, 2, axis=-1)
             key = jnp.concatenate([key, token_key], axis=1)
             value = jnp.concatenate([value, token_value], axis=1)
         heads = (batch, -1, channels // HEAD_CHANNELS, HEAD_CHANNELS)
@@ -129,12 +131,12 @@ class Stage(nnx.Module):
         self.attention = attention
         self.remat = remat
 
-    def __call__(self, x, embedding, tokens):
-        return (jax.checkpoint(self._apply) if self.remat else self._apply)(x, embedding, tokens)
+    def __call__(self, x, modulation, token_kv):
+        return (jax.checkpoint(self._apply) if self.remat else self._apply)(x, modulation, token_kv)
 
-    def _apply(self, x, embedding, tokens):
-        x = self.block(x, embedding)
-        return x if self.attention is None else self.attention(x, tokens)
+    def _apply(self, x, modulation, token_kv):
+        x = self.block(x, modulation)
+        return x if self.attention is None else self.attention(x, token_kv)
 
 
 def _stage(
@@ -232,7 +234,8 @@ class UNet(nnx.Module):
         tokens: Float[Array, "b n t"] | None = None,
     ) -> Float[Array, "b h w out"]:
         """Images [b, side, side, in_channels] to float32 [b, side, side, out_channels + extra_channels]."""
-        return self.after_entrance(self.enter(images, range(images.shape[-1])), timestep, tokens)
+        entered = self.enter(images, range(images.shape[-1]))
+        return self.after_entrance(entered, self.modulations(timestep), self.token_keys(tokens))
 
     def enter(self, images: Float[Array, "b h w c"], channels: Sequence[int]) -> Float[Array, "b hp wp base"]:
         """What some of the input's channels add to the entrance's output; the sum over all channels lacks its bias.
@@ -245,27 +248,43 @@ class UNet(nnx.Module):
         folded = space_to_depth(images.astype(self.dtype), self.config.patch)
         return jax.lax.conv_general_dilated(folded, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
+    def modulations(self, timestep: Int[Array, " b"]) -> tuple[Float[Array, "b _"], ...]:
+        """What each residual block takes of the timestep, block by block: once for all images, and for all steps."""
+        embedding = timestep_embedding(timestep, self.config.base).astype(self.dtype)
+        embedding = silu(self.time_out(silu(self.time_in(embedding))))
+        return tuple(stage.block.modulation(embedding) for stage in self._stages())
+
+    def token_keys(self, tokens: Float[Array, "b n t"] | None) -> tuple[Float[Array, "b n _"], ...]:
+        """The tokens' keys and values for each attention to them: once a frame; () without tokens."""
+        attentions = [stage.attention for stage in self._stages() if stage.attention]
+        return tuple(attention.token_kv(tokens) for attention in attentions if attention.token_kv)
+
     def after_entrance(
         self,
         entered: Float[Array, "b hp wp base"],
-        timestep: Int[Array, " b"],
-        tokens: Float[Array, "b n t"] | None = None,
+        modulations: tuple[Float[Array, "#b _"], ...],
+        token_keys: tuple[Float[Array, "b n _"], ...] = (),
     ) -> Float[Array, "b h w out"]:
-        """As `__call__`, from the sum of what all channels enter."""
-        embedding = timestep_embedding(timestep, self.config.base).astype(self.dtype)
-        embedding = self.time_out(silu(self.time_in(embedding)))
+        """As `__call__`, from the sum of what all channels enter, and from what the methods of these names make."""
+        modulations, token_keys = iter(modulations), iter(token_keys)
+
+        def run(stage: Stage, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+            attends = stage.attention and stage.attention.token_kv
+            return stage(x, next(modulations), next(token_keys) if attends else None)
+
         x = entered + self.entrance.bias[...].astype(self.dtype).reshape(1, 1, 1, -1)
         skips = [x]
         for stage in self.downs:
-            x = stage(x, embedding, tokens)
+            x = run(stage, x)
             skips.append(x)
-        x = self.middle_in(x, embedding, tokens)
-        x = self.middle_attention(x)
-        x = self.middle_out(x, embedding, tokens)
+        x = run(self.middle_out, self.middle_attention(run(self.middle_in, x)))
         for stage in self.ups:
-            x = x if stage.block.resample else jnp.concatenate([x, skips.pop()], axis=-1)
-            x = stage(x, embedding, tokens)
+            x = run(stage, x if stage.block.resample else jnp.concatenate([x, skips.pop()], axis=-1))
         x = silu(self.norm(x))
         exits = [self.exit, self.extra] if self.extra else [self.exit]
         images = [depth_to_space(out(x).astype(jnp.float32), self.config.patch) for out in exits]
         return jnp.concatenate(images, axis=-1)
+
+    def _stages(self) -> list[Stage]:
+        """In the order in which they run."""
+        return [*self.downs, self.middle_in, self.middle_out, *self.ups]

@@ -60,7 +60,7 @@ def step(
     critic_loss, grad_norm, skipped.
     """
     assert accumulate == 1
-    is_packed = isinstance(state.ema, packing.Packed)
+    before = state
     state = packing.unpacked_state(state)
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key, impl="threefry2x32"), state.step)
     generator, critic = state.params["generator"], state.params["critic"]
@@ -79,7 +79,7 @@ def step(
     skipped = state.skipped + (1 - finite.astype(jnp.int32))
     state = TrainState(state.step + 1, params, ema, opt_state, state.key, skipped)
     metrics = {"loss": value, "critic_loss": critic_value, "grad_norm": norm, "skipped": skipped}
-    return packing.packed_state(state) if is_packed else state, metrics
+    return packing.packed_state(state, before.ema.turned) if isinstance(before.ema, packing.Packed) else state, metrics
 
 
 def _updated(loss: Loss, own: dict, other: dict, opt_state: Any, players: Players, axis: str | None) -> tuple:

@@ -15,7 +15,8 @@ from jaxtyping import UInt8
 from facenhance_jax.generators.settings import Training
 from facenhance_jax.inference.recurrence import draw_noise, enhance_frame
 from facenhance_jax.messages import InputError
-from facenhance_jax.network.denoiser import Denoiser, DenoiserConfig
+from facenhance_jax.network.denoiser import Denoiser
+from facenhance_jax.network.denoiser_config import DenoiserConfig
 from facenhance_jax.network.pixels import to_pixels, to_signal
 from facenhance_jax.runs import checkpoints
 from facenhance_jax.settings import Resolved, Settings, TrainSettings, read_model

@@ -77,7 +77,7 @@ def train_step(
     gradient = partial(jax.value_and_grad(loss_fn, has_aux=True), packing.unpacked(state.params), key=key)
     (value, sums), gradients = _accumulated(gradient, batch, accumulate)
     if isinstance(state.params, packing.Packed):
-        gradients = packing.packed(gradients)
+        gradients = packing.packed(gradients, state.params.turned)
     if axis:
         value, gradients = jax.lax.pmean((value, gradients), axis)
         sums = jax.lax.psum(sums, axis)

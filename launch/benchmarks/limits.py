@@ -17,6 +17,7 @@ from benchmarks.networks import network
 from benchmarks.train import random_batch
 from facenhance_jax import settings
 from facenhance_jax.training import experiment
+from facenhance_jax.training.packing import packed_state
 
 STEPS = 5  # traced
 SHOWN = 3  # items of a profile
@@ -70,7 +71,7 @@ def profile(networks: list[str] | None = None, batches: list[int] | None = None)
 def traced(config: ml_collections.ConfigDict, batch: int) -> tuple[float, float, float, list]:
     """A step's ms at work and in all, its number of kernels, and its `SHOWN` largest items: (name, (ms, times))."""
     made = experiment.make(settings.read(config))
-    state, placed = jax.jit(made.initial_state)(), jax.device_put(random_batch(config, batch))
+    state, placed = packed_state(jax.jit(made.initial_state)()), jax.device_put(random_batch(config, batch))
     update = jax.jit(made.step, donate_argnums=0)
     for _ in range(3):
         state, metrics = update(state, placed)

@@ -11,7 +11,7 @@ from configs import smoke
 from facenhance_jax import settings
 from facenhance_jax.faces.registration import find_face
 from facenhance_jax.inference import recurrence
-from facenhance_jax.inference.enhancer import CHUNK, Enhancer
+from facenhance_jax.inference.enhancer import CHUNK, Enhancer, as_computed
 from facenhance_jax.messages import InputError
 from facenhance_jax.network.pixels import to_signal
 
@@ -122,16 +122,40 @@ def test_z_drawn_ahead_gives_the_same_pixels(enhancer, enhanced, monkeypatch):
     np.testing.assert_array_equal(within.enhance(LOW[:3], PHOTO, place=PLACE, steps=2), enhanced[:3])
 
 
-def test_a_bfloat16_models_kernels_are_cast_once_and_its_pixels_stay(enhancer):
+def test_a_bfloat16_models_layers_are_cast_once_and_its_pixels_stay(enhancer):
     config = smoke.get_config()
     config.model.dtype = "bfloat16"
     half = Enhancer(settings.read_model(config).denoiser(), enhancer.params, enhancer.sampling)
+    block = half.params["unet"]["middle_in"]["block"]
+    dtypes = {name: {its.dtype.name for its in block[name].values()} for name in ("conv_in", "modulation", "norm_in")}
+    assert dtypes == {"conv_in": {"bfloat16"}, "modulation": {"bfloat16"}, "norm_in": {"float32"}}
     for leaf, original in zip(*map(jax.tree.leaves, (half.params, enhancer.params)), strict=True):
-        np.testing.assert_array_equal(leaf, original.astype("bfloat16") if original.ndim > 1 else original, strict=True)
+        np.testing.assert_array_equal(leaf, original.astype(leaf.dtype), strict=True)
     frames = half.enhance(LOW[:2], PHOTO, steps=2).astype(int)
     half._programs, half.params = {}, enhancer.params
     difference = np.abs(half.enhance(LOW[:2], PHOTO, steps=2) - frames)
     assert difference.max() <= 1 and difference.mean() < 0.1 and frames.std() > 10  # another order of rounding
+
+
+def test_a_restorers_detectors_stay_exact_in_a_bfloat16_model():
+    config = smoke.get_config()
+    config.model.update(place_low=True, restore_low=True)
+    params = as_computed(settings.read_model(config).denoiser().init(0), "bfloat16")
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(params["restorer"])} == {"float32"}
+
+
+def test_a_face_is_looked_for_only_where_the_network_takes_its_place(enhancer, monkeypatch):
+    looked = []
+    monkeypatch.setattr("facenhance_jax.inference.enhancer.find_face", lambda low, photo: looked.append(low) or PLACE)
+    enhancer.enhance(LOW[:2], PHOTO, steps=1)
+    assert len(looked) == 1
+    config = smoke.get_config()
+    config.model.update(place_low=False, warp_photo=False)
+    chosen = settings.read_model(config)
+    whole = Enhancer(chosen.denoiser(), random_params(chosen.denoiser()), chosen.sampling)
+    frames = whole.enhance(LOW[:2], PHOTO, steps=1)
+    assert len(looked) == 1
+    np.testing.assert_array_equal(whole.enhance(LOW[:2], PHOTO, place=PLACE, steps=1), frames)
 
 
 def test_a_shorter_clip_gives_the_same_first_frames(enhancer, enhanced):

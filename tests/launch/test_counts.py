@@ -49,6 +49,20 @@ def test_a_program_is_counted_with_its_loops():
     assert counts.counted(PROGRAM) == {"kernels": 7, "dot": 1, "copy": 6, "update": 1, "bytes": 24 * 4 + 6 * 32}
 
 
+def test_a_librarys_kernels_are_of_their_kind_and_its_working_room_is_not_moved():
+    program = """HloModule jit_step
+
+ENTRY %main (a: bf16[4,4], b: bf16[4,4]) -> bf16[4,4] {
+  %a = bf16[4,4]{1,0} parameter(0)
+  %b = bf16[4,4]{1,0} parameter(1)
+  %c = (bf16[4,4]{1,0}, u8[1024]{0}) custom-call(%a, %b), custom_call_target="__cudnn$convForward"
+  %d = bf16[4,4]{1,0} get-tuple-element(%c), index=0
+  ROOT %e = (bf16[4,4]{1,0}, s8[33554432]{0}) custom-call(%d, %b), custom_call_target="__cublas$lt$matmul"
+}
+"""
+    assert counts.counted(program) == {"kernels": 2, "convolution": 1, "dot": 1, "update": 0, "bytes": 2 * 3 * 32}
+
+
 @pytest.mark.parametrize("turns", [3, 7])
 def test_a_compiled_program_is_counted(turns):
     def run(x, w):

@@ -10,7 +10,7 @@ import pytest
 from configs import smoke
 from facenhance_jax import settings
 from facenhance_jax.diffusion import formulas
-from facenhance_jax.network.denoiser import DenoiserConfig
+from facenhance_jax.network.denoiser_config import DenoiserConfig
 from facenhance_jax.network.pixels import depth_to_space, to_signal
 from facenhance_jax.network.unet import UNetConfig
 from facenhance_jax.training import experiment
@@ -203,6 +203,29 @@ def test_z_given_apart_is_the_noise_in_the_previous_frame():
     apart, within = velocity(z, apart=True), velocity(z, apart=False)
     assert float(jnp.abs(velocity(jnp.zeros_like(z), apart=True) - apart).max()) > 1e-2
     np.testing.assert_allclose(apart, within, atol=1e-5 * float(jnp.abs(within).max()))
+
+
+def test_what_the_blocks_take_of_the_timesteps_can_be_made_ahead():
+    """For two timesteps at once, each for both clips: the same velocity as where each call makes its own."""
+    denoiser, images = denoiser_of(), {name: to_signal(x) for name, x in random_batch().items() if x.dtype == np.uint8}
+    rng = np.random.default_rng(1)
+    params = jax.tree.map(lambda x: x + 0.05 * rng.standard_normal(x.shape, np.float32), denoiser.init(0))
+
+    @jax.jit
+    def velocities():
+        expression = denoiser.encode(params, images["low"], images["identity"], jnp.asarray(PLACES))
+        conditions = denoiser.conditions(params, images["identity"], images["previous"], expression)
+        ahead = denoiser.modulations(params, jnp.array([3, 900]))
+        return [
+            denoiser.velocity(params, images["high"], jnp.full(2, timestep), conditions, modulations=given)
+            for row, timestep in enumerate([3, 900])
+            for given in (None, tuple(of_steps[row : row + 1] for of_steps in ahead))
+        ]
+
+    early, early_ahead, late, late_ahead = velocities()
+    np.testing.assert_allclose(early_ahead, early, atol=1e-5 * float(jnp.abs(early).max()))
+    np.testing.assert_allclose(late_ahead, late, atol=1e-5 * float(jnp.abs(late).max()))
+    assert float(jnp.abs(early - late).max()) > 1e-2
 
 
 def test_deltas_keep_their_digits_on_the_device():

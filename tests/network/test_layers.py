@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from facenhance_jax.network.layers import GroupNorm, conv_of_doubled, conv_of_pixels, silu
+from facenhance_jax.network.layers import GroupNorm, conv_of_doubled, conv_of_pixels, doubled, silu
 from facenhance_jax.network.unet import UNet, UNetConfig
 
 RNG = np.random.default_rng(0)
@@ -38,10 +38,6 @@ def test_the_norm_is_flaxs_then_scaled_and_shifted(dtype, precision):
         assert float(error.max()) < precision
 
 
-def doubled(x: jax.Array) -> jax.Array:
-    return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
-
-
 @pytest.mark.parametrize(("side", "fast", "prepare"), [(3, conv_of_doubled, doubled), (1, conv_of_pixels, lambda x: x)])
 def test_a_convolution_and_its_gradients_are_flaxs(side, fast, prepare):
     conv, x = filled(nnx.Conv(8, 5, (side, side), rngs=nnx.Rngs(0))), normal(2, 4, 3, 8)
@@ -59,6 +55,16 @@ def test_a_convolution_and_its_gradients_are_flaxs(side, fast, prepare):
     for one, other in zip(*map(jax.tree.leaves, found.values()), strict=True):
         assert one.shape == other.shape
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * float(jnp.abs(other).max()))
+
+
+@pytest.mark.parametrize(("platform", "convolutions"), [("cpu", 4), ("cuda", 1), ("tpu", 1)])
+def test_a_doubled_image_is_one_convolution_but_on_a_cpu(platform, convolutions):
+    """What was tested above on the CPU is Flax's own convolution elsewhere."""
+    graph, params = nnx.split(nnx.Conv(8, 5, (3, 3), rngs=nnx.Rngs(0)))
+    run = jax.jit(lambda params, x: conv_of_doubled(nnx.merge(graph, params), x))
+    program = run.trace(params, jnp.zeros((1, 4, 3, 8))).lower(lowering_platforms=(platform,)).as_text()
+    assert program.count("stablehlo.convolution") == convolutions
+    np.testing.assert_array_equal(doubled(jnp.arange(2.0).reshape(1, 1, 2, 1))[0, :, :, 0], [[0, 0, 1, 1]] * 2)
 
 
 def test_silu_is_flaxs_with_its_gradient_and_without_overflow():

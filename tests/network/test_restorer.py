@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from facenhance_jax.network.denoiser import DenoiserConfig
+from facenhance_jax.network.denoiser_config import DenoiserConfig
 from facenhance_jax.network.restorer import Restorer
 
 

@@ -58,16 +58,16 @@ def test_the_output_is_zero_at_initialisation():
 def test_resblock_and_attention_start_as_the_identity():
     x = jax.random.normal(jax.random.key(0), (2, 4, 4, 32))
     block = ResBlock(32, 32, 8, dtype=jnp.float32, rngs=nnx.Rngs(0))
-    np.testing.assert_array_equal(block(x, jnp.ones((2, 8))), x)
+    np.testing.assert_array_equal(block(x, jnp.ones((2, 64))), x)
     attention = Attention(32, 0, dtype=jnp.float32, rngs=nnx.Rngs(0))
     np.testing.assert_array_equal(attention(x), x)
 
 
 def test_resampling_averages_squares_and_repeats_pixels():
     x = jnp.broadcast_to(jnp.arange(16.0).reshape(1, 4, 4, 1), (1, 4, 4, 32))
-    down = ResBlock(32, 32, 8, resample="down", dtype=jnp.float32, rngs=nnx.Rngs(0))(x, jnp.ones((1, 8)))
+    down = ResBlock(32, 32, 8, resample="down", dtype=jnp.float32, rngs=nnx.Rngs(0))(x, jnp.ones((1, 64)))
     np.testing.assert_array_equal(down[0, :, :, 0], [[2.5, 4.5], [10.5, 12.5]])
-    up = ResBlock(32, 32, 8, resample="up", dtype=jnp.float32, rngs=nnx.Rngs(0))(x, jnp.ones((1, 8)))
+    up = ResBlock(32, 32, 8, resample="up", dtype=jnp.float32, rngs=nnx.Rngs(0))(x, jnp.ones((1, 64)))
     np.testing.assert_array_equal(up[0, :2, :4, 0], [[0, 0, 1, 1], [0, 0, 1, 1]])
 
 
@@ -81,7 +81,7 @@ def test_attention_over_equal_values_gives_that_value():
     attention.out.kernel[...] = jnp.eye(32)
     x = jax.random.normal(jax.random.key(0), (2, 4, 4, 32))
     tokens = jax.random.normal(jax.random.key(1), (2, 5, 32))
-    np.testing.assert_allclose(attention(x, tokens), x + 3.0, atol=1e-5)
+    np.testing.assert_allclose(attention(x, attention.token_kv(tokens)), x + 3.0, atol=1e-5)
 
 
 def test_the_timestep_embedding_is_guided_diffusions():

@@ -10,7 +10,7 @@ from facenhance_jax import settings
 from facenhance_jax.diffusion.formulas import clean_of
 from facenhance_jax.faces import placement
 from facenhance_jax.network import pixels, warping
-from facenhance_jax.network.denoiser import DenoiserConfig
+from facenhance_jax.network.denoiser_config import DenoiserConfig
 from facenhance_jax.network.pixels import depth_to_space
 from facenhance_jax.network.warping import within
 from tests.network.test_denoiser import config_of

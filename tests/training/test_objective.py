@@ -12,7 +12,8 @@ from configs import smoke
 from facenhance_jax import settings
 from facenhance_jax.diffusion import formulas
 from facenhance_jax.diffusion.formulas import Schedule, linear_schedule
-from facenhance_jax.network.denoiser import Denoiser, DenoiserConfig, Expression
+from facenhance_jax.network.denoiser import Denoiser, Expression
+from facenhance_jax.network.denoiser_config import DenoiserConfig
 from facenhance_jax.network.pixels import to_signal
 from facenhance_jax.network.restorer import Restored
 from facenhance_jax.network.straightening import Straightened, shifts_of_squares

@@ -49,9 +49,19 @@ def test_packing_is_undone_and_leaves_large_arrays_where_they_are():
     assert packing.unpacked(start.params) is start.params
 
 
-def test_a_packed_state_trains_as_the_plain_one():
+def test_kernels_are_turned_for_a_gpu_and_back():
+    _, start = step_and_start()
+    state = packing.packed_state(start, turned=True)
+    kernel, vector, matrix = state.params.large[0], state.params.small, state.params.large[1]
+    np.testing.assert_array_equal(kernel, jnp.transpose(start.params["a"][0], (3, 0, 1, 2)))
+    assert_same((matrix, vector), (start.params["b"], packing.packed(start.params).small))
+    assert_same(packing.unpacked_state(state), start)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_packed_state_trains_as_the_plain_one(turned):
     step, plain = step_and_start()
-    packed, jitted = packing.packed_state(plain), jax.jit(step)
+    packed, jitted = packing.packed_state(plain, turned), jax.jit(step)
     for value in (1.0, 2.0, jnp.nan, 3.0):
         batch = {"high": jnp.full((2, 1), value)}
         (plain, metrics), (packed, packed_metrics) = jitted(plain, batch), jitted(packed, batch)
