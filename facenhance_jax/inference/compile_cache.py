@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 from facenhance_jax.inference import heap
 from facenhance_jax.media.writing import replacing
@@ -74,13 +73,21 @@ def remembered(make: Callable[[], dict], about: str) -> dict:
         return make()
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
-        return unflatten_dict({tuple(path): jax.ShapeDtypeStruct(shape, dtype) for path, shape, dtype in rows})
+        return _nested({tuple(path): jax.ShapeDtypeStruct(shape, dtype) for path, shape, dtype in rows})
     except (OSError, TypeError, ValueError):  # missing or truncated
         made = make()
-        rows = [(path, leaf.shape, str(leaf.dtype)) for path, leaf in flatten_dict(made).items()]
+        leaves, _ = jax.tree.flatten_with_path(made)
+        rows = [([key.key for key in path], leaf.shape, str(leaf.dtype)) for path, leaf in leaves]
         with contextlib.suppress(OSError):
             _keep(file, json.dumps(rows).encode())
         return made
+
+
+def _nested(leaves: dict[tuple, jax.ShapeDtypeStruct]) -> dict:
+    tree = {}
+    for (*above, name), leaf in leaves.items():
+        functools.reduce(lambda node, key: node.setdefault(key, {}), above, tree)[name] = leaf
+    return tree
 
 
 def _file(about: str, suffix: str) -> Path | None:

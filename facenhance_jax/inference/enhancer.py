@@ -10,7 +10,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Float32, UInt8
 
 from facenhance_jax.faces.registration import find_face
@@ -18,8 +17,8 @@ from facenhance_jax.inference import recurrence
 from facenhance_jax.inference.compile_cache import compiled, keep_compiled_programs, remembered, traced
 from facenhance_jax.messages import InputError
 from facenhance_jax.network.denoiser import Denoiser
+from facenhance_jax.network.denoiser_config import GRID
 from facenhance_jax.network.pixels import to_signal
-from facenhance_jax.network.straightening import GRID
 from facenhance_jax.runs import cards, checkpoints
 from facenhance_jax.runs.cards import PACKAGED_MODEL
 from facenhance_jax.settings import SamplingSettings, read_model
@@ -32,12 +31,9 @@ def as_computed(params: dict, dtype: str) -> dict:
 
     The norms' stay float32, in which norms are computed, and so do the restorer's few: its detectors are, too.
     """
-    flat = flatten_dict(params)
-
-    def is_cast(path: tuple) -> bool:
-        return (*path[:-1], "kernel") in flat and path[0] != "restorer"
-
-    return unflatten_dict({path: leaf.astype(dtype) if is_cast(path) else leaf for path, leaf in flat.items()})
+    leaves, _ = jax.tree.flatten_with_path(params)
+    layers = {path[:-1] for path, _ in leaves if path[-1].key == "kernel" and path[0].key != "restorer"}
+    return jax.tree.map_with_path(lambda path, leaf: leaf.astype(dtype) if path[:-1] in layers else leaf, params)
 
 
 class Enhancer:

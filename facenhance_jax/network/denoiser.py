@@ -1,12 +1,11 @@
 """The denoiser: the UNet, the expression encoder and the three conditions as one velocity function."""
 
-import functools
 from dataclasses import dataclass
-from typing import NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from facenhance_jax.diffusion.formulas import Schedule, clean_of, gaussian_gain, velocity_of_step
@@ -14,9 +13,9 @@ from facenhance_jax.diffusion.sampler import SOLVERS, Plan, make_plan, spaced_ti
 from facenhance_jax.messages import InputError
 from facenhance_jax.network import pixels, warping
 from facenhance_jax.network.denoiser_config import DenoiserConfig
-from facenhance_jax.network.expression import ExpressionEncoder
-from facenhance_jax.network.restorer import Restored, Restorer
-from facenhance_jax.network.unet import UNet
+
+if TYPE_CHECKING:
+    from facenhance_jax.network.restorer import Restored
 
 SHARE_UNIT = 0.1  # scale of the share that the network outputs: at 1, the first training steps would change it too much
 
@@ -36,7 +35,7 @@ class Expression(NamedTuple):
     within: Float[Array, "b l l 1"]
     place: Float[Array, "b 4"]
     positions: Float[Array, "b h w 2"]
-    restored: Restored | None
+    restored: "Restored | None"
 
 
 class Conditions(NamedTuple):
@@ -54,28 +53,6 @@ class Conditions(NamedTuple):
     coarse: Float[Array, "b h w 3"] | None
 
 
-class Network(nnx.Module):
-    """The parameters: the UNet and, if the config asks, E_exp and the restorer of low-res frames."""
-
-    def __init__(self, config: DenoiserConfig, *, rngs: nnx.Rngs):
-        dtype = jnp.dtype(config.dtype)
-        self.unet = UNet(
-            config.unet,
-            config.in_channels,
-            3 + bool(config.gate_std) + 5 * config.warp_photo,
-            extra_channels=3 if config.warp_low and not config.warp_photo else 0,
-            token_width=config.token_width,
-            dtype=dtype,
-            rngs=rngs,
-        )
-        self.expression = (
-            ExpressionEncoder(config.low_size, config.expression_channels, dtype=dtype, rngs=rngs)
-            if config.token_width
-            else None
-        )
-        self.restorer = Restorer(dtype=dtype, rngs=rngs) if config.restore_low else None
-
-
 @dataclass(frozen=True)
 class Denoiser:
     """A network's structure as pure functions of its parameters (a nested dict of float32 arrays)."""
@@ -85,11 +62,11 @@ class Denoiser:
 
     def init(self, seed: int) -> dict:
         """Fresh parameters."""
-        return nnx.to_pure_dict(nnx.state(Network(self.config, rngs=nnx.Rngs(seed)), nnx.Param))
+        return _modules().init(self.config, seed)
 
     def abstract_params(self) -> dict:
         """The parameters' shapes and dtypes, without computing them."""
-        return _blueprint(self.config)[1]
+        return _modules().abstract_params(self.config)
 
     def encode(
         self,
@@ -116,7 +93,7 @@ class Denoiser:
         if config.restore_low:
             restored = self._network(params).restorer(low, own, usual)
             low = restored.straightened.frame
-            low += nnx.sigmoid(restored.faulty)[:, None, None, None] * (restored.frame - low)
+            low += jax.nn.sigmoid(restored.faulty)[:, None, None, None] * (restored.frame - low)
             seen = within * low - (1.0 - within)  # around the face it stays black
         if config.expression != "concat":
             tokens = self._network(params).expression(seen.astype(config.dtype))
@@ -270,22 +247,12 @@ class Denoiser:
         """The previous frame as the network gets it. If "noisy", unit noise z leaves no more than its silhouette."""
         return previous + z if self.config.previous == "noisy" else previous
 
-    def _network(self, params: dict) -> Network:
-        return nnx.merge(_blueprint(self.config)[0], params)
+    def _network(self, params: dict) -> Any:
+        """The `modules.Network`."""
+        return _modules().with_params(self.config, params)
 
 
-class _NoRngs(nnx.Rngs):
-    """For tracing parameters' shapes: a real `nnx.Rngs` counts its keys in the trace, which takes quadratic time."""
+def _modules() -> ModuleType:
+    from facenhance_jax.network import modules  # not at the top: a kept program needs no Flax, which takes 0.27 s
 
-    def __init__(self):
-        pass
-
-    def params(self) -> Array:
-        return jax.random.key(0)
-
-
-@functools.cache
-def _blueprint(config: DenoiserConfig) -> tuple[nnx.GraphDef, dict]:
-    """The network's structure and its parameters' shapes, traced once per process."""
-    graphdef, shapes = nnx.split(nnx.eval_shape(lambda: Network(config, rngs=_NoRngs())), nnx.Param)
-    return graphdef, nnx.to_pure_dict(shapes)
+    return modules

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-GROUPS = 32
+from facenhance_jax.network.denoiser_config import GROUPS
 
 
 class GroupNorm(nnx.GroupNorm):

@@ -8,10 +8,10 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from facenhance_jax.network import warping
+from facenhance_jax.network.denoiser_config import GRID
 from facenhance_jax.network.faults import FaultDetector, face_of
 from facenhance_jax.network.pixels import slopes
 
-GRID = 8  # squares along a side, each of which has one shift
 WINDOW = 3.5  # pixels, standard deviation of the Gaussian window in which a pixel's shift is found
 STEPS = 2  # in which shifts are found
 LEAST_DETAIL = 2e-3  # squared slope; where there is less, the shift is taken to be small

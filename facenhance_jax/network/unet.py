@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import jax
@@ -11,46 +10,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from facenhance_jax.network.layers import GROUPS, GroupNorm, conv_of_doubled, conv_of_pixels, doubled, silu
+from facenhance_jax.network.denoiser_config import UNetConfig
+from facenhance_jax.network.layers import GroupNorm, conv_of_doubled, conv_of_pixels, doubled, silu
 from facenhance_jax.network.pixels import depth_to_space, space_to_depth
 
 HEAD_CHANNELS = 32
-
-
-@dataclass(frozen=True)
-class UNetConfig:
-    """The shape of a UNet; the defaults are the paper's (section 5.2).
-
-    Attributes:
-      patch: side of the squares folded into channels at the entrance and unfolded at the exit; 1 in the paper.
-      base: channels at the first level, a multiple of 32.
-      multipliers: channels of each level, in units of `base`; each level halves the grid of the one before.
-      res_blocks: residual blocks of each level on the way down; one more on the way up.
-      attention_levels: the levels (from 0) whose blocks attend to the image and the expression.
-      remat: whether the backward pass computes each block again instead of keeping its activations.
-    """
-
-    patch: int = 1
-    base: int = 128
-    multipliers: tuple[int, ...] = (1, 1, 2, 2, 4, 8)
-    res_blocks: int = 1
-    attention_levels: tuple[int, ...] = (4,)
-    remat: bool = False
-
-    def __post_init__(self):
-        if self.base < GROUPS or self.base % GROUPS:
-            raise ValueError(f"base must be a positive multiple of {GROUPS}, not {self.base}")
-        if not self.multipliers or min(self.multipliers) < 1:
-            raise ValueError(f"multipliers must be one or more whole numbers from 1 on, not {self.multipliers}")
-        if self.patch < 1:
-            raise ValueError(f"patch must be at least 1, not {self.patch}")
-        if any(not 0 <= level < len(self.multipliers) for level in self.attention_levels):
-            raise ValueError(f"attention_levels {self.attention_levels} must lie in 0..{len(self.multipliers) - 1}")
-
-    @property
-    def reduction(self) -> int:
-        """Side of the image over side of the coarsest grid; image sides have to be multiples of it."""
-        return self.patch * 2 ** (len(self.multipliers) - 1)
 
 
 def timestep_embedding(timestep: Int[Array, " b"], width: int) -> Float[Array, "b width"]:

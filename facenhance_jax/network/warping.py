@@ -6,7 +6,6 @@ pixel centres. Images are in [-1, 1].
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jaxtyping import Array, Float
 
 from facenhance_jax.network.pixels import sample_bilinear, slopes
@@ -67,8 +66,14 @@ def within(low: Float[Array, "b l l 3"]) -> Float[Array, "b l l 1"]:
     """
     face = (jnp.max(low, axis=-1, keepdims=True) > -0.9).astype(low.dtype)
     face = jnp.pad(face, ((0, 0), (4, 4), (4, 4), (0, 0)))  # around the frame it is black too
-    filled = -nnx.max_pool(-nnx.max_pool(face, (5, 5), padding="SAME"), (7, 7), padding="SAME")
-    return _ending(nnx.avg_pool(filled, (3, 3), padding="SAME")[:, 4:-4, 4:-4])
+    filled = -_highest(-_highest(face, 5), 7)
+    spread = jax.lax.reduce_window(filled, 0.0, jax.lax.add, (1, 3, 3, 1), (1, 1, 1, 1), "SAME") / 9
+    return _ending(spread[:, 4:-4, 4:-4])
+
+
+def _highest(x: Float[Array, "b h w 1"], side: int) -> Float[Array, "b h w 1"]:
+    """The highest value within the square of that side around each pixel."""
+    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, side, side, 1), (1, 1, 1, 1), "SAME")
 
 
 def smooth(shift: Float[Array, "b h w 2"], patch: int) -> Float[Array, "b h w 2"]:

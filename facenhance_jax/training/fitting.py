@@ -12,8 +12,9 @@ from jaxtyping import Array, Float
 
 from facenhance_jax.messages import progress
 from facenhance_jax.network.denoiser import Denoiser
+from facenhance_jax.network.denoiser_config import GRID
 from facenhance_jax.network.pixels import to_signal
-from facenhance_jax.network.straightening import GRID, shifts_of_squares
+from facenhance_jax.network.straightening import shifts_of_squares
 
 SHRINKAGE = 100.0  # squared pixels; of ten thousand warped frames, the sum of a square's squared shifts is some 4,000
 

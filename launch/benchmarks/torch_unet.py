@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facenhance_jax.network.denoiser import SHARE_UNIT
-from facenhance_jax.network.denoiser_config import DenoiserConfig
-from facenhance_jax.network.unet import GROUPS, HEAD_CHANNELS, UNetConfig
+from facenhance_jax.network.denoiser_config import GROUPS, DenoiserConfig, UNetConfig
+from facenhance_jax.network.unet import HEAD_CHANNELS
 from facenhance_jax.settings import Settings
 
 

@@ -10,9 +10,8 @@ import pytest
 from configs import smoke
 from facenhance_jax import settings
 from facenhance_jax.diffusion import formulas
-from facenhance_jax.network.denoiser_config import DenoiserConfig
+from facenhance_jax.network.denoiser_config import DenoiserConfig, UNetConfig
 from facenhance_jax.network.pixels import depth_to_space, to_signal
-from facenhance_jax.network.unet import UNetConfig
 from facenhance_jax.training import experiment
 
 PLACES = np.array([[8, 8, 16, 0], [6, 9, 20, 7]], np.float32)

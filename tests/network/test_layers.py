@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from facenhance_jax.network.denoiser_config import UNetConfig
 from facenhance_jax.network.layers import GroupNorm, conv_of_doubled, conv_of_pixels, doubled, silu
-from facenhance_jax.network.unet import UNet, UNetConfig
+from facenhance_jax.network.unet import UNet
 
 RNG = np.random.default_rng(0)
 

@@ -5,7 +5,8 @@ import numpy as np
 from flax import nnx
 
 from facenhance_jax.network import faults
-from facenhance_jax.network.straightening import GRID, Straightener, shifts_between, shifts_of_squares
+from facenhance_jax.network.denoiser_config import GRID
+from facenhance_jax.network.straightening import Straightener, shifts_between, shifts_of_squares
 
 SIZE = 64
 

@@ -8,8 +8,9 @@ from flax import nnx
 
 from configs import demo, mug
 from facenhance_jax import settings
+from facenhance_jax.network.denoiser_config import UNetConfig
 from facenhance_jax.network.expression import ExpressionEncoder
-from facenhance_jax.network.unet import Attention, ResBlock, UNet, UNetConfig, timestep_embedding
+from facenhance_jax.network.unet import Attention, ResBlock, UNet, timestep_embedding
 
 TINY = UNetConfig(base=32, multipliers=(1, 2), attention_levels=(1,))
 

@@ -129,16 +129,22 @@ def test_another_program_on_one_device_restores_them_as_numpy_arrays(packaged, r
 
 LOADS = """
 import sys
+import numpy as np
 from facenhance_jax import Enhancer
 
-Enhancer.load()
-assert not [name for name in sys.modules if name.startswith("orbax")]
+Enhancer.load().enhance(np.zeros((1, 64, 64, 3), np.uint8), np.zeros((192, 192, 3), np.uint8), steps=2)
+print(*sorted({name.partition(".")[0] for name in sys.modules} & {"flax", "orbax", "optax", "torch"}))
 """
 
 
-def test_enhancing_does_not_import_orbax():
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    subprocess.run([sys.executable, "-c", LOADS], env=environment, check=True, timeout=120)
+def test_a_kept_program_starts_without_orbax_and_flax(tmp_path):
+    """They would take a fifth of the time from the command to the first frame."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "XDG_CACHE_HOME": str(tmp_path)}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    run = dict(env=environment, capture_output=True, text=True, check=True, timeout=300)
+    loaded = [subprocess.run([sys.executable, "-c", LOADS], **run).stdout for _ in range(2)]
+    assert "flax" in loaded[0] and "orbax" not in loaded[0]
+    assert loaded[1] == "\n"
 
 
 # ---- we read what earlier versions wrote -----------------------------------------------------------------------------
