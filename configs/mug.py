@@ -128,7 +128,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.train.detail_weight = 0.0  # of the error in the amount of fine detail, which keeps frames of few steps sharp
     config.train.restored_weight = 0.0  # of the restored low-res frame's error (model.restore_low)
     config.train.only_restorer = False  # train that small network alone, which is many times as fast
-    config.train.fit_batches = 0  # of which the restorer's straightener is fitted before the first step; 0 for none
+    config.train.fit_batches = 0  # to which the restorer's straightener and detectors are fitted at first; 0 for none
     config.train.loss_weighting = "velocity"  # velocity, or x_prev (the paper's MSE)
 
     config.run = ml_collections.ConfigDict()

@@ -134,15 +134,17 @@ def write_arrays(folder: Path) -> None:
 def main(_: list[str]) -> None:
     logging.set_verbosity(logging.ERROR)  # TFDS warns of every size that is not the default
     with messages.refusing():
-        if _GENERATED.value and not _ARRAYS.value:
-            raise messages.InputError("--generated: goes into arrays; name them with --arrays")
         if (_FACES.value is None) == (_OUTPUT.value is None):
             raise messages.InputError("--output: missing; name the folder to write, or give --faces alone")
         if _FACES.value:
+            if unused := [flag.name for flag in (_ARRAYS, _GENERATED) if flag.value]:
+                raise messages.InputError(f"--{unused[0]}: is of no use with --faces; leave it out")
             if not _ROOT.value:
                 raise messages.InputError("--root: missing; name the folder of the clips")
             write_faces()
             return
+        if _GENERATED.value and not _ARRAYS.value:
+            raise messages.InputError("--generated: goes into arrays; name them with --arrays")
         if _ARRAYS.value:
             arrays.check_output(Path(_ARRAYS.value))
         if not _ROOT.value:

@@ -14,6 +14,29 @@ def add(commands: argparse._SubParsersAction) -> None:
         description="Enhances a low-resolution clip. With a folder of clips, of photos, or both (paired by their "
         "names), it writes an .mp4 for each into the folder --output; those that are there already are left.",
     )
+    _add_inputs(enhance)
+    _add_output(enhance)
+    enhance.add_argument("--model", help="a released model's folder (default: the one that is installed)")
+    enhance.add_argument(
+        "--steps",
+        type=starting.whole_number(1),
+        help="denoising steps a frame; more is slower (default: the model's own)",
+    )
+    enhance.add_argument(
+        "--seed",
+        type=starting.whole_number(0, starting.LARGEST_SEED),
+        default=0,
+        help="of the noise; the same seed, the same pixels",
+    )
+    enhance.add_argument(
+        "--fresh-noise",
+        action="store_true",
+        help="new noise for every frame, as in the paper; flickers more (default: the model's own way)",
+    )
+    enhance.set_defaults(run=run)
+
+
+def _add_inputs(enhance: argparse.ArgumentParser) -> None:
     enhance.add_argument(
         "--low",
         required=True,
@@ -40,6 +63,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         type=starting.whole_number(1),
         help="which face of the photo, from the left, from 1 (default: the largest)",
     )
+
+
+def _add_output(enhance: argparse.ArgumentParser) -> None:
     enhance.add_argument("--output", required=True, help="what to write: .mp4, .gif or a folder of PNG frames")
     enhance.add_argument(
         "--force", action="store_true", help="with folders: also make the clips that are there already"
@@ -51,25 +77,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         "found and it is larger)",
     )
     enhance.add_argument("--mark", action="store_true", help='write "synthetic" into a corner of every frame')
-    enhance.add_argument("--model", help="a released model's folder (default: the one that is installed)")
-    enhance.add_argument(
-        "--steps",
-        type=starting.whole_number(1),
-        help="denoising steps a frame; more is slower (default: the model's own)",
-    )
-    enhance.add_argument(
-        "--seed",
-        type=starting.whole_number(0, starting.LARGEST_SEED),
-        default=0,
-        help="of the noise; the same seed, the same pixels",
-    )
-    enhance.add_argument(
-        "--fresh-noise",
-        action="store_true",
-        help="new noise for every frame, as in the paper; flickers more (default: the model's own way)",
-    )
     enhance.add_argument("--strip", help="also write this .png: photo, low-res and enhanced, for eight frames")
-    enhance.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -93,7 +93,7 @@ class Denoiser:
         if config.restore_low:
             restored = self._network(params).restorer(low, own, usual)
             low = restored.straightened.frame
-            low += jax.nn.sigmoid(restored.faulty)[:, None, None, None] * (restored.frame - low)
+            low += jax.nn.sigmoid(restored.faulty_logit)[:, None, None, None] * (restored.frame - low)
             seen = within * low - (1.0 - within)  # around the face it stays black
         if config.expression != "concat":
             tokens = self._network(params).expression(seen.astype(config.dtype))
@@ -101,6 +101,10 @@ class Denoiser:
             inside = jnp.all((positions > -0.5) & (positions < config.low_size - 0.5), axis=-1, keepdims=True)
             image = jnp.where(inside, pixels.sample_bilinear(seen, positions), -1.0)
         return Expression(tokens, image, low, own, within, place, positions, restored)
+
+    def restored(self, params: dict, low: Float[Array, "b l l 3"], own: Float[Array, "b l l 3"]) -> Any:
+        """What the restorer makes of low-res frames and the photos' own low-res faces (`Expression.own`)."""
+        return self._network(params).restorer(low, own)
 
     def conditions(
         self,

@@ -22,7 +22,10 @@ class FaultDetector(nnx.Module):
         self, low: Float[Array, "b l l 3"], own: Float[Array, "b l l 3"], frame: Float[Array, "b l l 3"]
     ) -> Float[Array, " b"]:
         """Of low-res frames, the photos' own low-res faces, and the frames without the fault. All in [-1, 1]."""
-        signs = jax.lax.stop_gradient(signs_of_faults(low, own, frame))
+        return self.logit_of(jax.lax.stop_gradient(signs_of_faults(low, own, frame)))
+
+    def logit_of(self, signs: Float[Array, "b signs"]) -> Float[Array, " b"]:
+        """The same, of the frames' signs."""
         return self.logit(silu(self.hidden(signs)))[:, 0]
 
 

@@ -25,7 +25,7 @@ class Restored(NamedTuple):
     """
 
     frame: Float[Array, "b l l 3"]
-    faulty: Float[Array, " b"]
+    faulty_logit: Float[Array, " b"]
     straightened: Straightened
 
 

@@ -26,7 +26,7 @@ class Straightened(NamedTuple):
 
     frame: Float[Array, "b l l 3"]
     moves: Float[Array, "b grid grid 2"]
-    warped: Float[Array, " b"]
+    warped_logit: Float[Array, " b"]
 
 
 class Straightener(nnx.Module):
@@ -57,10 +57,10 @@ class Straightener(nnx.Module):
         """
         shifts = shifts_of_squares(own, low)
         moves = self.moves(shifts.reshape(len(shifts), -1)).reshape(shifts.shape)
-        warped = self.warped(low, own, moved(low, moves))
-        share = nnx.sigmoid(warped)[:, None, None, None]
+        logit = self.warped(low, own, moved(low, moves))
+        share = nnx.sigmoid(logit)[:, None, None, None]
         taken = share * (moves if usual is None else moves - usual)
-        return Straightened(moved(low, taken), moves, warped)
+        return Straightened(moved(low, taken), moves, logit)
 
 
 def moved(low: Float[Array, "b l l 3"], moves: Float[Array, "b grid grid 2"]) -> Float[Array, "b l l 3"]:

@@ -21,7 +21,7 @@ from facenhance_jax.network.pixels import to_pixels, to_signal
 from facenhance_jax.runs import checkpoints
 from facenhance_jax.settings import Resolved, Settings, TrainSettings, read_model
 from facenhance_jax.training import objective, train_step
-from facenhance_jax.training.fitting import with_fitted_straightener
+from facenhance_jax.training.fitting import with_fitted_restorer
 from facenhance_jax.training.optimizer import make_optimizer
 from facenhance_jax.training.train_step import LossFn, TrainState
 
@@ -119,7 +119,9 @@ def _warm_start(settings: Settings, fresh: TrainState) -> TrainState:
     count = settings.train.fit_batches
     if not count:
         return state
-    params = with_fitted_straightener(state.params, batches(settings), count, settings.denoiser())
+    params = with_fitted_restorer(
+        state.params, batches(settings), count, settings.denoiser(), whole=not settings.train.only_restorer
+    )
     return state._replace(params=params, ema=jax.tree.map(jnp.copy, params))
 
 

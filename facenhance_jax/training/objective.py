@@ -130,7 +130,7 @@ def restored_error(
     wanted = jnp.where(face, clean, expression.own)
     faulty = jnp.any(low != clean, axis=(1, 2, 3))
     error = jnp.log(jnp.mean((restored - wanted) ** 2, axis=(1, 2, 3)) + SMALLEST_ERROR)
-    best = _best_share(straightened.frame, restored, clean)
+    best = best_share(straightened.frame, restored, clean)
     return faulty * error + optax.sigmoid_binary_cross_entropy(logit, best)
 
 
@@ -147,11 +147,11 @@ def straightened_error(
     wanted = -jax.lax.stop_gradient(straightening.shifts_of_squares(clean, warped))
     happened = jnp.any(warped != clean, axis=(1, 2, 3))
     error = jnp.mean((moves - wanted) ** 2, axis=(1, 2, 3))
-    best = _best_share(warped, straightening.moved(warped, moves), clean)
+    best = best_share(warped, straightening.moved(warped, moves), clean)
     return happened * error + optax.sigmoid_binary_cross_entropy(logit, best)
 
 
-def _best_share(
+def best_share(
     start: Float[Array, "b l l 3"], end: Float[Array, "b l l 3"], clean: Float[Array, "b l l 3"]
 ) -> Float[Array, " b"]:
     """Which share of the way from `start` to `end` is nearest to the face in `clean`. It is not trained by."""

@@ -72,3 +72,10 @@ def test_a_folder_without_a_generator_is_one_line(tmp_path):
     done = launch("generate.py", f"--model={tmp_path}/absent", f"--output={tmp_path}/clips")
     assert done.returncode == 2 and done.stderr.startswith("facenhance: ") and done.stderr.count("\n") == 1
     assert not (tmp_path / "clips").exists()
+
+
+def test_clips_of_faces_refuse_what_they_have_no_use_for(tmp_path):
+    done = launch("prepare.py", f"--root={tmp_path}", f"--faces={tmp_path}/faces", f"--arrays={tmp_path}/a.npz")
+    assert (done.returncode, done.stderr) == (2, "facenhance: --arrays: is of no use with --faces; leave it out\n")
+    done = launch("prepare.py", f"--root={tmp_path}", f"--output={tmp_path}/set", f"--generated={tmp_path}")
+    assert (done.returncode, done.stderr) == (2, "facenhance: --generated: goes into arrays; name them with --arrays\n")
