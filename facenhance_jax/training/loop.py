@@ -57,7 +57,8 @@ def train(experiment: Experiment, workdir: Path, allow_config_change: bool = Fal
     ):
         pictures = Pictures(experiment, devices)
         loop = _Loop(settings.run, workdir, devices, saves, log, interruption, validation, pictures)
-        step = loop.run(packed_state(state), feed, start)
+        packed = jax.tree.map(jax.device_put, packed_state(state), devices.state_sharding(kept))
+        step = loop.run(packed, feed, start)
         saved = saves.wait() or step == start
     if log.hopeless:
         raise InputError(f"{workdir}: {log.hopeless}")

@@ -43,7 +43,7 @@ class Packed:
 
 def packed(tree: dict, turned: bool | None = None) -> Packed:
     """Packs a tree of arrays of one dtype; the convolutions' kernels are turned on a GPU, unless it is said."""
-    turned = jax.default_backend() == "gpu" if turned is None else turned
+    turned = _is_gpu() if turned is None else turned
     leaves, structure = jax.tree.flatten(tree)
     small = [leaf for leaf in leaves if leaf.size < SMALL]
     large = [leaf for leaf in leaves if leaf.size >= SMALL]
@@ -59,6 +59,10 @@ def unpacked(tree: Any) -> Any:
     small = iter(_parts(tree.small, tuple(itertools.compress(tree.shapes, is_small))))
     large = (jnp.moveaxis(leaf, 0, -1) if tree.turned and leaf.ndim == 4 else leaf for leaf in tree.large)
     return jax.tree.unflatten(tree.tree, [next(small if chosen else large) for chosen in is_small])
+
+
+def _is_gpu() -> bool:
+    return jax.default_backend() == "gpu"
 
 
 # Compiled also where the caller is not: it would take one program for each array.

@@ -1,13 +1,18 @@
 """One step on one, two and four devices: the same numbers, however they share the batch."""
 
+import functools
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import small_run
 from jax.sharding import PartitionSpec
-from small_run import initial_state, make_batch, make_config, small_step
+from small_run import assert_same, initial_state, make_batch, make_config, small_step
 
 from facenhance_jax.messages import InputError
-from facenhance_jax.training import parallel
+from facenhance_jax.runs import checkpoints
+from facenhance_jax.training import packing, parallel, train_step
 
 CONFIG = make_config()
 ABSTRACT = jax.eval_shape(lambda: initial_state(CONFIG))
@@ -44,6 +49,28 @@ def test_five_steps_end_the_same_on_any_devices_and_in_parts(alone, strategy, co
     for one, other in zip(jax.tree.leaves(ends), jax.tree.leaves(alone), strict=True):
         assert one.shape == other.shape
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
+
+
+def test_a_run_with_turned_kernels_is_the_same_on_devices_that_share_them(tmp_path, monkeypatch):
+    """With as many channels in as out, another axis is the longest once a kernel is turned."""
+    config = make_config(parallel="fsdp")
+
+    def start():
+        kernels = {"kernel": jnp.ones((12, 12)), "conv": jax.random.normal(jax.random.key(0), (3, 3, 64, 64))}
+        return train_step.initial_state(kernels, small_run.OPTIMIZER, 0)
+
+    def loss(params, batch, key):
+        value, sums = small_run.loss(params, batch, key)
+        return value + jnp.mean((params["conv"] - batch["low"].mean() / 255.0) ** 2), sums
+
+    step = functools.partial(train_step.train_step, loss_fn=loss, optimizer=small_run.OPTIMIZER, ema_decay=0.9)
+    found = []
+    for turned in (False, True):
+        monkeypatch.setattr(packing, "_is_gpu", lambda: turned)  # noqa: B023
+        jax.clear_caches()  # the shapes of a packed state are remembered
+        small_run.train(config, tmp_path / str(turned), initial_state=start, step=step)
+        found.append(checkpoints.restore(tmp_path / str(turned) / "checkpoints", 6, jax.eval_shape(start)))
+    assert_same(*found)
 
 
 def test_fsdp_splits_the_longest_axis_of_large_arrays_of_the_whole_state(monkeypatch):
