@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 GROUPS = 32  # into which a norm divides the channels
-GRID = 8  # squares in a row, of which the straightener of low-res frames moves each
+GRID = 8  # squares along a side of a low-res frame, each of which the straightener moves
 
 
 @dataclass(frozen=True)
