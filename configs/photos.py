@@ -9,13 +9,18 @@ fitted to 16,000 samples before the first step (in 3 minutes), because it learns
       --config.train.fit_batches=1000 --config.train.batch_size=16 --config.train.learning_rate=1e-3 \\
       --config.run.steps=1500
     python launch/export.py --workdir=RESTORER --output=model/restorer
-Then all of it: `--config.train.start_from=model/restorer`. On one core of an AMD EPYC, while other programs ran, a step
-of the first part took 0.6 s and a step of the second 1.2 s; memory was not measured (configs/demo.py: 1.4 GB).
-Both commands were run from their start, with the shares 0.55, 0.25 and 0.2 and the second stopped after 2,515 of 3,200
-steps. Faces of `--people=third`, whom the training has seen: 35.13 dB (the released model 35.71, pasted 33.33), with
-warped low-res frames 30.68 (31.25), JPEG 30.95 (31.43), noisy 28.44 (32.44). The layers that tell whether a frame is
-faulty learn slowly too (those of the released model were fitted by a script, see the card): they miss noise. So start
-from the released model where you can: `--config.train.start_from=facenhance_jax/model`, with the second command alone.
+Then all of it, with the layers that tell which frames are faulty fitted first (to 4,096 samples, in 2 minutes):
+    python launch/train.py --config=configs/photos.py --workdir=RUN --config.train.start_from=model/restorer \\
+      --config.train.fit_batches=4000 --config.run.steps=2600
+On one core of an AMD EPYC, while other programs ran, a step of the first part took 0.6 s and one of the second 1.2 s;
+memory was not measured (configs/demo.py: 1.4 GB).
+
+Both commands were run from their start, with the shares 0.55, 0.25 and 0.2. Faces of `--people=third`, whom the
+training has seen, in dB: 35.18 (the released model 35.71, pasted 33.33); with warped low-res frames 30.76 (31.25), JPEG
+30.95 (31.43), blurred 29.32 (30.24), noisy 31.43 (32.44), all faults 27.98 (28.45). Without that fit, noisy ones had
+28.44 after 2,515 of 3,200 steps, less than pasted, and the others within 0.1 of these: gradient steps find those layers
+slowly. The released model was trained longer and in more stages. Where you can, start from it:
+`--config.train.start_from=facenhance_jax/model`.
 """
 
 import ml_collections
