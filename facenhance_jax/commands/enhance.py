@@ -16,18 +16,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     _add_inputs(enhance)
     _add_output(enhance)
-    enhance.add_argument("--model", help="a released model's folder (default: the one that is installed)")
-    enhance.add_argument(
-        "--steps",
-        type=starting.whole_number(1),
-        help="denoising steps a frame; more is slower (default: the model's own)",
-    )
-    enhance.add_argument(
-        "--seed",
-        type=starting.whole_number(0, starting.LARGEST_SEED),
-        default=0,
-        help="of the noise; the same seed, the same pixels",
-    )
+    starting.add_face_and_mark(enhance)
+    starting.add_model(enhance, "the noise")
     enhance.add_argument(
         "--fresh-noise",
         action="store_true",
@@ -58,11 +48,6 @@ def _add_inputs(enhance: argparse.ArgumentParser) -> None:
         required=True,
         help="a neutral photo of the person: its face is found and framed; or a folder of photos",
     )
-    enhance.add_argument(
-        "--face",
-        type=starting.whole_number(1),
-        help="which face of the photo, from the left, from 1 (default: the largest)",
-    )
 
 
 def _add_output(enhance: argparse.ArgumentParser) -> None:
@@ -76,7 +61,6 @@ def _add_output(enhance: argparse.ArgumentParser) -> None:
         help="of the frames: the photo's own, or the model's around the face (default: the photo's, if its face was "
         "found and it is larger)",
     )
-    enhance.add_argument("--mark", action="store_true", help='write "synthetic" into a corner of every frame')
     enhance.add_argument("--strip", help="also write this .png: photo, low-res and enhanced, for eight frames")
 
 

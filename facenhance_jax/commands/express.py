@@ -37,31 +37,15 @@ def add(commands: argparse._SubParsersAction) -> None:
     express.add_argument("--hold", action="store_true", help="stay at the apex for a third of the clip")
     express.add_argument("--loop", action="store_true", help="go back to neutral, so that the clip can be repeated")
     express.add_argument(
-        "--face",
-        type=starting.whole_number(1),
-        help="which face of the photo, from the left, from 1 (default: the largest)",
-    )
-    express.add_argument(
         "--size", choices=SIZES, default="photo", help="of the frames: the photo's own, or 192x192 around the face"
     )
-    express.add_argument("--mark", action="store_true", help='write "synthetic" into a corner of every frame')
+    starting.add_face_and_mark(express)
     express.add_argument(
         "--generator",
         default=ANIMATED,
         help="what makes the low-res clip: animated (the default), learned, or the folder of a trained generator",
     )
-    express.add_argument("--model", help="a released model's folder (default: the one that is installed)")
-    express.add_argument(
-        "--steps",
-        type=starting.whole_number(1),
-        help="denoising steps a frame; more is slower (default: the model's own)",
-    )
-    express.add_argument(
-        "--seed",
-        type=starting.whole_number(0, starting.LARGEST_SEED),
-        default=0,
-        help="of the timing and the noise; the same seed, the same pixels",
-    )
+    starting.add_model(express, "the timing and the noise")
     express.set_defaults(run=run)
 
 

@@ -43,6 +43,28 @@ def number(least: float, most: float) -> Callable[[str], float]:
     return convert
 
 
+def add_face_and_mark(command: argparse.ArgumentParser) -> None:
+    """Adds which face of a photo is meant, and whether frames are marked as synthetic."""
+    command.add_argument(
+        "--face", type=whole_number(1), help="which face of the photo, from the left, from 1 (default: the largest)"
+    )
+    command.add_argument("--mark", action="store_true", help='write "synthetic" into a corner of every frame')
+
+
+def add_model(command: argparse.ArgumentParser, seeded: str) -> None:
+    """Adds which model is sampled, in how many steps, and the seed, which is of what `seeded` says."""
+    command.add_argument("--model", help="a released model's folder (default: the one that is installed)")
+    command.add_argument(
+        "--steps", type=whole_number(1), help="denoising steps a frame; more is slower (default: the model's own)"
+    )
+    command.add_argument(
+        "--seed",
+        type=whole_number(0, LARGEST_SEED),
+        default=0,
+        help=f"of {seeded}; the same seed, the same pixels",
+    )
+
+
 def check_outputs(inputs: Sequence[str], output: str, *others: tuple[str | None, str]) -> None:
     """Raises InputError if `output` or one of `others` (path or None, suffix) cannot be written or is an input."""
     from facenhance_jax import media

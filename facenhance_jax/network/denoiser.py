@@ -41,14 +41,14 @@ class Expression(NamedTuple):
 class Conditions(NamedTuple):
     """What guides one frame in all of its steps, made by `Denoiser.conditions`.
 
-    `entered` is what photo, previous frame and low-res image add to the output of the UNet's entrance; `token_keys` is
+    `entered` is what photo, previous frame and low-res image add to the output of the UNet's entrance; `token_kv` is
     what each attention makes of the expression's tokens; `coarse` is the photo's own low-res face, enlarged, if
     `warp_photo` needs it.
     """
 
     identity: Float[Array, "b h w 3"]
     entered: Float[Array, "b hp wp base"]
-    token_keys: tuple[Float[Array, "b n _"], ...]
+    token_kv: tuple[Float[Array, "b n _"], ...]
     expression: Expression
     coarse: Float[Array, "b h w 3"] | None
 
@@ -125,7 +125,7 @@ class Denoiser:
         coarse = None
         if self.config.warp_photo:
             coarse = pixels.sample_bilinear(expression.own, expression.positions)  # around it its edge is repeated
-        return Conditions(identity, entered, unet.token_keys(expression.tokens), expression, coarse)
+        return Conditions(identity, entered, unet.token_kv(expression.tokens), expression, coarse)
 
     def modulations(self, params: dict, timestep: Int[Array, " k"]) -> tuple[Float[Array, "k _"], ...]:
         """What the UNet's blocks take of each timestep: once a program, for all steps of all frames."""
@@ -159,7 +159,7 @@ class Denoiser:
             images, channels = [noisy, z], [0, 1, 2, 6, 7, 8]  # where the previous frame enters
         entered = conditions.entered + unet.enter(jnp.concatenate(images, axis=-1), channels)
         modulations = unet.modulations(timestep) if modulations is None else modulations
-        output = unet.after_entrance(entered, modulations, conditions.token_keys)
+        output = unet.after_entrance(entered, modulations, conditions.token_kv)
         if self.config.prediction == "x_prev":
             return velocity_of_step(noisy, output, self.delta(timestep))
         phi, velocity = self.phi(timestep)[:, None, None, None], output[..., :3]

@@ -74,7 +74,7 @@ class Attention(nnx.Module):
     def __call__(
         self, x: Float[Array, "b h w c"], token_kv: Float[Array, "b n twice"] | None = None
     ) -> Float[Array, "b h w c"]:
-        """`token_kv` is what the layer of that name makes of the tokens (see `UNet.token_keys`)."""
+        """`token_kv` is what the layer of that name makes of the tokens (see `UNet.token_kv`)."""
         batch, height, width, channels = x.shape
         query, key, value = jnp.split(self.qkv(self.norm(x).reshape(batch, height * width, channels)), 3, axis=-1)
         if token_kv is not None:
@@ -199,7 +199,7 @@ class UNet(nnx.Module):
     ) -> Float[Array, "b h w out"]:
         """Images [b, side, side, in_channels] to float32 [b, side, side, out_channels + extra_channels]."""
         entered = self.enter(images, range(images.shape[-1]))
-        return self.after_entrance(entered, self.modulations(timestep), self.token_keys(tokens))
+        return self.after_entrance(entered, self.modulations(timestep), self.token_kv(tokens))
 
     def enter(self, images: Float[Array, "b h w c"], channels: Sequence[int]) -> Float[Array, "b hp wp base"]:
         """What some of the input's channels add to the entrance's output; the sum over all channels lacks its bias.
@@ -218,7 +218,7 @@ class UNet(nnx.Module):
         embedding = silu(self.time_out(silu(self.time_in(embedding))))
         return tuple(stage.block.modulation(embedding) for stage in self._stages())
 
-    def token_keys(self, tokens: Float[Array, "b n t"] | None) -> tuple[Float[Array, "b n _"], ...]:
+    def token_kv(self, tokens: Float[Array, "b n t"] | None) -> tuple[Float[Array, "b n _"], ...]:
         """The tokens' keys and values for each attention to them: once a frame; () without tokens."""
         attentions = [stage.attention for stage in self._stages() if stage.attention]
         return tuple(attention.token_kv(tokens) for attention in attentions if attention.token_kv)
@@ -227,14 +227,14 @@ class UNet(nnx.Module):
         self,
         entered: Float[Array, "b hp wp base"],
         modulations: tuple[Float[Array, "#b _"], ...],
-        token_keys: tuple[Float[Array, "b n _"], ...] = (),
+        token_kv: tuple[Float[Array, "b n _"], ...] = (),
     ) -> Float[Array, "b h w out"]:
         """As `__call__`, from the sum of what all channels enter, and from what the methods of these names make."""
-        modulations, token_keys = iter(modulations), iter(token_keys)
+        modulations, token_kv = iter(modulations), iter(token_kv)
 
         def run(stage: Stage, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
             attends = stage.attention and stage.attention.token_kv
-            return stage(x, next(modulations), next(token_keys) if attends else None)
+            return stage(x, next(modulations), next(token_kv) if attends else None)
 
         x = entered + self.entrance.bias[...].astype(self.dtype).reshape(1, 1, 1, -1)
         skips = [x]

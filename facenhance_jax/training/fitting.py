@@ -28,8 +28,9 @@ SHRINKAGE = 100.0  # squared pixels; of ten thousand warped frames, the sum of a
 KEPT = 4096  # examples at most to which the detectors are fitted: each takes 0.1 MB, and seven numbers are told by it
 DETECTOR_STEPS, DETECTOR_RATE = 3000, 2e-2  # of Adam, with all examples in each
 
-Frames = tuple[Float[Array, "b l l 3"], ...]
-"""Low-res frames as they are given, the photos' own, those without faults, and those with their warp alone."""
+Low = Float[Array, "b l l 3"]
+Told = tuple[Float[Array, "b signs"], Float[Array, " b"]]
+"""What a detector sees of each frame, and the share that it is to tell."""
 
 
 def with_fitted_restorer(params: dict, batches: Iterable[dict], count: int, denoiser: Denoiser, whole: bool) -> dict:
@@ -67,18 +68,14 @@ def with_fitted_restorer(params: dict, batches: Iterable[dict], count: int, deno
     return params | {"restorer": jax.tree.map(jnp.asarray, restorer)}
 
 
-def _frames(params: dict, batch: dict, *, denoiser: Denoiser) -> Frames:
+def _frames(params: dict, batch: dict, *, denoiser: Denoiser) -> tuple[Low, Low, Low, Low]:
+    """Low-res frames as they are given, the photos' own, those without faults, and those with their warp alone."""
     low, identity = to_signal(batch["low"]), to_signal(batch["identity"])
     clean, warped = (to_signal(batch.get(name, batch["low"])) for name in ("clean_low", "warped_low"))
     return low, denoiser.encode(params, low, identity, batch.get("place")).own, clean, warped
 
 
-def _products(
-    low: Float[Array, "b l l 3"],
-    own: Float[Array, "b l l 3"],
-    clean: Float[Array, "b l l 3"],
-    warped: Float[Array, "b l l 3"],
-) -> Float[Array, "2 shifts shifts"]:
+def _products(low: Low, own: Low, clean: Low, warped: Low) -> Float[Array, "2 shifts shifts"]:
     """The sums over warped frames of the found shifts' products with each other, and with the wanted moves."""
     happened = jnp.any(warped != clean, axis=(1, 2, 3)).astype(jnp.float32)[:, None]
     wanted = -shifts_of_squares(clean, warped).reshape(len(low), -1)
@@ -86,14 +83,14 @@ def _products(
     return jnp.stack([sum(shifts.T @ shifts for shifts in seen), sum(shifts.T @ wanted for shifts in seen)])
 
 
-def _of_warps(params: dict, low, own, clean, warped, *, denoiser: Denoiser) -> tuple[jax.Array, jax.Array]:
-    """What the straightener's detector sees, and the share of the moves that would be best."""
+def _of_warps(params: dict, low: Low, own: Low, clean: Low, warped: Low, *, denoiser: Denoiser) -> Told:
+    """Of the straightener's detector: the share of the moves that would be best."""
     moves = denoiser.restored(params, low, own).straightened.moves
     return signs_of_faults(low, own, moved(low, moves)), best_share(warped, moved(warped, moves), clean)
 
 
-def _of_faults(params: dict, low, own, clean, warped, *, denoiser: Denoiser) -> tuple[jax.Array, jax.Array]:
-    """What the restorer's detector sees, and the share of what is restored that would be best."""
+def _of_faults(params: dict, low: Low, own: Low, clean: Low, warped: Low, *, denoiser: Denoiser) -> Told:
+    """Of the restorer's detector: the share of what is restored that would be best."""
     found = denoiser.restored(params, low, own)
     return signs_of_faults(low, own, found.frame), best_share(found.straightened.frame, found.frame, clean)
 

@@ -89,7 +89,7 @@ def call_counts(config: ml_collections.ConfigDict, gpu: bool) -> collections.Cou
 
 
 def _on(tree: Any, gpu: bool) -> Any:
-    """The shapes of arrays that are there."""
+    """The tree as the shapes of arrays on what is compiled for."""
     where = absent_gpu.sharding() if gpu else None
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where), tree)
 
